@@ -1,0 +1,189 @@
+"""What every command shares at the terminal: one-line errors, exit statuses, signals, progress.
+
+Used by the scripts and by the rooms that run long. Imports nothing of the package, and nothing
+slow: `--help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+FAILED = 1
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+SECONDS_BETWEEN_LOG_LINES = 10.0
+
+
+class UserError(Exception):
+    """Something the user must hear: one line that says what is wrong and what to do."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived where nothing watches for it: unwind, so that every `finally` runs."""
+
+
+def main(
+    program: str,
+    parser: argparse.ArgumentParser,
+    command: Callable[[argparse.Namespace], int | None],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parse `argv`, run `command` and return the exit status; no traceback reaches the user.
+
+    Set IMAGESTORE_DEBUG=1 to see the traceback of an error that nobody foresaw.
+    """
+    arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        status = command(arguments) or 0
+        sys.stdout.flush()
+        return status
+    except UserError as error:
+        return fail(program, str(error))
+    except KeyboardInterrupt:
+        note(f"{program}: interrupted")
+        return INTERRUPTED
+    except Terminated:
+        note(f"{program}: terminated")
+        return TERMINATED
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) has seen enough; Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return fail(program, describe(error))
+    except MemoryError:
+        return fail(program, "out of memory: ask for more, or use fewer --workers")
+    except Exception as error:
+        if os.environ.get("IMAGESTORE_DEBUG"):
+            raise
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        return fail(program, f"unexpected {text} (IMAGESTORE_DEBUG=1 shows where)")
+
+
+def fail(program: str, message: str) -> int:
+    """Print the one line of an error; return the exit status that goes with it."""
+    note(f"{program}: error: {' '.join(message.split())}")
+    return FAILED
+
+
+def describe(error: OSError) -> str:
+    """An operating system error in words: the file, and what was wrong with it."""
+    reason = error.strerror or str(error)
+    if error.errno == errno.ENOSPC:
+        reason += ": free some space or write elsewhere, then run the same command again"
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def note(text: str) -> None:
+    """A message for the person, on standard error, as one write so that processes do not mix."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def cpu_count() -> int:
+    """The CPUs this process may use: its affinity, and Slurm's share where a job has one."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(allowed, int(share)) if share.isdecimal() and int(share) > 0 else allowed
+
+
+def _raise_terminated(signum: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+@dataclass
+class Stop:
+    """The signal that asked for an orderly end, once one has."""
+
+    signum: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether to finish what is in hand and end."""
+        return self.signum is not None
+
+    @property
+    def status(self) -> int:
+        """The exit status: 130, 143, or 1 for a batch system's early warning (SIGUSR1)."""
+        return {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}.get(self.signum, FAILED)
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[Stop]:
+    """Watch SIGINT, SIGTERM and SIGUSR1: the first is noted, a second SIGINT interrupts at once."""
+    stop = Stop()
+
+    def noted(signum: int, frame: FrameType | None) -> None:
+        if stop.signum is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.signum = signum
+
+    before = {
+        number: signal.signal(number, noted) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Progress(Protocol):
+    """How far a long run has come."""
+
+    def update(self, n: int = 1) -> object:
+        """Count `n` more units done."""
+
+
+@dataclass
+class LogProgress:
+    """Progress for a log file: a line now and then, instead of a bar that redraws itself."""
+
+    total: int | None
+    description: str
+    unit: str
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        """Start the clock: the first line comes when there is something to say."""
+        self.started = self.last = time.monotonic()
+
+    def update(self, n: int = 1) -> None:
+        """Count `n` more units done; print a line when the last is a while ago."""
+        self.done += n
+        now = time.monotonic()
+        if now - self.last >= SECONDS_BETWEEN_LOG_LINES:
+            self.last = now
+            note(self._line(self.done / (now - self.started)))
+
+    def _line(self, rate: float) -> str:
+        if not self.total:
+            return f"{self.description}: {self.done:,} {self.unit}, {rate:,.0f}/s"
+        left = (self.total - self.done) / rate if rate else 0
+        done = f"{self.done:,} of {self.total:,} {self.unit}"
+        return f"{self.description}: {done}, {rate:,.0f}/s, {left:,.0f} s left"
+
+
+@contextlib.contextmanager
+def progress(total: int | None, description: str, unit: str = "images") -> Iterator[Progress]:
+    """Show progress on standard error: a tqdm bar on a terminal, else a line now and then."""
+    if not sys.stderr.isatty():
+        yield LogProgress(total, description, unit)
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=description, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
+        yield bar
