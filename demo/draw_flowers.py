@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Draw an archive of flower-like photographs, so that the demo and the tests need no download.
+
+    ./demo/draw_flowers.py FLOWERS.tgz --count 300 --seed 1
+
+The archive looks as 102flowers.tgz does: a `jpg/` folder entry, a `jpg/files.txt` list, then
+`jpg/image_00001.jpg` and so on. The same count, seed and size give the same pictures, on any number
+of cores: every picture draws from its own random numbers, seeded with its place in the archive.
+
+A flower is one formula in polar coordinates: the petals end where r = R |cos(n angle / 2)|^sharpness
+(a rose curve, filled), and are shaded along the same angle, so that each has an edge and veins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import multiprocessing
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+# What the petals are painted with (sRGB). Several to a colour: no two gardens have the same red.
+PETALS = {
+    "red": [(200, 20, 30), (170, 10, 25), (220, 50, 45)],
+    "orange": [(245, 130, 20), (235, 105, 15)],
+    "yellow": [(250, 215, 30), (240, 225, 70)],
+    "pink": [(240, 130, 175), (250, 175, 200), (225, 95, 150)],
+    "purple": [(120, 45, 150), (150, 85, 190)],
+    "blue": [(60, 80, 200), (85, 110, 220)],
+    "white": [(245, 245, 240), (235, 238, 245)],
+}
+HEARTS = [(225, 180, 30), (90, 60, 25), (160, 170, 60), (60, 20, 40)]
+# (dark, middle, light) of what is behind the flowers.
+GROUNDS = {
+    "meadow": ((20, 45, 15), (55, 95, 35), (120, 150, 70)),
+    "shade": ((5, 10, 8), (18, 30, 20), (45, 62, 40)),
+    "soil": ((40, 28, 18), (85, 62, 42), (130, 105, 80)),
+    "sky": ((95, 140, 190), (140, 180, 220), (205, 220, 235)),
+    "stone": ((70, 70, 68), (120, 120, 118), (175, 175, 172)),
+}
+GROUND_ODDS = [0.45, 0.2, 0.15, 0.1, 0.1]
+FIRST_TIME = 1_234_567_890  # seconds since the epoch: pictures of one afternoon, a minute apart
+LONGEST = 1.5  # the longer side of a picture, at most, in shorter sides
+
+
+def picture(index: int, seed: int, size: int) -> Image.Image:
+    """Picture `index` (RGB); its shorter side is `size` pixels long."""
+    random = _random(index, seed)
+    petals = PETALS[str(random.choice(list(PETALS)))]
+    width, height = _sides(random, size)
+    image = _background(random, width, height)
+    for x, y, radius in _places(random, width, height):
+        colour = np.array(petals[random.integers(len(petals))], np.float32)
+        _plant(image, random, (x, y, radius), colour)
+    return _expose(image, random)
+
+
+def jpeg(index: int, seed: int, size: int) -> bytes:
+    """Picture `index` as a camera would have saved it."""
+    quality = int(_random(index, seed).integers(70, 90))
+    buffer = io.BytesIO()
+    picture(index, seed, size).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def draw(path: Path, count: int, seed: int = 1, size: int = 500) -> Path:
+    """Write an archive of `count` pictures, the shorter side of each `size` pixels, to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    names = [f"image_{i:05d}.jpg" for i in range(1, count + 1)]
+    try:
+        with tarfile.open(partial, "w:gz", compresslevel=1) as archive:
+            _add(archive, "jpg", FIRST_TIME)
+            _add(archive, "jpg/files.txt", FIRST_TIME, "".join(f"{name}\n" for name in names).encode())
+            for i, (name, data) in enumerate(zip(names, _jpegs(count, seed, size), strict=True)):
+                _add(archive, f"jpg/{name}", FIRST_TIME + 60 * i, data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _random(index: int, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, index])
+
+
+def _jpegs(count: int, seed: int, size: int) -> Iterator[bytes]:
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with multiprocessing.get_context("spawn").Pool(min(workers, count)) as pool:
+        yield from pool.imap(_jpeg_of, ((i, seed, size) for i in range(count)), chunksize=8)
+
+
+def _jpeg_of(arguments: tuple[int, int, int]) -> bytes:
+    return jpeg(*arguments)
+
+
+def _add(archive: tarfile.TarFile, name: str, mtime: int, data: bytes | None = None) -> None:
+    """Add a file, or without `data` a folder."""
+    entry = tarfile.TarInfo(name)
+    entry.mtime, entry.mode = mtime, 0o644
+    if data is None:
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(entry)
+    else:
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+
+
+def _sides(random: np.random.Generator, size: int) -> tuple[int, int]:
+    longer = round(size * random.uniform(1.0, LONGEST))
+    return (longer, size) if random.random() < 0.6 else (size, longer)
+
+
+def _background(random: np.random.Generator, width: int, height: int) -> Image.Image:
+    """Out of focus: clouds of the ground's three tones, and leaves of the same tones over them."""
+    tones = np.array(GROUNDS[str(random.choice(list(GROUNDS), p=GROUND_ODDS))], np.float32)
+    small = (width // 2, height // 2)  # it is blurred anyhow
+    mix = _clouds(random, small, 5) + 0.4 * _clouds(random, small, 25)
+    image = Image.fromarray(_blend(tones, mix).astype(np.uint8))
+    for _ in range(int(random.integers(10, 40))):
+        _leaf(ImageDraw.Draw(image), random, small, tones[random.integers(3)])
+    blurred = image.filter(ImageFilter.GaussianBlur(min(small) * random.uniform(0.004, 0.02)))
+    return blurred.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _clouds(random: np.random.Generator, size: tuple[int, int], cells: int) -> np.ndarray:
+    """Smooth random heights, float32 (height, width), mostly within -1..1."""
+    coarse = random.normal(0, 0.6, (cells, cells)).astype(np.float32)
+    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
+
+
+def _blend(tones: np.ndarray, mix: np.ndarray) -> np.ndarray:
+    """From dark (mix -1) over the middle (0) to light (1): (3, 3), (h, w) -> (h, w, 3)."""
+    dark, middle, light = tones
+    mix = np.clip(mix, -1, 1)[..., None]
+    return middle + np.maximum(mix, 0) * (light - middle) + np.maximum(-mix, 0) * (dark - middle)
+
+
+def _leaf(
+    drawing: ImageDraw.ImageDraw, random: np.random.Generator, size: tuple[int, int], tone: np.ndarray
+) -> None:
+    length = min(size) * random.uniform(0.15, 0.5)
+    angle, x, y = random.uniform(0, 2 * math.pi), random.uniform(0, size[0]), random.uniform(0, size[1])
+    along = np.linspace(0, math.pi, 12)
+    breadth = length * random.uniform(0.08, 0.2) * np.sin(along)
+    edge = np.concatenate([breadth, -breadth[::-1]])
+    middle = np.concatenate([along, along[::-1]]) / math.pi * length
+    xs = x + middle * math.cos(angle) - edge * math.sin(angle)
+    ys = y + middle * math.sin(angle) + edge * math.cos(angle)
+    colour = np.clip(tone * random.uniform(0.7, 1.3), 0, 255).astype(int)
+    drawing.polygon(list(zip(xs, ys, strict=True)), fill=tuple(colour.tolist()))
+
+
+def _places(random: np.random.Generator, width: int, height: int) -> list[tuple[float, float, float]]:
+    """Centre and radius of each flower, in pixels: one close by, or a few further off."""
+    count = int(random.choice([1, 1, 1, 2, 3, 5]))
+    largest = min(width, height) * (0.62 if count == 1 else 0.42 / math.sqrt(count / 2))
+    return [
+        (
+            width * (0.5 + random.normal(0, 0.05 if count == 1 else 0.22)),
+            height * (0.5 + random.normal(0, 0.05 if count == 1 else 0.22)),
+            largest * random.uniform(0.65, 1.0),
+        )
+        for _ in range(count)
+    ]
+
+
+def _plant(
+    image: Image.Image, random: np.random.Generator, place: tuple[float, float, float], colour: np.ndarray
+) -> None:
+    """Paint a stem and one flower of petals in `colour` onto the picture, with its shadow."""
+    x, y, radius = place
+    stem = tuple(int(c * random.uniform(0.7, 1.1)) for c in (60, 100, 40))
+    foot = (x + radius * random.normal(0, 0.4), image.height + 10)
+    ImageDraw.Draw(image).line([(x, y), foot], fill=stem, width=max(2, round(radius * 0.07)))
+    flower = _tilt(_flower(random, max(8, round(radius)), colour), random)
+    corner = (round(x - flower.width / 2), round(y - flower.height / 2))
+    shadow = flower.getchannel("A").filter(ImageFilter.GaussianBlur(radius * 0.05)).point(lambda a: a * 0.45)
+    image.paste((10, 15, 10), (corner[0] + round(radius * 0.06), corner[1] + round(radius * 0.09)), shadow)
+    image.paste(flower, corner, flower)
+
+
+def _tilt(flower: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Seen from a little aside: narrower one way, turned."""
+    narrow = (flower.width, max(1, round(flower.height * random.uniform(0.7, 1.0))))
+    return flower.resize(narrow).rotate(random.uniform(0, 360), Image.Resampling.BILINEAR, expand=True)
+
+
+def _flower(random: np.random.Generator, radius: int, colour: np.ndarray) -> Image.Image:
+    """One flower on a transparent square, RGBA, 2 `radius` pixels wide: rings of petals, then a heart."""
+    axis = (np.arange(2 * radius, dtype=np.float32) - radius + 0.5) / radius
+    r = np.hypot(axis[None, :], axis[:, None])
+    angle = np.arctan2(axis[:, None], axis[None, :]) + random.uniform(0, math.pi)
+    petals = int(random.integers(5, 13))
+    sharpness = random.uniform(0.25, 0.7)
+    heart = np.array(HEARTS[random.integers(len(HEARTS))], np.float32)
+    paint = np.zeros((*r.shape, 3), np.float32)
+    cover = np.zeros_like(r)
+    rings = int(random.integers(1, 4))
+    for ring in range(rings):
+        reach = 0.97 * (1 - ring / (rings + 0.8))
+        turned = angle + ring * math.pi / petals + 0.04 * np.sin(5 * angle + ring)
+        alpha, shade = _petals(r / reach, turned, petals, sharpness, radius * reach)
+        tint = colour * (1 - 0.07 * (rings - 1 - ring))
+        paint += alpha[..., None] * (_throat(r / reach, tint, heart) * shade[..., None] - paint)
+        cover = np.maximum(cover, alpha)
+    _heart(random, paint, cover, r, heart)
+    pixels = np.dstack([paint, cover * 255])
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _petals(
+    r: np.ndarray, angle: np.ndarray, petals: int, sharpness: float, pixels: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cover (0..1) and brightness (about 1) of one ring; `r` is 1 at the petals' tips."""
+    across = np.abs(np.cos(petals * angle / 2))  # 1 along a petal's middle, 0 between two petals
+    alpha = np.clip((across**sharpness - r) * pixels / 2 + 0.5, 0, 1)
+    veins = 0.05 * np.sin(petals * angle * 6.5) * np.clip(r, 0, 1)
+    edge = 0.35 * np.exp(-6 * across)
+    shade = 0.85 + 0.2 * r + veins - edge
+    return alpha, shade
+
+
+def _throat(r: np.ndarray, tint: np.ndarray, heart: np.ndarray) -> np.ndarray:
+    """The petals' own colour, turning to the heart's near the middle: (h, w) -> (h, w, 3)."""
+    near = np.exp(-((r / 0.22) ** 2))[..., None] * 0.6
+    return tint + near * (heart - tint)
+
+
+def _heart(
+    random: np.random.Generator, paint: np.ndarray, cover: np.ndarray, r: np.ndarray, heart: np.ndarray
+) -> None:
+    """Paint the grainy middle of a flower over its petals, in place."""
+    reach = random.uniform(0.1, 0.24)
+    inside = np.clip((reach - r) * 40, 0, 1)
+    grain = 1 - 0.5 * r / reach + 0.22 * random.standard_normal(r.shape, dtype=np.float32)
+    paint += inside[..., None] * (heart * np.clip(grain, 0.2, 1.6)[..., None] - paint)
+    np.maximum(cover, inside, out=cover)
+
+
+def _expose(image: Image.Image, random: np.random.Generator) -> Image.Image:
+    """What a camera adds: uneven light, its white balance, and noise."""
+    pixels = np.asarray(image.filter(ImageFilter.GaussianBlur(0.6)), np.float32)
+    light = 1 + 0.12 * _clouds(random, image.size, 3)
+    balance = random.normal(1, 0.02, 3).astype(np.float32)
+    noise = random.standard_normal(pixels.shape[:2], dtype=np.float32) * random.uniform(2, 5)
+    lit = pixels * light[..., None] * balance + noise[..., None]
+    return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Draw an archive of flower-like photographs.")
+    parser.add_argument("archive", metavar="ARCHIVE.tgz", type=Path, help="what to write")
+    parser.add_argument("--count", type=int, default=300, help="how many pictures (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed, other pictures (default: 1)")
+    parser.add_argument("--size", type=int, default=500, help="the shorter side in pixels (default: 500)")
+    return parser
+
+
+if __name__ == "__main__":
+    options = parser().parse_args()
+    print(draw(options.archive, options.count, options.seed, options.size))

@@ -1,0 +1,213 @@
+"""The HDF5 file in the making: images are added to it, then it is finished; nobody else sees it yet.
+
+The datasets are made by HDF5 (contiguous, allocated at once, never filled), the bytes written straight to
+their place. Used by writer, which decides what is added and when the file takes the store's place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5p, h5s, h5t
+
+from imagestore import journal
+from imagestore.index import READ_ONLY_THROUGH_HDF5, IndexBuilder, Row, end_of_file_address, write_trailer
+from imagestore.journal import Image
+from imagestore.store import ImageStore
+
+LONGEST_NAME = 255  # bytes; what file systems allow
+METADATA_BLOCK = 1 << 20  # HDF5 metadata in blocks of this size, not scattered between the images
+RESERVE = 4 << 20  # bytes to keep free so that the file can be finished; and for each image:
+RESERVE_FOR_EACH = 1 << 10
+TRUSTED_ROOM = 64 << 20  # free space is asked for again after this many bytes
+PALETTE_COLUMNS = "share L a b R G B"
+FORMAT = "imagestore 1"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+class DiskFull(OSError):
+    """There is no room for another image; what there is can still be published."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+class Partial:
+    """A new file at `path` with its journal: empty, or beginning as a copy of the store `base`."""
+
+    def __init__(self, path: Path, journal_path: Path, base: ImageStore | None) -> None:
+        self.path, self.journal_path = path, journal_path
+        self._journal = journal_path.open("xb", buffering=0)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._rows = IndexBuilder()
+        self._room = 0
+        if base is not None:
+            self._rows.extend(base.index)
+            base.copy_to(self._fd)
+        self._file = h5py.File(
+            path, "w" if base is None else "r+", locking=False, meta_block_size=METADATA_BLOCK
+        )
+        self._groups: dict[bytes, h5g.GroupID] = {}
+        self._next_number: dict[tuple[bytes, bytes], int] = {}
+        self._types = _Types()
+
+    def add(self, image: Image, data: bytes) -> None:
+        """Store an image under its label; a name that is taken gets a number. Raises DiskFull, OSError."""
+        self._claim(len(data))
+        group = self._group(image.label)
+        name = self._free_name(group, image.label, safe_name(image.name))
+        dataset = h5d.create(group, name, h5t.STD_U8LE, h5s.create_simple((len(data),)), self._types.layout)
+        offset = dataset.get_offset() if data else None
+        try:
+            if offset is not None:
+                _write(self._fd, data, offset)
+        except OSError as error:
+            group.unlink(name)
+            raise DiskFull(self.path) if error.errno in NO_ROOM else error from None
+        self._types.describe(dataset, image)
+        at = READ_ONLY_THROUGH_HDF5 if offset is None else offset
+        journal.append(self._journal, image, at)
+        self._rows.add(
+            Row(image.label, name, at, len(data), image.mtime, image.created, image.crc32, image.member)
+        )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _claim(self, size: int) -> None:
+        self._room -= size + RESERVE_FOR_EACH
+        if self._room >= 0:
+            return
+        state = os.fstatvfs(self._fd)
+        reserve = RESERVE + RESERVE_FOR_EACH * len(self._rows)
+        room = state.f_bavail * state.f_frsize - reserve - size
+        if room < 0:
+            raise DiskFull(self.path)
+        self._room = min(room, TRUSTED_ROOM)
+
+    def _group(self, label: bytes) -> h5g.GroupID:
+        if label not in self._groups:
+            root = self._file.id
+            self._groups[label] = h5g.open(root, label) if root.links.exists(label) else h5g.create(root, label)
+        return self._groups[label]
+
+    def _free_name(self, group: h5g.GroupID, label: bytes, name: bytes) -> bytes:
+        candidate, key = name, (label, name)
+        while group.links.exists(candidate):
+            number = self._next_number[key] = self._next_number.get(key, 1) + 1
+            candidate = numbered(name, number)
+        return candidate
+
+    def sync(self) -> None:
+        """Have the disk take what was written so far, so that little is left to wait for at the end."""
+        with contextlib.suppress(OSError):  # closed meanwhile, or an error that the next write meets too
+            os.fdatasync(self._fd)
+
+    def finish(self, heuristics: Sequence[dict]) -> None:
+        """Complete the file: what it says of itself, then the index. Raises OSError."""
+        about = {
+            "H5VFS": FORMAT,
+            "palette_columns": PALETTE_COLUMNS,
+            "heuristic": json.dumps(list(heuristics)),
+        }
+        for key, text in about.items():
+            self._file.attrs[key] = text
+        self._groups.clear()
+        self._file.close()
+        self._journal.close()
+        end_of_file = end_of_file_address(self._fd)
+        with contextlib.suppress(OSError):  # without its index the file is whole too, only slower to open
+            if end_of_file is not None:
+                write_trailer(self._fd, end_of_file, self._rows.build())
+        os.close(self._fd)
+
+    def close(self) -> None:
+        """Let go of the file as it is; its journal says what can be taken from it."""
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            self._groups.clear()
+            self._file.close()
+        self._journal.close()
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+
+    def remove(self) -> None:
+        """Remove what is left of it on disk."""
+        self.path.unlink(missing_ok=True)
+        self.journal_path.unlink(missing_ok=True)
+
+
+class _Types:
+    """The HDF5 types and spaces that every dataset shares."""
+
+    def __init__(self) -> None:
+        self.layout = h5p.create(h5p.DATASET_CREATE)
+        self.layout.set_layout(h5d.CONTIGUOUS)
+        self.layout.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+        self.layout.set_fill_time(h5d.FILL_TIME_NEVER)
+        self.layout.set_obj_track_times(False)
+        self.scalar = h5s.create(h5s.SCALAR)
+        self.text: dict[int, h5t.TypeStringID] = {}
+
+    def describe(self, dataset: h5d.DatasetID, image: Image) -> None:
+        """Write what is known of an image as attributes of its dataset."""
+        if image.palette is not None:
+            table = np.ascontiguousarray(image.palette, "<f4")
+            h5a.create(dataset, b"palette", h5t.IEEE_F32LE, h5s.create_simple(table.shape)).write(table)
+        self._number(dataset, b"crc32", h5t.STD_U32LE, np.array(image.crc32, "<u4"))
+        self._number(dataset, b"Modified", h5t.STD_I64LE, np.array(image.mtime, "<i8"))
+        self._number(dataset, b"Created", h5t.STD_I64LE, np.array(image.created, "<i8"))
+        if image.member:
+            self._member(dataset, image.member)
+
+    def _number(self, dataset: h5d.DatasetID, name: bytes, kind: h5t.TypeID, value: np.ndarray) -> None:
+        h5a.create(dataset, name, kind, self.scalar).write(value)
+
+    def _member(self, dataset: h5d.DatasetID, member: bytes) -> None:
+        kind = self.text.get(len(member)) or self.text.setdefault(len(member), _text_type(len(member)))
+        h5a.create(dataset, b"member", kind, self.scalar).write(np.array(member), mtype=kind)
+
+
+def _text_type(length: int) -> h5t.TypeStringID:
+    kind = h5t.C_S1.copy()
+    kind.set_size(length)
+    kind.set_strpad(h5t.STR_NULLPAD)
+    kind.set_cset(h5t.CSET_UTF8)
+    return kind
+
+
+def _write(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def safe_name(member: bytes) -> bytes:
+    """The base name of a member, as a name that HDF5 and file systems can hold."""
+    name = member.rstrip(b"/").rpartition(b"/")[2].replace(b"\0", b"_")
+    if name in (b"", b".", b".."):
+        return b"_" + name
+    return name if len(name) <= LONGEST_NAME else numbered(name, None)
+
+
+def numbered(name: bytes, number: int | None) -> bytes:
+    """'image.jpg' as 'image~2.jpg', within the longest name that a file system can hold."""
+    stem, dot, suffix = name.rpartition(b".")
+    if not stem or len(suffix) > 16:
+        stem, dot, suffix = name, b"", b""
+    tail = (b"" if number is None else b"~%d" % number) + dot + suffix
+    return _whole_characters(stem, LONGEST_NAME - len(tail)) + tail
+
+
+def _whole_characters(text: bytes, length: int) -> bytes:
+    """At most `length` bytes of `text`, not ending inside a UTF-8 character."""
+    while length < len(text) and text[length] & 0xC0 == 0x80:
+        length -= 1
+    return text[:length]

@@ -1,0 +1,235 @@
+"""The HDF5 image store, read: what is in it, and the images' bytes.
+
+`/<label>/<name>` is one image: a one-dimensional uint8 dataset whose bytes are the archive member's. Any
+HDF5 file with such datasets is a store, whoever wrote it. Images are read with `pread` at their place in
+the file; HDF5 itself is only asked where that place cannot be known (chunked, compressed) and for what
+is stored beside the bytes. Used by tree, dataset, pipeline, examine and the commands.
+
+An ImageStore may be pickled, used after a fork, and its images read from several threads: the file
+descriptor has no position, and HDF5 is opened anew in each process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import numpy as np
+
+from imagestore import publish
+from imagestore.console import UserError
+from imagestore.index import Index, crc32, end_of_file_address, read_trailer, walk
+
+__all__ = ["ImageStore", "StoreError", "crc32", "expand_paths", "open_hdf5", "open_stores"]
+
+GLOB_CHARACTERS = frozenset("*?[")
+
+
+class StoreError(OSError):
+    """An image's bytes cannot be had, or are not the bytes that were stored."""
+
+
+class ImageStore:
+    """The images of one file, in the order of their labels, then of their names.
+
+    Raises UserError where there is no such file, it cannot be read, is not HDF5, or (unless
+    `require_images` is False) holds no image.
+    """
+
+    def __init__(self, path: str | Path, require_images: bool = True) -> None:
+        self.path = Path(path)
+        self._fd = _open_file(self.path)
+        self._opened = self._state()
+        self._hdf5: tuple[int, h5py.File] | None = None
+        try:
+            self.index = read_trailer(self._fd) or self._walk()
+            self.check_not_empty(require_images)
+        except BaseException:
+            self.close()
+            raise
+
+    def check_not_empty(self, require_images: bool = True) -> None:
+        """Raise UserError where the store holds no image."""
+        if require_images and not len(self):
+            raise UserError(
+                f"{self.path}: holds no image (a store keeps each as a one-dimensional uint8 dataset "
+                "in a group that is its label)"
+            )
+
+    def _walk(self) -> Index:
+        try:
+            return walk(self.hdf5())
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            raise UserError(f"{self.path}: damaged HDF5 file ({_first_line(error)}): make it anew") from error
+
+    def __enter__(self) -> ImageStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getstate__(self) -> dict[str, object]:
+        """What another process needs to open the same file again."""
+        return {"path": self.path.absolute(), "index": self.index, "opened": self._opened}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.path, self.index = state["path"], state["index"]
+        self._fd, self._hdf5 = _open_file(self.path), None
+        self._opened = state["opened"]
+        if self.changed():
+            raise StoreError(f"{self.path}: the file was replaced or changed while it was in use")
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the top-level groups that hold images, sorted as bytes."""
+        return self.index.labels
+
+    def close(self) -> None:
+        """Close the file; images cannot be read afterwards."""
+        if self._hdf5 is not None and self._hdf5[0] == os.getpid():
+            self._hdf5[1].close()
+        self._hdf5 = None
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def _state(self) -> tuple[int, int, int, int]:
+        state = os.fstat(self._fd)
+        return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+    def changed(self) -> bool:
+        """Whether the file was written to since it was opened (a file put in its place does not count)."""
+        return self._state() != self._opened
+
+    def hdf5(self) -> h5py.File:
+        """The file as h5py's; opened when first needed, once in each process, without locks."""
+        if self._hdf5 is None or self._hdf5[0] != os.getpid():
+            # The open file, not whatever has its name by now.
+            opened = Path(f"/proc/self/fd/{self._fd}")
+            self._hdf5 = (os.getpid(), open_hdf5(opened if opened.exists() else self.path, self.path))
+        return self._hdf5[1]
+
+    def path_of(self, i: int) -> str:
+        """The path of image `i` in the file, 'red/image_0001.jpg'."""
+        return f"{self.labels[self.index.label_of(i)]}/{os.fsdecode(self.index.name(i))}"
+
+    def find(self, path: str) -> int:
+        """The position of the image with this path. Raises KeyError where there is none."""
+        label, _, name = path.strip("/").partition("/")
+        position = self.index.find(label, name)
+        if position < 0:
+            raise KeyError(path)
+        return position
+
+    def read(self, i: int) -> bytes:
+        """The bytes of image `i`, compared with their checksum where the index vouches for one.
+
+        Raises StoreError where they cannot be read or are not what was stored.
+        """
+        offset, size = int(self.index.offset[i]), int(self.index.size[i])
+        data = os.pread(self._fd, size, offset) if offset >= 0 else self.dataset(i)[()].tobytes()
+        if len(data) != size:
+            raise StoreError(
+                f"{self.path}: cut short: {self.path_of(i)} ends after {len(data)} of {size} bytes"
+            )
+        if self.index.fresh and self.index.has_crc[i] and crc32(data) != self.index.crc32[i]:
+            raise StoreError(
+                f"{self.path}: damaged: {self.path_of(i)} does not have the checksum it was stored with"
+            )
+        return data
+
+    def dataset(self, i: int) -> h5py.Dataset:
+        """Image `i` as HDF5 sees it, with its attributes. Raises StoreError."""
+        try:
+            label = self.index.label_bytes[self.index.label_of(i)]
+            return self.hdf5()[label + b"/" + self.index.name(i)]
+        except (OSError, RuntimeError, KeyError) as error:
+            raise StoreError(f"{self.path}: cannot read {self.path_of(i)} ({_first_line(error)})") from error
+
+    def palette(self, i: int) -> np.ndarray | None:
+        """float32 (k, 7): share, L, a, b, R, G, B of image `i`, largest share first, where kept."""
+        kept = self.dataset(i).attrs.get("palette")
+        return kept if isinstance(kept, np.ndarray) and kept.ndim == 2 and kept.shape[1] == 7 else None
+
+    def copy_to(self, target: int) -> None:
+        """Copy the HDF5 data, without the index, to an empty open file. Raises OSError, UserError."""
+        publish.copy_start(self._fd, target, end_of_file_address(self._fd) or os.fstat(self._fd).st_size)
+        if self.changed():
+            raise UserError(f"{self.path}: another tool is writing to this file; wait until it has finished")
+
+    def heuristics(self) -> list[dict[str, object]]:
+        """The versions and settings of the heuristic that labelled the images, oldest first."""
+        kept = self.hdf5().attrs.get("heuristic", "[]")
+        with contextlib.suppress(TypeError, ValueError):
+            return list(json.loads(kept))
+        return []
+
+    def images(self) -> Iterator[tuple[int, bytes]]:
+        """Every image with its position, in the order of their places in the file."""
+        for i in np.argsort(self.index.offset, kind="stable").tolist():
+            yield i, self.read(i)
+
+
+def _open_file(path: Path) -> int:
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; expected an HDF5 file (*.h5)")
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def open_hdf5(path: str | Path, shown: Path | None = None) -> h5py.File:
+    """Open an HDF5 file for reading, without locks (they fail or hang on Lustre, NFS and GPFS).
+
+    `shown` is the name to use in the message of the UserError that is raised where it is no HDF5 file.
+    """
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        reason = (
+            "cut short: copy or make it again"
+            if "truncated" in str(error)
+            else "not an HDF5 file, or damaged"
+        )
+        raise UserError(f"{shown or path}: {reason}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].strip("'\"")
+
+
+def expand_paths(patterns: Sequence[str | Path]) -> list[Path]:
+    """Files, and quoted globs, as a list of paths. Raises UserError where a glob matches nothing."""
+    paths = [path for pattern in patterns for path in _expand(str(pattern))]
+    return list(dict.fromkeys(paths))
+
+
+def _expand(pattern: str) -> list[Path]:
+    if Path(pattern).exists() or not GLOB_CHARACTERS & set(pattern):
+        return [Path(pattern)]
+    matches = sorted(glob.glob(os.path.expanduser(pattern)))
+    if not matches:
+        raise UserError(f"{pattern}: no file matches this pattern")
+    return [Path(match) for match in matches]
+
+
+def open_stores(patterns: Sequence[str | Path]) -> list[ImageStore]:
+    """Open several stores, given as files or quoted globs. Raises UserError."""
+    with contextlib.ExitStack() as opened:
+        stores = [opened.enter_context(ImageStore(path)) for path in expand_paths(patterns)]
+        opened.pop_all()
+    return stores

@@ -1,0 +1,185 @@
+"""Adding images to a store, so that nothing is lost whenever and however the work ends.
+
+Images go into a new file beside the store (a copy of it, where there is one), which takes the store's
+place when it is published: at every instant the store is the old one or the new one, whole. A journal
+says which images are in the new file; where a process was killed, the next writer takes them from there.
+One writer at a time, by a lock file. Used by pipeline.
+
+    .<name>.lock    .<name>.<token>.partial    .<name>.<token>.journal
+
+A writer belongs to the thread that made it; a thread of its own keeps the lock alive and the disk busy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import secrets
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from imagestore import journal, lock, publish
+from imagestore.index import crc32
+from imagestore.journal import Image
+from imagestore.partial import DiskFull, Partial
+from imagestore.store import ImageStore
+
+__all__ = ["DiskFull", "Image", "StoreWriter", "identity"]
+
+SECONDS_BETWEEN_SYNCS = 5.0
+LONGEST_STEM = 200  # bytes of the store's name in the names of the files beside it
+
+
+def identity(member: bytes, size: int, checksum: int) -> int:
+    """A number that tells images apart: by the member's name, and its bytes' size and CRC-32."""
+    return (checksum << 64) | (crc32(member) << 32) | (size & 0xFFFFFFFF)
+
+
+class StoreWriter:
+    """Adds images to the store at `path`, which is made where there is none; `publish` puts it in place.
+
+    Raises UserError where it cannot be written to, is no store, or another process is writing it. As a
+    context manager: where the block ends without `publish`, the store is as it was and the next writer
+    goes on with what this one had.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).resolve()
+        publish.check_writable(self.path)
+        self._lock = self._beside("lock")
+        self._partial: Partial | None = None
+        self._base: ImageStore | None = None
+        self._stop = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_alive, daemon=True)
+        lock.acquire(self._lock, self.path)
+        self._keeper.start()
+        try:
+            self._base = self._open_base()
+            self._known = _identities(self._base)
+            self._labels = set(self._base.index.label_bytes) if self._base is not None else set()
+            self.before = len(self._known)
+            self.recovered = self._recover()
+        except BaseException:
+            self.close()
+            raise
+
+    def _beside(self, kind: str) -> Path:
+        name = os.fsdecode(os.fsencode(self.path.name)[:LONGEST_STEM])
+        return self.path.with_name(f".{name}.{kind}")
+
+    def _open_base(self) -> ImageStore | None:
+        return ImageStore(self.path, require_images=False) if self.path.exists() else None
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, image: int) -> bool:
+        """Whether the store has the image with this `identity`."""
+        return image in self._known
+
+    def add(self, image: Image, data: bytes) -> bool:
+        """Add an image; False where the store has it already. Raises DiskFull, OSError."""
+        key = identity(image.member, image.size, image.crc32)
+        if key in self._known:
+            return False
+        if self._partial is None:
+            self._partial = self._new_partial()
+        self._partial.add(image, data)
+        self._known.add(key)
+        self._labels.add(image.label)
+        return True
+
+    def _new_partial(self) -> Partial:
+        token = secrets.token_hex(4)
+        return Partial(self._beside(f"{token}.partial"), self._beside(f"{token}.journal"), self._base)
+
+    def _recover(self) -> int:
+        """Take over what killed writers left; returns the number of images. Raises DiskFull, OSError."""
+        pattern = self.path.with_name(glob.escape(self._beside("").name) + "????????.journal")
+        leftover = [Path(found) for found in glob.glob(str(pattern))]
+        before = len(self._known)
+        for old in leftover:
+            self._take_over(old)
+        for old in leftover:
+            old.with_suffix(".partial").unlink(missing_ok=True)
+            old.unlink(missing_ok=True)
+        return len(self._known) - before
+
+    def _take_over(self, old: Path) -> None:
+        try:
+            fd = os.open(old.with_suffix(".partial"), os.O_RDONLY)
+        except FileNotFoundError:  # published, or not begun
+            return
+        try:
+            for image, offset in journal.read(old):
+                data = os.pread(fd, image.size, max(offset, 0))
+                if len(data) == image.size and crc32(data) == image.crc32:
+                    self.add(image, data)
+        finally:
+            os.close(fd)
+
+    def _keep_alive(self) -> None:
+        while not self._stop.wait(SECONDS_BETWEEN_SYNCS):
+            lock.touch(self._lock)
+            if self._partial is not None:
+                self._partial.sync()
+
+    def labels(self) -> int:
+        """The number of labels in the store, what was added included."""
+        return len(self._labels)
+
+    def publish(self, heuristics: Sequence[dict] = ()) -> None:
+        """Put the store with all added images in its place; nothing happens where none was added.
+
+        `heuristics` says what labelled them: [{"version", "settings", "since"}]. Raises OSError.
+        """
+        partial, self._partial = self._partial, None
+        if partial is None:
+            return
+        try:
+            partial.finish(self._heuristics(heuristics))
+        except BaseException:
+            partial.close()
+            raise
+        publish.replace(partial.path, self.path)
+        partial.remove()
+
+    def _heuristics(self, new: Sequence[dict]) -> list[dict]:
+        kept = self._base.heuristics() if self._base is not None else []
+        for heuristic in new:
+            if not any(old | {"since": 0} == heuristic | {"since": 0} for old in kept):
+                kept.append(heuristic)
+        return kept
+
+    def close(self) -> None:
+        """Let go of the store; what was added and not published stays for the next writer."""
+        self._stop.set()
+        if self._keeper.ident is not None:
+            self._keeper.join()
+        with contextlib.suppress(OSError):
+            if self._partial is not None:
+                self._partial.close()
+        self._partial = None
+        if self._base is not None:
+            self._base.close()
+        lock.release(self._lock)
+
+
+def _identities(store: ImageStore | None) -> set[int]:
+    if store is None:
+        return set()
+    index = store.index
+    members = (index.member(i) or index.name(i) for i in range(len(index)))
+    numbers = zip(members, index.size.tolist(), index.crc32.tolist(), strict=True)
+    return {identity(member, size, checksum) for member, size, checksum in numbers}

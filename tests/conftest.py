@@ -1,0 +1,126 @@
+"""What the tests share: the commands run as a user runs them, and the files to run them on.
+
+A test gets real files: photographs where $FLOWERS_TGZ names an archive of them, else drawn ones.
+Nothing here replaces h5py, FUSE, torch or Slurm by something else.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from ctypes.util import find_library
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from demo.draw_flowers import draw, jpeg  # noqa: E402
+
+Run = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a script of the checkout as a user does: `run("colourHeuristic.py", "sort", …)`.
+
+    Each test has its own cache folder. No command may ever show a traceback; `check=True` also
+    asserts exit status 0. `env` entries are added to the environment (None removes one).
+    """
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run_script(
+        script: str,
+        *args: object,
+        timeout: float = 60,
+        check: bool = True,
+        env: dict[str, str | None] | None = None,
+        cwd: Path | None = None,
+        input: str | None = None,
+    ) -> subprocess.CompletedProcess:
+        command = [sys.executable, str(ROOT / script), *map(str, args)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="surrogateescape", timeout=timeout,
+            env=environment(env), cwd=cwd or tmp_path, input=input,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        assert not check or done.returncode == 0, f"{command} exited {done.returncode}\n{done.stderr}"
+        return done
+
+    return run_script
+
+
+def environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
+    """This process's environment with `changes`; a value of None removes a variable."""
+    merged = {**os.environ, **(changes or {})}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn archive of 60 small pictures: quick to label."""
+    return draw(tmp_path_factory.mktemp("sample") / "sample.tgz", count=60, seed=7, size=160)
+
+
+@pytest.fixture(scope="session")
+def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs ($FLOWERS_TGZ) where there are some, else 150 drawn pictures of their size."""
+    given = os.environ.get("FLOWERS_TGZ")
+    if given:
+        return Path(given).resolve(strict=True)
+    return draw(tmp_path_factory.mktemp("flowers") / "flowers.tgz", count=150, seed=3, size=500)
+
+
+@pytest.fixture(scope="session")
+def sample_store(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All 60 pictures of `sample` in one store, made by `sort`. Copy it before changing it."""
+    folder = tmp_path_factory.mktemp("store")
+    store = folder / "sample.h5"
+    command = [sys.executable, str(ROOT / "colourHeuristic.py"), "sort", str(sample), str(store), "60", "10"]
+    cache = environment({"XDG_CACHE_HOME": str(folder / "cache")})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=cache)
+    assert done.returncode == 0, done.stderr
+    return store
+
+
+@pytest.fixture(scope="session")
+def old_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store as older tools write it: no attributes, odd labels, any layout, deeper groups."""
+    path = tmp_path_factory.mktemp("old") / "old.h5"
+    layouts: list[dict] = [{}, {"chunks": (1000,)}, {"chunks": True, "compression": "gzip"}]
+    with h5py.File(path, "w") as file:
+        for i in range(36):
+            label = ("d._red", "l._blue", "green")[i % 3]
+            folder = "deeper/" if i % 12 == 0 else ""
+            pixels = np.frombuffer(jpeg(i, seed=11, size=96), np.uint8)
+            layout = layouts[i // 3 % len(layouts)]
+            file.create_dataset(f"{label}/{folder}image_{i:04d}.jpg", data=pixels, **layout)
+    return path
+
+
+def missing_for_fuse(library: str) -> str:
+    """What keeps this machine from mounting with `library`, or an empty string."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "/dev/fuse is not there or not permitted"
+    shared = {"fusepy": "fuse", "mfusepy": "fuse3"}[library]
+    return "" if find_library(shared) else f"lib{shared} is not installed (apt install fuse3 libfuse2)"
+
+
+@pytest.fixture(params=["fusepy", "mfusepy"])
+def fuse_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Mount with fusepy on libfuse 2, then with mfusepy on libfuse 3, by IMAGESTORE_FUSE.
+
+    Skips where that library is missing; where REQUIRE_FUSE is set (as in CI), fails instead.
+    """
+    missing = missing_for_fuse(request.param)
+    if missing and os.environ.get("REQUIRE_FUSE"):
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
+    monkeypatch.setenv("IMAGESTORE_FUSE", request.param)
+    return request.param
