@@ -1,0 +1,203 @@
+"""One pass over a tar: its image members with their bytes, and a count of what is passed over.
+
+Used by archive only, which also asks here whether a file of a folder is an image. A walk belongs to one
+thread and is made for one pass.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+
+from isal import isal_zlib
+
+from imagestore.archive_index import Member, Members
+from imagestore.seekable import PIECE, Damaged, Source
+
+LARGEST = 64 << 20  # bytes; no photograph is larger, and every worker holds a few of them
+SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".dib"]
+)
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+SKIPPED = ("folders", "not images", "links", "devices", "hidden", "too large", "unreadable")
+
+
+class Bounded:
+    """What tarfile reads headers through: an absurd length in one must not fill the memory."""
+
+    def __init__(self, source: Source) -> None:
+        """Pass everything on to `source`."""
+        self._read, self.seek, self.tell = source.read, source.seek, source.tell
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes. Raises Damaged."""
+        if not 0 <= size <= LARGEST:
+            raise Damaged(f"a header claims {size:,} bytes")
+        return self._read(size)
+
+
+class Walk:
+    """One pass over the members of a tar, front to back: iterate it for (Member, bytes) of every image.
+
+    tarfile reads the headers (v7, ustar, GNU, pax, sparse); the loop around it is ours, since tarfile
+    takes a broken header for the end of the archive and keeps every header in memory.
+    """
+
+    def __init__(self, source: Source) -> None:
+        """`source` stands at the beginning."""
+        self.members = Members()
+        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIPPED, 0))
+        self.marked = False  # whether the end mark was seen
+        self._source = source
+        self._where = "before its first member"
+
+    def __iter__(self) -> Iterator[tuple[Member, bytes]]:
+        """Every image. Raises Damaged where the archive breaks off."""
+        try:
+            self._tar = open_tar(self._source)
+            info = self._tar.next()
+            while info is not None:
+                self._where = f"in the middle of {info.name!r}"
+                found = self._image(info)
+                if found is not None:
+                    yield found
+                info = self._next()
+            self._drain()
+        except tarfile.TarError as error:
+            raise Damaged(str(error)) from error
+
+    def _next(self) -> tarfile.TarInfo | None:
+        following = self._tar.offset
+        if following < self._source.tell():
+            raise Damaged("a header points backwards")
+        if self._source.seek(following) < following:
+            raise Damaged from EOFError()
+        self._where = self._where.replace("in the middle of", "after", 1)
+        try:
+            return tarfile.TarInfo.fromtarfile(self._tar)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            self.marked = True
+        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            self.marked = False
+        except tarfile.TruncatedHeaderError as error:  # type: ignore[attr-defined]
+            raise Damaged from EOFError(error)
+        return None
+
+    def _image(self, info: tarfile.TarInfo) -> tuple[Member, bytes] | None:
+        if info.size < 0:
+            raise Damaged("a size below zero")
+        reason = passed_over(info)
+        if reason is None:
+            data = self._read(info)
+            if is_image(info.name, data):
+                place = -1 - info.offset if info.issparse() else info.offset_data
+                return self.members.add(
+                    info.name, len(data), _seconds(info.mtime), isal_zlib.crc32(data), place
+                ), data
+            reason = "not images"
+        self.skipped[reason] += 1
+        return None
+
+    def _read(self, info: tarfile.TarInfo) -> bytes:
+        if info.issparse():
+            return _read_whole(self._tar, info)
+        data = self._source.read(info.size)
+        if len(data) < info.size:
+            raise Damaged from EOFError()
+        return data
+
+    def _drain(self) -> None:
+        """Read on to the end of a compressed file: its last checksum stands there."""
+        while self._source.read(PIECE):
+            pass
+
+    def describe(self, damage: Damaged) -> str:
+        """What is wrong with the archive, in words."""
+        count = f"{len(self.members):,}"
+        if isinstance(damage.__cause__, EOFError):
+            return f"ends {self._where}: {count} images came before that, download or copy it again"
+        # gzip has its checksum at the very end: by then, wrong bytes may have been handed out.
+        return (
+            f"is damaged {self._where} ({damage}): of the {count} images before that some may be, "
+            "download or copy it again"
+        )
+
+
+def open_tar(source: Source) -> tarfile.TarFile:
+    """tarfile over a source, its first header read. Raises tarfile.ReadError."""
+    return tarfile.TarFile(fileobj=Bounded(source), mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
+
+
+def read_sparse(source: Source) -> bytes:
+    """The bytes of a sparse file whose header begins where the source stands."""
+    tar = open_tar(source)
+    info = tar.next()
+    return _read_whole(tar, info) if info else b""
+
+
+def _read_whole(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(info)
+    return file.read() if file else b""
+
+
+def passed_over(info: tarfile.TarInfo) -> str | None:
+    """Why a tar member is no image, as far as its header tells."""
+    if info.isdir():
+        return "folders"
+    if info.issym() or info.islnk():
+        return "links"
+    if info.isdev():
+        return "devices"
+    if not info.isreg():
+        return "not images"
+    return _passed_over_name(info.name, info.size)
+
+
+def passed_over_file(name: str, status: os.stat_result) -> str | None:
+    """Why a file of a folder is no image, as far as its status tells."""
+    if stat.S_ISLNK(status.st_mode):
+        return "links"
+    if not stat.S_ISREG(status.st_mode):
+        return "devices"
+    return _passed_over_name(name, status.st_size)
+
+
+def _passed_over_name(name: str, size: int) -> str | None:
+    if _is_hidden(name):
+        return "hidden"
+    if size > LARGEST:
+        return "too large" if _has_image_suffix(name) else "not images"
+    return None
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file or folder on the way is hidden, or macOS's (`._name`, `__MACOSX`)."""
+    return any(
+        part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in name.split("/")
+    )
+
+
+def _has_image_suffix(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def is_image(name: str, data: bytes) -> bool:
+    """By its name, or, where that says nothing, by how it begins."""
+    return (
+        _has_image_suffix(name)
+        or data.startswith(BEGINNINGS)
+        or (data.startswith(b"RIFF") and data[8:12] == b"WEBP")
+        or (data.startswith(b"BM") and data[6:10] == bytes(4))  # BMP: two reserved fields, always zero
+    )
+
+
+def _seconds(mtime: float) -> int:
+    """A modification time in whole seconds; 0 where the archive holds nonsense."""
+    try:
+        seconds = int(mtime)
+    except (ValueError, OverflowError):
+        return 0
+    return seconds if -(1 << 62) < seconds < 1 << 62 else 0
