@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""Name the dominant colours of images in an archive, and store the images under those names in one HDF5 file.
+
+./colourHeuristic.py sort      TARFILE OUTPUT.h5 COUNT CHUNK        add COUNT random new images
+./colourHeuristic.py partition TARFILE TRAIN.h5 TEST.h5 FRACTION    put every image into one of two files
+./colourHeuristic.py merge     OUTPUT.h5 STORE.h5...                join stores into one
+./colourHeuristic.py identify  SOURCE NAME                          the 3 most dominant colours
+./colourHeuristic.py show      SOURCE NAME                          a picture of an image and its colours
+./colourHeuristic.py summary   STORE.h5                             how many images there are of each label
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from imagestore import console
+
+# Labelling is parallel by processes; threads of the linear algebra library would only compete with them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="colourHeuristic.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_sort(commands)
+    _add_partition(commands)
+    _add_merge(commands)
+    _add_identify(commands)
+    _add_show(commands)
+    _add_summary(commands)
+    return parser
+
+
+def _add_sort(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("sort", help="add random new images of an archive to a store")
+    command.add_argument(
+        "tarfile", metavar="TARFILE", type=Path, help="archive (.tgz, .tar, …) or folder of images"
+    )
+    command.add_argument("output", metavar="OUTPUT.h5", type=Path, help="store to make or to add to")
+    command.add_argument("count", metavar="COUNT", type=positive, help="images to add in all")
+    command.add_argument(
+        "chunk", metavar="CHUNK", type=positive, help="neighbours taken from each random place"
+    )
+    _add_labelling_options(command)
+    command.set_defaults(run=_sort)
+
+
+def _add_partition(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("partition", help="put every image of an archive into one of two stores")
+    command.add_argument(
+        "tarfile", metavar="TARFILE", type=Path, help="archive (.tgz, .tar, …) or folder of images"
+    )
+    command.add_argument("train", metavar="TRAIN.h5", type=Path, help="store of the training images")
+    command.add_argument("test", metavar="TEST.h5", type=Path, help="store of the test images")
+    command.add_argument(
+        "fraction", metavar="FRACTION", type=fraction, help="share of the training images, 0 to 1"
+    )
+    _add_labelling_options(command)
+    command.set_defaults(run=_partition)
+
+
+def _add_labelling_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--seed", type=int, help="makes the random choice the same in every run")
+    command.add_argument(
+        "--workers", type=positive, help="labelling processes (default: the CPUs you may use)"
+    )
+    command.add_argument(
+        "--shard",
+        metavar="K/N|auto",
+        type=shard,
+        help="only share K of N; auto takes both from a Slurm array job",
+    )
+    _add_index_option(command)
+
+
+def _add_index_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--index",
+        metavar="FILE",
+        type=Path,
+        help="where the archive's index is kept (default: in the user's cache folder)",
+    )
+
+
+def _add_merge(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("merge", help="join stores into one")
+    command.add_argument("output", metavar="OUTPUT.h5", type=Path, help="store to make or to add to")
+    command.add_argument("stores", metavar="STORE.h5", nargs="+", help="stores, or quoted globs")
+    command.set_defaults(run=_merge)
+
+
+def _add_identify(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("identify", help="print the 3 most dominant colours of images")
+    command.add_argument("source", metavar="SOURCE", help="archive, store or image file")
+    command.add_argument("names", metavar="NAME", nargs="*", help="member, path in the store, or quoted glob")
+    command.add_argument("--all", action="store_true", help="every image of SOURCE")
+    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add_index_option(command)
+    command.set_defaults(run=_identify)
+
+
+def _add_show(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("show", help="show an image beside its colours, or a store's labels")
+    command.add_argument("source", metavar="SOURCE", help="archive, store or image file")
+    command.add_argument(
+        "name", metavar="NAME", nargs="?", help="member or path; none: a sheet of the store's labels"
+    )
+    command.add_argument(
+        "-o", "--output", metavar="FILE.png", type=Path, help="write the picture instead of opening it"
+    )
+    _add_index_option(command)
+    command.set_defaults(run=_show)
+
+
+def _add_summary(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("summary", help="print the number of images of each label")
+    command.add_argument("stores", metavar="STORE.h5", nargs="+", help="stores, or quoted globs")
+    command.add_argument("--csv", action="store_true", help="the whole table, a line for each image")
+    command.set_defaults(run=_summary)
+
+
+def positive(text: str) -> int:
+    """A number of images or processes: a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def fraction(text: str) -> float:
+    """A share from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def shard(text: str) -> tuple[int, int]:
+    """'K/N', or 'auto' for the place of this task in its Slurm array job."""
+    if text == "auto":
+        return _slurm_shard()
+    k, _, n = text.partition("/")
+    if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not K/N with K from 1 to N, nor 'auto'")
+    return int(k), int(n)
+
+
+def _slurm_shard() -> tuple[int, int]:
+    try:
+        task, count = int(os.environ["SLURM_ARRAY_TASK_ID"]), int(os.environ["SLURM_ARRAY_TASK_COUNT"])
+        first = int(os.environ.get("SLURM_ARRAY_TASK_MIN", "1"))
+        step = int(os.environ.get("SLURM_ARRAY_TASK_STEP", "1"))
+    except (KeyError, ValueError):
+        raise argparse.ArgumentTypeError(
+            "'auto' needs a Slurm array job (sbatch --array); give K/N"
+        ) from None
+    k = (task - first) // step + 1
+    if not 1 <= k <= count:
+        raise argparse.ArgumentTypeError(
+            f"array task {task} is not one of {count} that begin at {first}; give K/N"
+        )
+    return k, count
+
+
+def _sort(arguments: argparse.Namespace) -> int:
+    from imagestore import pipeline
+
+    options = _options(arguments)
+    return pipeline.sort(arguments.tarfile, arguments.output, arguments.count, arguments.chunk, options)
+
+
+def _partition(arguments: argparse.Namespace) -> int:
+    from imagestore import pipeline
+
+    options = _options(arguments)
+    return pipeline.partition(arguments.tarfile, arguments.train, arguments.test, arguments.fraction, options)
+
+
+def _options(arguments: argparse.Namespace) -> object:
+    from imagestore.pipeline import Options
+
+    return Options(arguments.seed, arguments.workers, arguments.shard, arguments.index)
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from imagestore import pipeline
+
+    return pipeline.merge(arguments.output, arguments.stores)
+
+
+def _identify(arguments: argparse.Namespace) -> int:
+    from imagestore import examine
+
+    return examine.identify(arguments.source, arguments.names, arguments.all, arguments.json, arguments.index)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from imagestore import examine
+
+    return examine.show(arguments.source, arguments.name, arguments.output, arguments.index)
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    from imagestore import examine
+
+    return examine.summary(arguments.stores, arguments.csv)
+
+
+def main() -> int:
+    """Run the command; returns the exit status."""
+    return console.main("colourHeuristic", build_parser(), lambda arguments: arguments.run(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Kill a labelling run with SIGKILL at random moments, and see that nothing is lost.
+
+    python killed_runs.py ARCHIVE FOLDER KILLS SEED
+
+A program of its own, run by test_faults: it forks each run from a process that has everything imported, so
+that the moments fall into the work and not into Python's start. Prints what it did; raises on any loss.
+"""
+
+import os
+import random
+import shutil
+import signal
+import sys
+import tarfile
+import time
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from imagestore import journal, pipeline
+from imagestore.store import ImageStore
+
+PUBLISHED_BEFORE = 15
+WORKERS = 2
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Every image of a store by its member's name."""
+    with ImageStore(path) as store:
+        return {os.fsdecode(store.index.member(i)): store.read(i) for i in range(len(store))}
+
+
+def members(archive: Path) -> dict[str, bytes]:
+    """Every image of an archive by its name."""
+    with tarfile.open(archive) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar if member.name.endswith(".jpg")}
+
+
+def start(archive: Path, store: Path, count: int, log: Path) -> int:
+    """Begin a run in a process of its own; returns its id."""
+    child = os.fork()
+    if child:
+        return child
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(2, 1)
+    try:
+        os._exit(pipeline.sort(archive, store, count, 7, pipeline.Options(seed=1, workers=WORKERS)))
+    finally:
+        traceback.print_exc()
+        os._exit(99)
+
+
+def run(archive: Path, store: Path, count: int, log: Path) -> None:
+    """A whole run; it must succeed."""
+    _, status = os.waitpid(start(archive, store, count, log), 0)
+    assert os.waitstatus_to_exitcode(status) == 0, log.read_text()
+
+
+def in_journals(folder: Path) -> int:
+    """How many images an interrupted run can be taken over with."""
+    found = [path for path in folder.glob(".*.journal") if path.with_suffix(".partial").exists()]
+    return sum(1 for path in found for _ in journal.read(path))
+
+
+def main(archive: Path, folder: Path, kills: int, seed: int) -> None:
+    """`kills` times: a run on top of a published store, killed; checked; run again; checked."""
+    rng, expected, log = random.Random(seed), members(archive), folder / "log"
+    published, store = folder / "published.h5", folder / "work" / "store.h5"
+    run(archive, published, PUBLISHED_BEFORE, log)
+    before = contents(published)
+    begun = time.monotonic()
+    store.parent.mkdir()
+    shutil.copyfile(published, store)
+    run(archive, store, len(expected), log)
+    longest = time.monotonic() - begun
+    taken_over = finished = 0
+    for _ in range(kills):
+        shutil.copyfile(published, store)
+        child = start(archive, store, len(expected), log)
+        time.sleep(rng.uniform(0, 1.3 * longest))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kept = contents(store)
+        assert kept.items() >= before.items(), "a published image is gone"
+        assert kept in (before, expected), "neither the old store nor the new one"
+        finished += kept == expected
+        whole = in_journals(store.parent) if kept == before else 0
+        run(archive, store, len(expected), log)
+        assert contents(store) == expected, "running again did not complete the store"
+        assert f"interrupted run: {whole}" in log.read_text() or not whole, (whole, log.read_text())
+        assert os.listdir(store.parent) == ["store.h5"], os.listdir(store.parent)
+        taken_over += whole
+    print(
+        f"{kills} kills within {longest:.2f} s; {finished} after publishing; {taken_over} images taken over"
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,203 @@
+"""Nothing is lost: killed, stopped, out of disk, without its archive, or with somebody else writing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, environment
+
+from demo.draw_flowers import draw
+from imagestore.console import UserError
+from imagestore.index import crc32
+from imagestore.store import ImageStore
+from imagestore.writer import Image, StoreWriter
+
+KILLS = int(os.environ.get("IMAGESTORE_KILLS", "100"))
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    with ImageStore(path) as store:
+        return {os.fsdecode(store.index.member(i)): store.read(i) for i in range(len(store))}
+
+
+def members(archive: Path) -> dict[str, bytes]:
+    with tarfile.open(archive) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar if member.name.endswith(".jpg")}
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory, sample) -> Path:
+    """An archive that takes some seconds to label: the sample's pictures, many times."""
+    archive = tmp_path_factory.mktemp("larger") / "larger.tgz"
+    pictures = members(sample)
+    folder = archive.parent / "pictures"
+    folder.mkdir()
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        for i in range(6000 // len(pictures)):
+            for name, data in pictures.items():
+                file = folder / "picture.jpg"
+                file.write_bytes(data + b"%d" % i)
+                tar.add(file, f"{i}/{Path(name).name}")
+    return archive
+
+
+def start(folder: Path, *arguments: object) -> subprocess.Popen:
+    """A run in the background, that has begun to write."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "colourHeuristic.py"), *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+        env=environment({"XDG_CACHE_HOME": str(folder / "cache")}),
+    )  # fmt: skip
+    wait_until(lambda: any(path.stat().st_size > 100_000 for path in folder.glob(".*.partial")), process)
+    return process
+
+
+def wait_until(condition, process: subprocess.Popen, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_sigkill_at_any_moment(tmp_path, sample):
+    command = [sys.executable, ROOT / "tests" / "killed_runs.py", sample, tmp_path, KILLS, 5]
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, timeout=119,
+        env=environment({"XDG_CACHE_HOME": str(tmp_path / "cache")}),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{KILLS} kills" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "number, status",
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 1)],
+    ids=["INT", "TERM", "USR1"],
+)
+def test_a_signal_publishes_what_is_finished(tmp_path, larger, run, number, status):
+    process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 1)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == status, err
+    assert (
+        "run the same command again" in err and signal.Signals(number).name in err and "Traceback" not in err
+    )
+    first = contents(tmp_path / "train.h5")
+    assert len(first) > 0 and not leftovers(tmp_path)
+    again = run("colourHeuristic.py", "partition", larger, "train.h5", "test.h5", 0.5)
+    train, test = contents(tmp_path / "train.h5"), contents(tmp_path / "test.h5")
+    assert train.items() >= first.items()
+    assert not train.keys() & test.keys()
+    assert train | test == members(larger)
+    assert "there already" in again.stderr
+
+
+def test_another_writer_gets_one_clear_line_and_a_reader_goes_on(tmp_path, larger, sample, run):
+    run("colourHeuristic.py", "sort", sample, "store.h5", 10, 5)
+    before = contents(tmp_path / "store.h5")
+    with ImageStore(tmp_path / "store.h5") as reader:
+        process = start(tmp_path, "sort", larger, "store.h5", 5000, 100, "--workers", 1)
+        second = run("colourHeuristic.py", "sort", sample, "store.h5", 10, 5, check=False)
+        assert second.returncode == 1
+        assert len(second.stderr.splitlines()) == 1 and "is writing it" in second.stderr
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert [reader.read(i) for i in range(len(reader))] and not reader.changed()
+    assert contents(tmp_path / "store.h5").items() > before.items()
+
+
+def test_the_lock_of_a_lost_process_is_taken_over(tmp_path):
+    path = tmp_path / "store.h5"
+    lock = tmp_path / ".store.h5.lock"
+    lock.write_text(json.dumps({"host": os.uname().nodename, "pid": os.getpid(), "started": "1"}))
+    with StoreWriter(path):
+        pass
+    lock.write_text('{"host": "another-node", "pid": 1, "started": "1"}')
+    with pytest.raises(UserError, match="another-node"):
+        StoreWriter(path)
+    os.utime(lock, (1, 1))
+    with StoreWriter(path):
+        pass
+    assert not lock.exists()
+
+
+def test_what_an_abandoned_writer_had_is_taken_over(tmp_path):
+    path, data = tmp_path / "store.h5", b"bytes" * 100
+    images = [Image(b"red", b"%d.jpg" % i, b"%d.jpg" % i, 500, crc32(data), i, 2) for i in range(1500)]
+    with StoreWriter(path) as writer:
+        for image in images:
+            writer.add(image, data)
+    assert not path.exists()
+    with StoreWriter(path) as writer:
+        assert (writer.recovered, len(writer)) == (1500, 1500)
+        writer.publish()
+    assert len(contents(path)) == 1500 and not leftovers(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 24 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], timeout=10, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], timeout=10, check=True)
+
+
+def test_a_full_disk_publishes_what_is_finished(small_disk, tmp_path, run):
+    archive = draw(tmp_path / "flowers.tgz", count=40, seed=4, size=160)
+    pictures = members(archive)
+    padded = tmp_path / "padded"
+    padded.mkdir()
+    for i in range(20):
+        for name, data in pictures.items():
+            (padded / f"{i}-{Path(name).name}").write_bytes(data.ljust(60_000, b"\0"))
+    full = run("colourHeuristic.py", "sort", padded, small_disk / "store.h5", 800, 10, check=False)
+    assert full.returncode == 1
+    assert "disk is full" in full.stderr and "run the same command again" in full.stderr
+    first = contents(small_disk / "store.h5")
+    assert 50 < len(first) < 800 and not leftovers(small_disk)
+    for name, data in first.items():
+        assert data == (padded / Path(name).name).read_bytes()
+    again = run("colourHeuristic.py", "sort", padded, small_disk / "store.h5", 800, 10, check=False)
+    assert again.returncode == 1 and len(again.stderr.splitlines()) <= 3
+    assert contents(small_disk / "store.h5").items() >= first.items()
+
+
+def test_a_truncated_archive_gives_what_it_has(tmp_path, sample, run):
+    cut = tmp_path / "cut.tgz"
+    cut.write_bytes(sample.read_bytes()[: sample.stat().st_size * 2 // 3])
+    done = run("colourHeuristic.py", "partition", cut, "train.h5", "test.h5", 0.5, check=False)
+    assert done.returncode == 1 and "cut.tgz" in done.stderr
+    stored = contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5")
+    assert 10 < len(stored) < 60 and stored.items() <= members(sample).items()
+    shutil.copy(sample, cut)
+    run("colourHeuristic.py", "partition", cut, "train.h5", "test.h5", 0.5)
+    assert contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5") == members(sample)
+
+
+def test_an_output_on_a_read_only_disk_or_in_a_missing_folder(tmp_path, small_disk, sample, run):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], timeout=10, check=True)
+    for output, words in {
+        small_disk / "s.h5": "read-only",
+        tmp_path / "none" / "s.h5": "no folder",
+        tmp_path: "is a folder",
+    }.items():
+        done = run("colourHeuristic.py", "sort", sample, output, 5, 5, check=False)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and words in done.stderr

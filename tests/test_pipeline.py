@@ -1,0 +1,262 @@
+"""sort, partition and merge as a user runs them, on real archives and folders."""
+
+import io
+import os
+import random
+import struct
+import tarfile
+import zlib
+from pathlib import Path
+
+import h5py
+import pytest
+from PIL import Image as Picture
+
+from imagestore import colour
+from imagestore.pipeline import draw
+from imagestore.store import ImageStore
+from imagestore.workers import Workers
+
+
+def contents(*paths: Path) -> dict[str, bytes]:
+    """Every image of some stores, by its member's name."""
+    found: dict[str, bytes] = {}
+    for path in paths:
+        with ImageStore(path) as store:
+            for i in range(len(store)):
+                member = os.fsdecode(store.index.member(i))
+                assert member not in found, f"{member} is stored twice"
+                found[member] = store.read(i)
+    return found
+
+
+def labels(*paths: Path) -> dict[str, str]:
+    """Every image's label by its member's name."""
+    found = {}
+    for path in paths:
+        with ImageStore(path) as store:
+            for i in range(len(store)):
+                found[os.fsdecode(store.index.member(i))] = store.labels[store.index.label_of(i)]
+    return found
+
+
+def layout(path: Path) -> list[tuple]:
+    """All that a store holds but the time it was made."""
+    with ImageStore(path) as store:
+        rows = [store.index.row(i) for i in range(len(store))]
+        return [
+            (r.label, r.name, r.member, r.crc32, r.mtime, store.palette(i).tobytes())
+            for i, r in enumerate(rows)
+        ]
+
+
+def members(archive: Path) -> dict[str, bytes]:
+    with tarfile.open(archive) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar if member.name.endswith(".jpg")}
+
+
+def test_partition_puts_every_image_in_one_file(run, sample, tmp_path):
+    done = run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.7)
+    train, test = contents(tmp_path / "train.h5"), contents(tmp_path / "test.h5")
+    assert train | test == members(sample) and not train.keys() & test.keys()
+    assert all(draw(0, name) < 0.7 for name in train) and all(draw(0, name) >= 0.7 for name in test)
+    assert f"train.h5: {len(train)} images" in done.stdout and f"test.h5: {len(test)} images" in done.stdout
+    assert "1 folder" in done.stderr and "1 not image" in done.stderr
+
+
+def test_partition_again_moves_nothing_and_writes_nothing(run, sample, tmp_path):
+    run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.5)
+    before = [(tmp_path / name).stat().st_ino for name in ("train.h5", "test.h5")]
+    done = run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.9, "--seed", 3)
+    assert [(tmp_path / name).stat().st_ino for name in ("train.h5", "test.h5")] == before
+    assert "there already: 60" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["sort", "s.h5", 40, 7], ["partition", "s.h5", "t.h5", 0.6]], ids=["sort", "partition"]
+)
+def test_the_seed_decides_and_not_the_number_of_workers(run, sample, tmp_path, command):
+    name, *rest = command
+    stores = []
+    for workers in (1, 4):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        run("colourHeuristic.py", name, sample, *rest, "--seed", 9, "--workers", workers, cwd=folder)
+        stores.append([layout(path) for path in sorted(folder.glob("*.h5"))])
+    assert stores[0] == stores[1]
+
+
+def test_sort_again_adds_new_images_until_there_are_none(run, sample, tmp_path):
+    run("colourHeuristic.py", "sort", sample, "s.h5", 25, 5)
+    first = contents(tmp_path / "s.h5")
+    run("colourHeuristic.py", "sort", sample, "s.h5", 25, 5)
+    second = contents(tmp_path / "s.h5")
+    done = run("colourHeuristic.py", "sort", sample, "s.h5", 25, 5)
+    assert (len(first), len(second)) == (25, 50)
+    assert second.items() > first.items()
+    assert contents(tmp_path / "s.h5") == members(sample)
+    assert "taking all" in done.stderr and "60 images" in done.stdout
+
+
+def test_sort_takes_runs_of_neighbours(run, sample, tmp_path):
+    run("colourHeuristic.py", "sort", sample, "s.h5", 12, 4, "--seed", 2)
+    order = list(members(sample))
+    taken = {order.index(name) for name in contents(tmp_path / "s.h5")}
+    assert len(taken) == 12
+    assert sum(position + 1 in taken for position in taken) >= 8
+
+
+def test_shards_hold_together_what_one_run_would(run, sample, tmp_path):
+    run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.6, "--seed", 4)
+    array = {"SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_STEP": "1"}
+    for task in range(3):
+        shard = ["auto"] if task else ["1/3"]
+        run(
+            "colourHeuristic.py", "partition", sample, f"train{task}.h5", f"test{task}.h5", 0.6, "--seed", 4,
+            "--shard", *shard, env=array | {"SLURM_ARRAY_TASK_ID": str(task)},
+        )  # fmt: skip
+    for part in ("train", "test"):
+        shards = [tmp_path / f"{part}{task}.h5" for task in range(3)]
+        assert contents(*shards) == contents(tmp_path / f"{part}.h5")
+        assert labels(*shards) == labels(tmp_path / f"{part}.h5")
+        run("colourHeuristic.py", "merge", f"{part}-merged.h5", f"{part}[0-2].h5")
+        assert sorted(layout(tmp_path / f"{part}-merged.h5")) == sorted(layout(tmp_path / f"{part}.h5"))
+
+
+def test_shards_of_sort(run, sample, tmp_path):
+    run("colourHeuristic.py", "sort", sample, "one.h5", 30, 5, "--seed", 8)
+    for k in (1, 2):
+        run("colourHeuristic.py", "sort", sample, f"s{k}.h5", 30, 5, "--seed", 8, "--shard", f"{k}/2")
+    assert contents(tmp_path / "s1.h5", tmp_path / "s2.h5") == contents(tmp_path / "one.h5")
+
+
+def test_merge_adds_and_recognises(run, sample, old_store, tmp_path):
+    run("colourHeuristic.py", "sort", sample, "a.h5", 20, 5, "--seed", 1)
+    run("colourHeuristic.py", "sort", sample, "b.h5", 60, 5)
+    run("colourHeuristic.py", "merge", "all.h5", "a.h5", "b.h5", old_store)
+    with ImageStore(old_store) as old, ImageStore(tmp_path / "all.h5") as merged:
+        assert len(merged) == 60 + len(old)
+        merged_bytes = {merged.read(i) for i in range(len(merged))}
+        assert merged_bytes == {old.read(i) for i in range(len(old))} | set(members(sample).values())
+    again = run("colourHeuristic.py", "merge", "all.h5", "b.h5", "a.h5")
+    assert "(0 new)" in again.stdout
+    itself = run("colourHeuristic.py", "merge", "all.h5", "all.h5", check=False)
+    assert itself.returncode == 1 and "is the output" in itself.stderr
+
+
+def test_a_folder_in_place_of_an_archive(run, sample, tmp_path):
+    folder = tmp_path / "pictures" / "deep"
+    folder.mkdir(parents=True)
+    for name, data in members(sample).items():
+        (folder / Path(name).name).write_bytes(data)
+    run("colourHeuristic.py", "sort", tmp_path / "pictures", "s.h5", 60, 60)
+    assert set(contents(tmp_path / "s.h5").values()) == set(members(sample).values())
+
+
+def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+NAMES = [
+    "a/same.jpg", "b/same.jpg", "with space.jpg", "quote'\".jpg", "\u00fcn\u00ef\u4e2d.jpg", "-leading.jpg",
+    "../../escape.jpg", "/absolute.jpg", "n" * 251 + ".jpg", "d/" + "m" * 300 + ".jpg", "new\nline.jpg",
+    "back\\slash.jpg", "bytes\udcff.jpg",
+]  # fmt: skip
+
+
+def test_names_of_every_kind_are_stored_distinct(run, sample, tmp_path):
+    data = next(iter(members(sample).values()))
+    with tarfile.open(tmp_path / "names.tar", "w") as tar:
+        for i, name in enumerate(NAMES):
+            add(tar, name, data + b"%d" % i)
+    run("colourHeuristic.py", "sort", "names.tar", "s.h5", 100, 10)
+    assert contents(tmp_path / "s.h5") == {name: data + b"%d" % i for i, name in enumerate(NAMES)}
+    with h5py.File(tmp_path / "s.h5") as file:
+        assert sum(len(group) for group in file.values()) == len(NAMES)
+
+
+def hostile() -> dict[str, bytes]:
+    """Members that claim to be images."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    def png(width: int, height: int, data: bytes) -> bytes:
+        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+    bomb = zlib.compress(bytes(30_000_000), 9)
+    huge_jpeg = bytes.fromhex("ffd8ffc0001108ea60ea6003012200021101031101ffd9")
+    return {
+        "enormous.png": png(60_000, 60_000, bomb),
+        "header.jpg": huge_jpeg,
+        "bomb.png": png(20_000, 20_000, bomb),
+        "zip.jpg": b"PK\x03\x04" + bytes(1000),
+        "empty.jpg": b"",
+        "text.gif": b"GIF89a",
+        "endless.gif": b"GIF89a\x01\x00\x01\x00\x80\x00\x00" + b"\x21\xfe\xff" + b"x" * 255 * 1000,
+    }
+
+
+def test_hostile_images_are_skipped_counted_and_named(run, sample, tmp_path):
+    good = members(sample)
+    bad = hostile() | {"cut.jpg": next(iter(good.values()))[:1500]}
+    with tarfile.open(tmp_path / "mixed.tar", "w") as tar:
+        everything = list((good | bad).items())
+        random.Random(1).shuffle(everything)
+        for name, data in everything:
+            add(tar, name, data)
+    done = run("colourHeuristic.py", "partition", "mixed.tar", "train.h5", "test.h5", 0.5)
+    stored = contents(tmp_path / "train.h5", tmp_path / "test.h5")
+    assert {name: stored.get(name) for name in good} == good
+    assert not set(stored) & (set(bad) - {"cut.jpg"})
+    assert "skipped, cannot be decoded" in done.stderr and ".png" in done.stderr
+
+
+def test_a_decoder_that_crashes_costs_one_image(sample, tmp_path, monkeypatch):
+    poison = b"this one kills its worker"
+    whole = colour.palette
+    monkeypatch.setattr(colour, "palette", lambda data: os._exit(9) if data == poison else whole(data))
+    images = list(members(sample).items())
+    images.insert(20, ("poison.jpg", poison))
+    with Workers(2) as workers:
+        found = list(workers.label(images))
+    assert [name for name, _, _ in found] == [name for name, _ in images]
+    assert [name for name, _, result in found if result.reason] == ["poison.jpg"]
+
+
+@pytest.mark.parametrize(
+    "arguments, status, words",
+    [
+        (["sort", "none.tgz", "s.h5", 5, 5], 1, "none.tgz"),
+        (["sort", "text.tgz", "s.h5", 5, 5], 1, "text.tgz"),
+        (["sort", "noimage.tar", "s.h5", 5, 5], 1, "noimage.tar"),
+        (["partition", "noimage.tar", "s.h5", "t.h5", 0.5], 1, "noimage.tar"),
+        (["sort", "one.tar", "text.tgz", 5, 5], 1, "not an HDF5 file"),
+        (["sort", "one.tar", "s.h5", 0, 5], 2, "COUNT"),
+        (["sort", "one.tar", "s.h5", 5, -1], 2, "CHUNK"),
+        (["sort", "one.tar", "s.h5", "many", 5], 2, "COUNT"),
+        (["partition", "one.tar", "s.h5", "t.h5", 1.5], 2, "FRACTION"),
+        (["partition", "one.tar", "s.h5", "t.h5", "nan"], 2, "FRACTION"),
+        (["partition", "one.tar", "s.h5", "s.h5", 0.5], 1, "twice"),
+        (["sort", "one.tar", "s.h5", 5, 5, "--shard", "3/2"], 2, "--shard"),
+        (["sort", "one.tar", "s.h5", 5, 5, "--shard", "auto"], 2, "Slurm"),
+        (["merge", "s.h5", "none.h5"], 1, "none.h5"),
+        (["merge", "s.h5", "none*.h5"], 1, "none*.h5"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(run, tmp_path, arguments, status, words):
+    (tmp_path / "text.tgz").write_text("no archive")
+    with tarfile.open(tmp_path / "noimage.tar", "w") as tar:
+        add(tar, "files.txt", b"nothing to see")
+    Picture.new("RGB", (40, 40), "red").save(tmp_path / "red.png")
+    with tarfile.open(tmp_path / "one.tar", "w") as tar:
+        add(tar, "red.png", (tmp_path / "red.png").read_bytes())
+    before = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    done = run("colourHeuristic.py", *arguments, check=False)
+    assert done.returncode == status and words in done.stderr and not done.stdout
+    assert status == 2 or len(done.stderr.splitlines()) == 1, done.stderr
+    after = {path.name: path.stat().st_size for path in tmp_path.iterdir() if path.name != "cache"}
+    assert after == before
