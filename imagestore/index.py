@@ -74,15 +74,18 @@ class Index:
         columns: dict[str, np.ndarray],
         trailer: Trailer | None = None,
         fresh: bool = False,
+        whole: bool = True,
     ) -> None:
         """`start` is int64 (len(labels) + 1,): the images of label i are start[i]:start[i + 1].
 
-        `fresh` says that the index was written with the store, so that its checksums are those of the bytes.
+        `fresh` says that the index was written with the store, so that its checksums are those of the bytes;
+        `whole` that the file holds nothing but these images (no other datasets, links or permissions).
         """
         self.label_bytes = labels
         self.labels = [os.fsdecode(label) for label in labels]
         self.start = start
         self.fresh = fresh
+        self.whole = whole
         self._columns = columns
         self._trailer = trailer
 
@@ -92,7 +95,7 @@ class Index:
     def __getstate__(self) -> tuple:
         """Whole, without the open file: every column is loaded."""
         columns = {key: self.column(key) for key in _column_names()}
-        return self.label_bytes, self.start, columns, None, self.fresh
+        return self.label_bytes, self.start, columns, None, self.fresh, self.whole
 
     def __setstate__(self, state: tuple) -> None:
         self.__init__(*state)
@@ -185,6 +188,7 @@ class IndexBuilder:
         self.label = array("i")
         self.numbers = {key: array(code) for key, code in NUMBERS.items()}
         self.texts: dict[str, list[bytes]] = {key: [] for key in TEXTS}
+        self.whole = True
 
     def __len__(self) -> int:
         return len(self.label)
@@ -200,6 +204,7 @@ class IndexBuilder:
 
     def extend(self, index: Index) -> None:
         """Add all images of another index."""
+        self.whole = self.whole and index.whole
         numbers = [self.labels.setdefault(label, len(self.labels)) for label in index.label_bytes]
         self.label.frombytes(np.repeat(np.array(numbers, np.int32), np.diff(index.start)).tobytes())
         for key, column in self.numbers.items():
@@ -222,7 +227,7 @@ class IndexBuilder:
         }
         for key, texts in self.texts.items():
             columns |= _text_columns(key, [texts[i] for i in order])
-        return Index(labels, start, columns)
+        return Index(labels, start, columns, whole=self.whole)
 
     def _order(self, label: np.ndarray, start: np.ndarray) -> np.ndarray:
         order = np.argsort(label, kind="stable")
@@ -250,8 +255,9 @@ def write_trailer(fd: int, end_of_file: int, index: Index) -> None:
         _write_all(fd, data, at)
         places[key] = [values.dtype.str, at, len(values), crc32(data)]
         at = _aligned(at + len(data))
-    fields = {"labels": [os.fsdecode(label) for label in index.label_bytes], "start": index.start.tolist()}
-    header = json.dumps(fields | {"columns": places}).encode()
+    labels = [os.fsdecode(label) for label in index.label_bytes]
+    fields = {"labels": labels, "start": index.start.tolist(), "whole": index.whole, "columns": places}
+    header = json.dumps(fields).encode()
     footer = FOOTER.pack(MAGIC, end_of_file, len(header), crc32(header))
     _write_all(fd, header + footer, at)
 
@@ -313,7 +319,9 @@ def read_trailer(fd: int) -> Index | None:
     fields = json.loads(header)
     labels = [os.fsencode(label) for label in fields["labels"]]
     trailer = Trailer(fd, fields["columns"])
-    return Index(labels, np.array(fields["start"], np.int64), {}, trailer, True) if trailer.intact() else None
+    if not trailer.intact():
+        return None
+    return Index(labels, np.array(fields["start"], np.int64), {}, trailer, True, fields.get("whole", False))
 
 
 def end_of_file_address(fd: int) -> int | None:
@@ -334,27 +342,36 @@ def end_of_file_address(fd: int) -> int | None:
 def walk(file: h5py.File) -> Index:
     """The index of an open HDF5 file, by visiting every dataset below its top-level groups."""
     builder = IndexBuilder()
-    for label in _hard_links(file.id):
+    for label in _hard_links(file.id, builder):
         group = h5o.open(file.id, label)
         if isinstance(group, h5g.GroupID):
             _walk_group(group, label, b"", (), builder)
+        else:
+            builder.whole = False
     return builder.build()
 
 
-def _hard_links(group: h5g.GroupID) -> list[bytes]:
-    return [name for name in group if group.links.get_info(name).type == h5l.TYPE_HARD]
+def _hard_links(group: h5g.GroupID, builder: IndexBuilder) -> list[bytes]:
+    names = list(group)
+    hard = [name for name in names if group.links.get_info(name).type == h5l.TYPE_HARD]
+    builder.whole = builder.whole and len(hard) == len(names) and not h5a.exists(group, b"Permissions")
+    return hard
 
 
 def _walk_group(group: h5g.GroupID, label: bytes, prefix: bytes, above: tuple, builder: IndexBuilder) -> None:
     address = h5o.get_info(group).addr
     if address in above:  # a group that holds itself: every image in it has been seen
         return
-    for name in _hard_links(group):
+    for name in _hard_links(group, builder):
         thing = h5o.open(group, name)
         if isinstance(thing, h5g.GroupID):
+            builder.whole = False  # what else is known of it is not kept here
             _walk_group(thing, label, prefix + name + b"/", (*above, address), builder)
         elif isinstance(thing, h5d.DatasetID) and is_bytes(thing):
             builder.add(row_of(thing, label, prefix + name))
+            builder.whole = builder.whole and not h5a.exists(thing, b"Permissions")
+        else:
+            builder.whole = False
 
 
 def is_bytes(dataset: h5d.DatasetID) -> bool:

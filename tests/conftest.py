@@ -7,6 +7,7 @@ Nothing here replaces h5py, FUSE, torch or Slurm by something else.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,9 +89,14 @@ def sample_store(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return store
 
 
+@pytest.fixture
+def old_store(_old_store: Path, tmp_path: Path) -> Path:
+    """A store as older tools write it: no attributes, odd labels, any layout, deeper groups. A test's own."""
+    return Path(shutil.copy(_old_store, tmp_path / "old.h5"))
+
+
 @pytest.fixture(scope="session")
-def old_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store as older tools write it: no attributes, odd labels, any layout, deeper groups."""
+def _old_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("old") / "old.h5"
     layouts: list[dict] = [{}, {"chunks": (1000,)}, {"chunks": True, "compression": "gzip"}]
     with h5py.File(path, "w") as file:

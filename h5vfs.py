@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Look into an image store as into a folder: mount, list, unpack or verify it; or pack a folder into one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from imagestore import console
+
+PROGRAM = "h5vfs"
+TOOLS = ("pack", "unpack", "ls", "cat", "verify")
+EPILOG = """\
+examples:
+  ./h5vfs.py flowers.h5 /tmp/$USER/mnt              mount in the background
+  ./h5vfs.py -u /tmp/$USER/mnt                      unmount (or: fusermount -u /tmp/$USER/mnt)
+  ./h5vfs.py train.h5 test.h5 mnt                   several stores as one tree
+  ./h5vfs.py flowers.h5 mnt -- python train.py mnt  mount, run, unmount; exits with the command's status
+
+without mounting (each has its own --help):
+  ./h5vfs.py ls FILE.h5 [PATH]                      list what is in it
+  ./h5vfs.py cat FILE.h5 PATH                       write one file to standard output
+  ./h5vfs.py verify FILE.h5...                      read every image, compare checksums
+  ./h5vfs.py unpack FILE.h5... FOLDER               copy everything to plain files
+  ./h5vfs.py pack FOLDER FILE.h5                    make a store of a folder
+"""
+
+
+class IntermixedParser(argparse.ArgumentParser):
+    """Takes options between the files and the mountpoint too: `h5vfs.py a.h5 -f mnt`."""
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
+        """The arguments, in any order."""
+        return self.parse_intermixed_args(args, namespace)
+
+
+def mount_parser() -> argparse.ArgumentParser:
+    """The parser of `h5vfs.py FILE.h5... MOUNTPOINT`."""
+    parser = IntermixedParser(
+        prog=PROGRAM,
+        usage="%(prog)s [options] FILE.h5 [FILE.h5 ...] MOUNTPOINT [-- COMMAND ...]\n"
+        "       %(prog)s {-u MOUNTPOINT | --list | pack | unpack | ls | cat | verify}",
+        description="Show image stores, or any HDF5 files, as a read-only folder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "paths", nargs="*", metavar="FILE.h5 ... MOUNTPOINT", help="files or quoted globs, then a folder"
+    )
+    parser.add_argument("-u", "--unmount", action="store_true", help="unmount MOUNTPOINT")
+    parser.add_argument("--lazy", action="store_true", help="with -u: also while in use")
+    parser.add_argument("--list", action="store_true", help="show your mounts")
+    parser.add_argument("-f", "--foreground", action="store_true", help="stay in the foreground")
+    parser.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="OPTION,...",
+        help="FUSE options: allow_other, uid=…",
+    )
+    parser.add_argument(
+        "--side-by-side", action="store_true", help="a folder for each file, instead of one merged tree"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="show a file that replaces the mounted one (slower)"
+    )
+    parser.add_argument("--follow-external", action="store_true", help="follow HDF5 links into other files")
+    parser.add_argument(
+        "--idle-timeout", type=_seconds, metavar="SECONDS", help="unmount when nobody has looked for so long"
+    )
+    parser.add_argument(
+        "--library",
+        choices=("fusepy", "mfusepy"),
+        default=os.environ.get("IMAGESTORE_FUSE") or None,
+        help="FUSE package (default: $IMAGESTORE_FUSE, else mfusepy if there is libfuse 3)",
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return seconds
+
+
+def tools_parser() -> argparse.ArgumentParser:
+    """The parser of the commands that mount nothing."""
+    parser = argparse.ArgumentParser(prog=PROGRAM)
+    tools = parser.add_subparsers(dest="tool", required=True)
+    pack = tools.add_parser("pack", help="make a store of a folder")
+    pack.add_argument("folder", type=Path, metavar="FOLDER")
+    pack.add_argument("output", type=Path, metavar="FILE.h5")
+    unpack = tools.add_parser("unpack", help="copy everything to plain files")
+    unpack.add_argument("paths", nargs="+", metavar="FILE.h5")
+    unpack.add_argument("folder", type=Path, metavar="FOLDER")
+    for tool in (pack, unpack):
+        tool.add_argument(
+            "--include", action="append", default=[], metavar="GLOB", help="only these (may be repeated)"
+        )
+        tool.add_argument(
+            "--exclude", action="append", default=[], metavar="GLOB", help="not these (may be repeated)"
+        )
+    listing = tools.add_parser("ls", help="list what is in a store")
+    listing.add_argument("file", metavar="FILE.h5")
+    listing.add_argument("path", nargs="?", default="/", metavar="PATH")
+    listing.add_argument("-l", "--long", action="store_true", help="modes, sizes and times too")
+    cat = tools.add_parser("cat", help="write one file to standard output")
+    cat.add_argument("file", metavar="FILE.h5")
+    cat.add_argument("path", metavar="PATH")
+    verify = tools.add_parser("verify", help="read every image, compare checksums")
+    verify.add_argument("paths", nargs="+", metavar="FILE.h5")
+    return parser
+
+
+def use_tool(arguments: argparse.Namespace) -> int:
+    """Run the chosen tool."""
+    if arguments.tool == "pack":
+        from imagestore.packing import pack
+
+        return pack(arguments.folder, arguments.output, arguments.include, arguments.exclude)
+    if arguments.tool == "unpack":
+        from imagestore.unpacking import unpack
+
+        return unpack(arguments.paths, arguments.folder, arguments.include, arguments.exclude)
+    from imagestore import inspecting
+
+    if arguments.tool == "ls":
+        return inspecting.list_files([arguments.file], arguments.path, arguments.long)
+    if arguments.tool == "cat":
+        return inspecting.cat([arguments.file], arguments.path)
+    return inspecting.verify(arguments.paths)
+
+
+def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:
+    """Mount, unmount or list mounts."""
+    from imagestore import mounts
+
+    if arguments.list:
+        for found in mounts.own_mounts():
+            print(f"{found.mountpoint}  {found.stores}{'  (crashed)' if found.is_crashed() else ''}")
+        return 0
+    if arguments.unmount:
+        for mountpoint in arguments.paths:
+            mounts.unmount(_absolute(Path(mountpoint)), arguments.lazy)
+        return 0
+    from imagestore import mount
+
+    *stores, mountpoint = arguments.paths
+    settings = mount.Settings(
+        stores=stores,
+        mountpoint=_absolute(Path(mountpoint)),
+        options=[option for options in arguments.options for option in options.split(",")],
+        side_by_side=arguments.side_by_side,
+        follow=arguments.follow,
+        follow_external=arguments.follow_external,
+        idle_timeout=arguments.idle_timeout,
+        library=arguments.library,
+    )
+    if command:
+        return mount.run_in_mount(settings, command)
+    return mount.mount_in_foreground(settings) if arguments.foreground else mount.mount(settings)
+
+
+def _absolute(path: Path) -> Path:
+    """The path without links above it; the last part is not looked at, since a crashed mount cannot be."""
+    return Path(os.path.realpath(path.parent)) / path.name if path.name not in ("", "..") else path.resolve()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given and given[0] in TOOLS:
+        return console.main(PROGRAM, tools_parser(), use_tool, given)
+    parser = mount_parser()
+    command: list[str] = []
+    if "--" in given:
+        at = given.index("--")
+        given, command = given[:at], given[at + 1 :]
+        if not command:
+            parser.error("no command after --")
+    arguments = parser.parse_args(given)
+    if arguments.unmount and not arguments.paths:
+        parser.error("expected MOUNTPOINT")
+    if not (arguments.list or arguments.unmount) and len(arguments.paths) < 2:
+        parser.error("expected FILE.h5 and MOUNTPOINT")
+    return console.main(PROGRAM, parser, lambda arguments: use_mount(arguments, command), given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
