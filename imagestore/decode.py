@@ -1,22 +1,35 @@
-"""From an image's bytes to its pixels, within bounds, whatever the bytes are.
+"""From an image's bytes to a decoded picture, within bounds, whatever the bytes are.
 
-Whoever opens images that came from outside (dataset, examine, classify) opens them here, so that the
-checks against decompression bombs and broken files stand in one place. Safe in threads and processes.
+Whoever opens images that came from outside opens them here (dataset, plot and classify with `open_image`,
+pixels with `opened` and `loaded`), so that the checks against decompression bombs and broken files stand
+in one place. Safe in processes; in threads too, but that what others warn of in the meantime (and, while
+a TIFF is decoded, write to standard error) may be lost.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import struct
+import threading
 import warnings
+from collections.abc import Iterator
 
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
 DAMAGE = (  # what Pillow's readers raise when a file is not what it should be
     OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, OverflowError, struct.error,
 )  # fmt: skip
-MOST_PIXELS = 50_000_000  # to be decoded at once: 150 MB as RGB; a JPEG of 8 times the side stays below it
+MOST_BYTES = 112 << 20  # that decoding may take: two workers and their parent stay below 400 MB
+MOST_SCANS = 100  # of a progressive JPEG, each as long as the file says; encoders write about ten
+
+# Bytes for each pixel beside the picture itself: decoded copies that the reader of the format holds.
+OVERHEAD = {"WEBP": 9, "TIFF": 4}
+
+_standard_error = threading.Lock()  # held while it is sent elsewhere
 
 
 class NotAnImage(Exception):
@@ -29,32 +42,72 @@ def open_image(data: bytes, at_least: tuple[int, int] | None = None) -> Image.Im
     With `at_least` (width, height), a JPEG comes at the smallest of the sizes 1/1, 1/2, 1/4, 1/8 that
     is no smaller: several times as fast. Raises NotAnImage.
     """
+    with only_images():
+        image = opened(data)
+        if at_least:
+            image.draft("RGB", at_least)
+        return _as_rgb(ImageOps.exif_transpose(loaded(image, data)))
+
+
+@contextlib.contextmanager
+def only_images() -> Iterator[None]:
+    """Raise NotAnImage for whatever Pillow raises inside, and keep its warnings from the user."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow thinks of odd files is not for the user to read
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            if at_least:
-                image.draft("RGB", at_least)
-            if image.width * image.height > MOST_PIXELS:
-                raise NotAnImage(f"{image.width:,} x {image.height:,} pixels are too many")
-            return _as_rgb(ImageOps.exif_transpose(image))
+            warnings.simplefilter("ignore")
+            yield
     except UnidentifiedImageError:
         raise NotAnImage("not an image of a known format") from None
     except Image.DecompressionBombError:
-        raise NotAnImage("claims to be enormous") from None
+        raise NotAnImage("claims to be enormous; it is not decoded") from None
+    except MemoryError:
+        raise NotAnImage("needs more memory than there is") from None
     except DAMAGE as error:
         raise NotAnImage(f"cannot be decoded ({(str(error) or repr(error)).splitlines()[0]})") from None
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    image.load()
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16"):  # Pillow clips 16 bits where it should scale them
-        image = image.convert("I")
-    if image.mode == "I":
-        image = image.point(lambda value: value * (1 / 256)).convert("L")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+def opened(data: bytes) -> Image.Image:
+    """The picture as its header describes it; nothing is decoded yet. Use inside `only_images`."""
+    return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def loaded(image: Image.Image, data: bytes) -> Image.Image:
+    """The same picture, decoded (at the size of its `draft`). Raises NotAnImage where it is too large."""
+    needed = _coefficients(image, data)
+    needed += image.width * image.height * (_depth(image) + OVERHEAD.get(image.format or "", 0))
+    if needed > MOST_BYTES:
+        size = f"{image.width:,} x {image.height:,} pixels"
+        raise NotAnImage(f"{size} would take {needed >> 20:,} MB to decode, more than {MOST_BYTES >> 20} MB")
+    with _silent() if image.format == "TIFF" else contextlib.nullcontext():
+        image.load()
+    return image
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Past Python, libtiff writes what it thinks of a file to standard error: send that nowhere."""
+    with _standard_error:
+        kept = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
+
+
+def _coefficients(image: Image.Image, data: bytes) -> int:
+    """The bytes that libjpeg holds beside the pixels: all coefficients, where a JPEG is progressive."""
+    if not isinstance(image, JpegImageFile) or "progressive" not in image.info:
+        return 0
+    if data.count(b"\xff\xda") > MOST_SCANS:
+        raise NotAnImage(f"a progressive JPEG of more than {MOST_SCANS} scans; it is not decoded")
+    blocks = [across * down for _, across, down, *_ in image.layer]
+    # Whatever the draft: the coefficients are those of the whole picture.
+    width, height = _whole_size(image)
+    return width * height * 2 * sum(blocks) // max(blocks)
+
+
+PLACEHOLDER
