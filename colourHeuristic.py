@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from imagestore import console
+from imagestore.arguments import fraction, positive
 
 # Labelling is parallel by processes; threads of the linear algebra library would only compete with them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -125,24 +126,6 @@ def _add_summary(commands: argparse._SubParsersAction) -> None:
     command.add_argument("stores", metavar="STORE.h5", nargs="+", help="stores, or quoted globs")
     command.add_argument("--csv", action="store_true", help="the whole table, a line for each image")
     command.set_defaults(run=_summary)
-
-
-def positive(text: str) -> int:
-    """A number of images or processes: a whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def fraction(text: str) -> float:
-    """A share from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value
 
 
 def shard(text: str) -> tuple[int, int]:

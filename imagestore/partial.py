@@ -95,7 +95,9 @@ class Partial:
     def _group(self, label: bytes) -> h5g.GroupID:
         if label not in self._groups:
             root = self._file.id
-            self._groups[label] = h5g.open(root, label) if root.links.exists(label) else h5g.create(root, label)
+            self._groups[label] = (
+                h5g.open(root, label) if root.links.exists(label) else h5g.create(root, label)
+            )
         return self._groups[label]
 
     def _free_name(self, group: h5g.GroupID, label: bytes, name: bytes) -> bytes:

@@ -23,6 +23,7 @@ from imagestore import colour
 
 BATCH_IMAGES = 16
 BATCH_BYTES = 4 << 20
+MOST_BYTES = 64 << 20  # of images under way at a time, however many workers there are
 BATCHES_AHEAD = 2  # for each worker, beside the one it works on
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -67,16 +68,18 @@ class Workers:
         errors: list[Exception] = []
         for batch in _batches(_until_error(images, errors)):
             under_way.append((batch, self._submit(batch)))
-            while under_way and (under_way[0][1].done() or len(under_way) > self._most_under_way):
+            while under_way and (
+                under_way[0][1].done() or self._is_enough([batch for batch, _ in under_way])
+            ):
                 yield from self._finished(*under_way.popleft())
         while under_way:
             yield from self._finished(*under_way.popleft())
         for error in errors:
             raise error
 
-    @property
-    def _most_under_way(self) -> int:
-        return self.count * (1 + BATCHES_AHEAD)
+    def _is_enough(self, batches: list[list[tuple[Key, bytes]]]) -> bool:
+        size = sum(len(data) for batch in batches for _, data in batch)
+        return len(batches) > self.count * (1 + BATCHES_AHEAD) or size > MOST_BYTES
 
     def _submit(self, batch: list[tuple[Key, bytes]]) -> Future:
         try:

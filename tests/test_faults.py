@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, environment
+from killed_runs import contents, members
 
 from demo.draw_flowers import draw
 from imagestore.console import UserError
@@ -20,16 +21,6 @@ from imagestore.store import ImageStore
 from imagestore.writer import Image, StoreWriter
 
 KILLS = int(os.environ.get("IMAGESTORE_KILLS", "100"))
-
-
-def contents(path: Path) -> dict[str, bytes]:
-    with ImageStore(path) as store:
-        return {os.fsdecode(store.index.member(i)): store.read(i) for i in range(len(store))}
-
-
-def members(archive: Path) -> dict[str, bytes]:
-    with tarfile.open(archive) as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar if member.name.endswith(".jpg")}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from killed_runs import members
 from PIL import Image as Picture
 
 from imagestore import colour
@@ -48,11 +49,6 @@ def layout(path: Path) -> list[tuple]:
             (r.label, r.name, r.member, r.crc32, r.mtime, store.palette(i).tobytes())
             for i, r in enumerate(rows)
         ]
-
-
-def members(archive: Path) -> dict[str, bytes]:
-    with tarfile.open(archive) as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar if member.name.endswith(".jpg")}
 
 
 def test_partition_puts_every_image_in_one_file(run, sample, tmp_path):

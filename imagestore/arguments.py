@@ -1,0 +1,68 @@
+"""Types and options that the command lines share: what argparse is given, declared once.
+
+Used by colourHeuristic.py, train_model.py and classify.py; imports nothing slow. Each type raises
+ArgumentTypeError, which argparse turns into one line and exit status 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from imagestore.console import cpu_count
+
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def positive(text: str) -> int:
+    """A number of things: a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """A number that is not negative."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return value
+
+
+def fraction(text: str) -> float:
+    """A share: a number from 0 to 1."""
+    try:
+        value = number(text)
+    except argparse.ArgumentTypeError:
+        value = math.inf
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def part(text: str) -> float:
+    """A share that leaves something over: from 0 to below 1."""
+    value = number(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return value
+
+
+def memory(text: str) -> int:
+    """A size in bytes, such as 500M, 2G or 0."""
+    digits, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not digits.isdecimal() or unit not in UNITS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; examples: 500M, 2G, 0")
+    return int(digits) * UNITS[unit]
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device and --workers, for the commands that run a network."""
+    parser.add_argument("--device", help="cuda, cuda:1, mps or cpu (default: the first there is)")
+    parser.add_argument(
+        "-j", "--workers", type=positive, default=cpu_count(), metavar="N",
+        help="threads or processes to use (default: the CPUs there are, %(default)s)",
+    )  # fmt: skip

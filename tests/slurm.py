@@ -1,0 +1,157 @@
+"""A real Slurm on this machine, for test_jobs: a controller and two nodes of two CPUs, in its own folder.
+
+Everything is private (munge's key and socket too), so that a Slurm that runs here already is not touched.
+Needs root, and the packages slurmctld, slurmd, slurm-client and munge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel")
+NODES = ("n1", "n2")
+PATIENCE = 60.0  # seconds that anything may take to come about
+
+CONFIGURATION = """
+ClusterName=tests
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/%n.pid
+SlurmdSpoolDir={folder}/%n
+StateSaveLocation={folder}/state
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/%n.log
+SlurmdParameters=config_overrides
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=1
+ReturnToService=2
+MpiDefault=none
+JobAcctGatherType=jobacct_gather/none
+KillWait=5
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=8000
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=8000
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def missing() -> str:
+    """What keeps this machine from running Slurm, or an empty string."""
+    if os.geteuid() != 0:
+        return "Slurm's daemons need root"
+    gone = [program for program in PROGRAMS if shutil.which(program) is None]
+    return (
+        f"not installed: {', '.join(gone)} (apt install slurmctld slurmd slurm-client munge)" if gone else ""
+    )
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A running Slurm; `environment` makes its commands, and the jobs, find it."""
+
+    environment: dict[str, str]
+
+    def __call__(self, *command: object, cwd: Path | None = None) -> str:
+        """Run one of Slurm's commands; its output. It must succeed."""
+        done = subprocess.run(
+            list(map(str, command)), env=self.environment, cwd=cwd, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout.strip()
+
+    def submit(self, *arguments: object, cwd: Path) -> str:
+        """`sbatch` from `cwd`; the number of the job."""
+        return self("sbatch", "--parsable", *arguments, cwd=cwd)
+
+    def job(self, number: str) -> str:
+        """What the controller knows of a job (of an array: of each of its tasks)."""
+        return self("scontrol", "show", "job", number)
+
+    def states(self, number: str) -> set[str]:
+        """The states of a job's tasks."""
+        return set(re.findall(r"JobState=(\w+)", self.job(number)))
+
+
+def wait_until(true: Callable[[], object], what: Callable[[], str]) -> None:
+    """Wait for something to come true; else fail, and show `what` there is instead."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def running_slurm() -> Iterator[Slurm]:
+    """Start Slurm, and end each of its daemons by the pid in its pid file, whatever happens."""
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # its path must fit into a socket's name
+    folder.chmod(0o755)  # munge wants its socket reachable for all
+    try:
+        yield _started(folder)
+    finally:
+        for pid_file in sorted(folder.glob("*.pid"), reverse=True):
+            _end(pid_file)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(folder: Path) -> Slurm:
+    (folder / "state").mkdir()
+    (folder / "munge.key").write_bytes(os.urandom(128))
+    (folder / "munge.key").chmod(0o400)
+    configuration = folder / "slurm.conf"
+    text = CONFIGURATION.format(host=socket.gethostname().split(".")[0], ports=_free_ports(3), folder=folder)
+    configuration.write_text(text)
+    # Jobs inherit this: the interpreter that runs the tests is the python3 that the scripts find.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    slurm = Slurm({**os.environ, "SLURM_CONF": str(configuration), "PATH": path})
+    files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munged.pid",
+             "log-file": "munged.log", "seed-file": "munged.seed"}  # fmt: skip
+    slurm("munged", "--force", *(f"--{option}={folder / name}" for option, name in files.items()))
+    slurm("slurmctld", "-f", configuration)
+    for node in NODES:
+        (folder / node).mkdir()
+        slurm("slurmd", "-N", node, "-f", configuration)
+    nodes = ["scontrol", "show", "nodes"]
+    wait_until(lambda: slurm(*nodes).count("State=IDLE ") == len(NODES), lambda: slurm(*nodes))
+    return slurm
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _end(pid_file: Path) -> None:
+    """End the daemon that a pid file names, kindly, then by force."""
+    try:
+        pid = int(pid_file.read_text())
+    except (OSError, ValueError):
+        return
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        for _ in range(50):
+            try:
+                os.kill(pid, kind)
+            except ProcessLookupError:
+                return
+            time.sleep(0.1)

@@ -1,0 +1,125 @@
+"""The batch scripts in jobs/, run by a real Slurm: array job and merge, a training that is requeued."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import pytest
+from conftest import ROOT, missing_for_fuse
+from slurm import Slurm, missing, running_slurm, wait_until
+from small_stores import make_store
+
+SCRIPTS = sorted((ROOT / "jobs").glob("*.sbatch"))
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[Slurm]:
+    """A Slurm for this file. Skips where it cannot run; with REQUIRE_SLURM set, fails instead."""
+    reason = missing()
+    if reason and os.environ.get("REQUIRE_SLURM"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+    with running_slurm() as slurm:
+        yield slurm
+
+
+def submit(slurm: Slurm, folder: Path, script: str, *arguments: object, **options: object) -> str:
+    """Submit a script from the checkout, as its comments say, to run in `folder`."""
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return slurm.submit(f"--chdir={folder}", *flags, f"jobs/{script}.sbatch", *arguments, cwd=ROOT)
+
+
+def logs(folder: Path) -> str:
+    """Everything the jobs in a folder wrote."""
+    return "\n".join(f"{path.name}:\n{path.read_text()}" for path in sorted(folder.glob("*.log")))
+
+
+def wait_for(slurm: Slurm, job: str, state: str, folder: Path) -> None:
+    """Wait until every task of a job has come to a state."""
+    wait_until(lambda: slurm.states(job) == {state}, lambda: slurm.job(job) + logs(folder))
+
+
+def images(path: Path) -> list[str]:
+    """The names of a store's images, without their labels."""
+    names: list[str] = []
+    with h5py.File(path) as store:
+        store.visititems(lambda name, thing: names.append(name) if isinstance(thing, h5py.Dataset) else None)
+    return [name.split("/", 1)[1] for name in names]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_are_clean(script: Path) -> None:
+    subprocess.run(["bash", "-n", script], check=True, timeout=10)
+    if shutil.which("shellcheck"):
+        found = subprocess.run(["shellcheck", script], capture_output=True, text=True, timeout=30)
+        assert found.stdout == ""
+
+
+@pytest.mark.parametrize(("script", "said"), [("partition", "give an archive"), ("look", "give a store")])
+def test_without_arguments_they_say_what_they_need(script: str, said: str) -> None:
+    path = ROOT / f"jobs/{script}.sbatch"
+    done = subprocess.run(["bash", path], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_an_array_job_labels_every_image_once_and_the_merge_waits_for_it(
+    slurm: Slurm, sample: Path, tmp_path: Path
+) -> None:
+    array = submit(slurm, tmp_path, "partition", sample, 0.7, "--seed", 1, array="1-2")
+    merge = submit(slurm, tmp_path, "merge", dependency=f"afterok:{array}")
+    wait_for(slurm, merge, "COMPLETED", tmp_path)
+    assert slurm.states(array) == {"COMPLETED"}
+    parts = [images(tmp_path / f"{part}-{task}.h5") for part in ("train", "test") for task in (1, 2)]
+    assert all(parts)
+    wholes = [images(tmp_path / f"{part}.h5") for part in ("train", "test")]
+    assert sorted(wholes[0]) == sorted(parts[0] + parts[1])
+    assert sorted(wholes[1]) == sorted(parts[2] + parts[3])
+    assert len(set(wholes[0] + wholes[1])) == len(wholes[0] + wholes[1]) == 60
+
+
+def test_a_store_is_a_folder_for_any_program(slurm: Slurm, sample_store: Path, tmp_path: Path) -> None:
+    if reason := missing_for_fuse("mfusepy") and missing_for_fuse("fusepy"):
+        pytest.skip(reason)
+    count = "from pathlib import Path; print(sum(path.is_file() for path in Path('{}').rglob('*')), 'files')"
+    job = submit(slurm, tmp_path, "look", sample_store, "python3", "-c", count)
+    wait_for(slurm, job, "COMPLETED", tmp_path)
+    assert "60 files" in logs(tmp_path)
+    assert f"mnt-{job}" not in Path("/proc/self/mounts").read_text()
+
+
+EPOCH = re.compile(r"^epoch (\d+)/", re.MULTILINE)
+
+
+def test_a_training_that_is_warned_goes_on_after_a_requeue(slurm: Slurm, tmp_path: Path) -> None:
+    """As before its time limit: the batch shell alone gets USR1, and no epoch is lost or done twice."""
+    store = make_store(tmp_path / "train.h5", 60)
+    job = submit(slurm, tmp_path, "train", store, "--epochs", 100_000, "--val-fraction", 0)
+    wait_until(lambda: len(EPOCH.findall(logs(tmp_path))) >= 3, lambda: slurm.job(job) + logs(tmp_path))
+    slurm("scancel", "--batch", "--signal=USR1", job)
+    wait_for(slurm, job, "PENDING", tmp_path)
+    assert (tmp_path / "checkpoint.pth").is_file()
+    assert (tmp_path / "model_weights.pth").is_file()
+    assert "goes back into the queue" in logs(tmp_path)
+
+    before = len(EPOCH.findall(logs(tmp_path)))
+    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # else it waits for two minutes
+    wait_until(lambda: len(EPOCH.findall(logs(tmp_path))) > before, lambda: slurm.job(job) + logs(tmp_path))
+    slurm("scancel", job)
+    wait_for(slurm, job, "CANCELLED", tmp_path)
+    epochs = list(map(int, EPOCH.findall(logs(tmp_path))))
+    assert epochs == list(range(1, len(epochs) + 1))
+
+
+def test_a_training_that_fails_is_not_requeued(slurm: Slurm, tmp_path: Path) -> None:
+    job = submit(slurm, tmp_path, "train", tmp_path / "missing.h5")
+    wait_for(slurm, job, "FAILED", tmp_path)
+    assert "Restarts=0" in slurm.job(job)
+    assert "missing.h5: no such file" in logs(tmp_path)

@@ -1,0 +1,164 @@
+"""train_model.py, run as a user runs it: what it writes, how it stops and goes on, what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+from conftest import ROOT, Run
+from small_stores import COLOURS, add, make_store, picture
+
+import train_model
+from imagestore.console import main
+
+EPOCH = re.compile(
+    r"epoch \d+/\d+  loss [\d.]+  accuracy [\d.]+ %  val loss [\d.]+  accuracy [\d.]+ %  "
+    r"[\d.]+ s  \([\d,]+ images/s\)"
+)
+
+
+def test_train_and_classify_unseen_images(run: Run, tmp_path: Path):
+    """From two stores, one of them the odd one out, to a network that knows what it never saw."""
+    make_store(tmp_path / "part-1.h5", 60)
+    make_store(tmp_path / "part-2.h5", 30, first=60, colours={"white": (250, 250, 245)})
+    result = run("train_model.py", "part-*.h5", "-o", "out", "--epochs", "15", "--val-fraction", "0.2")
+    assert len(EPOCH.findall(result.stdout)) == 15
+    labels = json.loads((tmp_path / "out/part-1_labels.json").read_text())
+    assert labels == {"blue": 0, "green": 1, "red": 2, "white": 3}
+    weights = torch.load(tmp_path / "out/model_weights.pth", weights_only=True)
+    assert all(isinstance(value, torch.Tensor) for value in weights.values())
+    assert not list(tmp_path.glob("out/.*"))
+
+    make_store(tmp_path / "test.h5", 45, first=500)
+    result = run("classify.py", "test.h5", "out/part-1_labels.json", "all")
+    right = len(re.findall(r"^.* right$", result.stdout, re.MULTILINE))
+    assert right >= 43
+    assert f"({right} of 45)" in result.stdout
+
+
+def test_older_stores_and_broken_images(run: Run, tmp_path: Path, old_store: Path):
+    """Every layout is read; what cannot be decoded is named and passed over, in memory or streamed."""
+    broken = make_store(tmp_path / "broken.h5", 9)
+    add(broken, "red/text.jpg", b"not an image at all")
+    add(broken, "d._red/half.jpg", picture(COLOURS["red"], 1)[:700])
+    options = ("-o", "out", "--epochs", "2", "--val-fraction", "0", "--batch-size", "5")
+    kept = run("train_model.py", old_store, broken, *options)
+    assert "45 images to train on, 0 to validate with, 5 labels" in kept.stderr
+    assert kept.stderr.count("skipped") == 2
+    assert "red/text.jpg" in kept.stderr
+    assert "d._red/half.jpg" in kept.stderr
+    labels = json.loads((tmp_path / "out/old_labels.json").read_text())
+    assert list(labels) == ["blue", "d._red", "green", "l._blue", "red"]
+
+    streamed = run("train_model.py", old_store, broken, *options, "--cache", "0", "-j", "2")
+    assert re.search(r"epoch 2/2 .* images/s, 2 skipped\)", streamed.stdout)
+
+
+def interrupted(store: Path, out: Path, number: int) -> subprocess.CompletedProcess:
+    """Start a long training of `store`, send it a signal in its third epoch, and wait for its end."""
+    command = [sys.executable, ROOT / "train_model.py", store, "-o", out, *LONG]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not process.stdout.readline().startswith("epoch 2/"):
+                assert process.poll() is None
+            process.send_signal(number)
+            stdout, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+LONG = ("--epochs", "60", "--batch-size", "8", "-j", "1")
+
+
+def test_resumed_training_ends_as_if_it_had_not_stopped(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """SIGUSR1 and SIGINT: weights and checkpoint are written; the way on leads to the same weights."""
+    store = make_store(tmp_path / "train.h5", 90)
+    for number, status in ((signal.SIGUSR1, 1), (signal.SIGINT, 130)):
+        stopped = interrupted(store, tmp_path / "stopped", number)
+        assert stopped.returncode == status
+        assert (tmp_path / "stopped/model_weights.pth").is_file()
+        assert "Traceback" not in stopped.stderr
+    script, *options = stopped.stderr.splitlines()[-1].split()
+    assert options[-2:] == ["--resume", str(tmp_path / "stopped/checkpoint.pth")]
+    resumed = run(Path(script).name, *options, "-j", "1")
+    assert "epoch 1/60" not in resumed.stdout
+    assert in_this_process(capsys, store, "-o", tmp_path / "whole", *LONG)[0] == 0
+
+    whole, pieced = (torch.load(tmp_path / place / "model_weights.pth") for place in ("whole", "stopped"))
+    assert all(torch.equal(whole[key], pieced[key]) for key in whole)
+
+
+def test_bad_input_gets_one_line_before_torch_is_imported(run: Run, tmp_path: Path):
+    """Exit status 1 with one line, or 2 from argparse; nothing is written."""
+    good = make_store(tmp_path / "good.h5", 6)
+    (tmp_path / "text.h5").write_text("no store")
+    h5py.File(tmp_path / "empty.h5", "w").close()
+    block_torch = tmp_path / "blocked"
+    block_torch.mkdir()
+    (block_torch / "torch.py").write_text("raise ImportError('too early')")
+    before = {"PYTHONPATH": str(block_torch)}
+    for arguments, status, said in (
+        (["missing.h5"], 1, "missing.h5: no such file"),
+        (["none-*.h5"], 1, "no file matches"),
+        (["text.h5"], 1, "not an HDF5 file"),
+        (["empty.h5"], 1, "holds no image"),
+        ([good, "-o", "text.h5"], 1, "cannot be written"),
+        ([good, "-o", "/proc/nowhere"], 1, "cannot be written"),
+        ([good, "--resume", "no.pth"], 1, "no such checkpoint"),
+        ([good, "--epochs", "0"], 2, "--epochs"),
+        ([good, "--val-fraction", "1"], 2, "--val-fraction"),
+        ([good, "--cache", "lots"], 2, "--cache"),
+    ):
+        done = run("train_model.py", *arguments, check=False, env=before)
+        assert done.returncode == status, (arguments, done.stderr)
+        assert said in done.stderr.splitlines()[-1], (arguments, done.stderr)
+        assert status == 2 or len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.rglob("*.pth"))
+
+
+def in_this_process(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str]:
+    """The exit status and the last line on standard error of a training that runs in the tests' process."""
+    status = main("train_model", train_model.build_parser(), train_model.train, list(map(str, arguments)))
+    return status, (capsys.readouterr().err.splitlines() or [""])[-1]
+
+
+def test_what_only_torch_can_tell(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """Absent devices, checkpoints of something else, settings that contradict one: one clear line."""
+    store, other = make_store(tmp_path / "a.h5", 12), make_store(tmp_path / "b.h5", 15)
+    out = ("-o", tmp_path / "out", "--epochs", 1)
+    assert in_this_process(capsys, store, *out) == (0, LABELS_LINE)
+    weights = (tmp_path / "out/model_weights.pth").read_bytes()
+    resume = (*out, "--resume", tmp_path / "out/checkpoint.pth")
+    for arguments, said in (
+        ([store, *out, "--device", "toaster"], "not a device"),
+        ([store, *out, "--device", "cuda:99"], "not on this machine; use one of"),
+        ([other, *resume], "made from 11 images with 3 labels"),
+        ([store, *resume, "--seed", 7], "--seed 7: the checkpoint was made with 0"),
+        ([store, *out, "--resume", store], "torch can load"),
+        ([store, *out, "--resume", tmp_path / "out/model_weights.pth"], "no checkpoint"),
+        ([store, *out, "--lr", "1e30"], "smaller --lr"),
+    ):
+        status, line = in_this_process(capsys, *arguments)
+        assert status == 1, (arguments, line)
+        assert said in line
+    assert (tmp_path / "out/model_weights.pth").read_bytes() == weights
+
+
+LABELS_LINE = "train_model: 11 images to train on, 1 to validate with, 3 labels, on cpu"
+
+
+def test_a_single_image_is_too_little_to_hold_one_back(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """One image trains, with nothing to validate."""
+    store = make_store(tmp_path / "one.h5", 1)
+    status, line = in_this_process(capsys, store, "-o", tmp_path, "--epochs", 2)
+    assert (status, "1 images to train on, 0 to validate" in line) == (0, True)
