@@ -44,7 +44,7 @@ GROUNDS = {
     "sky": ((95, 140, 190), (140, 180, 220), (205, 220, 235)),
     "stone": ((70, 70, 68), (120, 120, 118), (175, 175, 172)),
 }
-GROUND_ODDS = [0.45, 0.2, 0.15, 0.1, 0.1]
+GROUND_ODDS = [0.3, 0.2, 0.15, 0.2, 0.15]
 FIRST_TIME = 1_234_567_890  # seconds since the epoch: pictures of one afternoon, a minute apart
 LONGEST = 1.5  # the longer side of a picture, at most, in shorter sides
 
@@ -159,8 +159,8 @@ def _leaf(
 
 def _places(random: np.random.Generator, width: int, height: int) -> list[tuple[float, float, float]]:
     """Centre and radius of each flower, in pixels: one close by, or a few further off."""
-    count = int(random.choice([1, 1, 1, 2, 3, 5]))
-    largest = min(width, height) * (0.62 if count == 1 else 0.42 / math.sqrt(count / 2))
+    count = int(random.choice([1, 1, 1, 1, 2, 3, 5]))
+    largest = min(width, height) * (0.85 if count == 1 else 0.55 / math.sqrt(count / 2))
     return [
         (
             width * (0.5 + random.normal(0, 0.05 if count == 1 else 0.22)),

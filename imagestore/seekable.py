@@ -28,7 +28,7 @@ MANY_POINTS = 1024  # from here on the points lie further apart
 DENSE_SPACING = 256 << 10  # for what expands a lot: rapidgzip decompresses up to 20 spacings at once
 EXPANDS_A_LOT = 4  # decompressed to compressed bytes
 EXPANDS_TOO_MUCH = 12  # where it happens in the middle of an archive
-WATCH = 64 << 20  # decompressed bytes between two looks at that
+WATCH = 8  # spacings, in decompressed bytes, between two looks at that
 # All that its C++ exceptions become (Cython's table), but for MemoryError.
 RAPIDGZIP_ERRORS = (ValueError, RuntimeError, OSError, ArithmeticError, LookupError, TypeError)
 
@@ -169,7 +169,8 @@ class Uncompressed(Forward):
         """Go there, or to the end where that comes first."""
         self.read(0)  # opens it
         assert self._file is not None
-        self._position = self._file.seek(min(position, self._raw.size()))
+        # Not before the start: Python 3.10's tarfile goes to -1 in an archive without members.
+        self._position = self._file.seek(min(max(position, 0), self._raw.size()))
         return self._position
 
 
@@ -259,11 +260,12 @@ class Rapid:
         if points == b"":  # a plain decoder had to take over when they were wanted: see `points`
             self._decoder = self.plain(descriptor)
         else:
-            self._open(DENSE_SPACING if self._dense else self._spacing(), points)
+            self._open(points)
 
-    def _open(self, spacing: int, points: bytes | None) -> None:
+    def _open(self, points: bytes | None) -> None:
         import rapidgzip  # only here: a plain .tar does without
 
+        spacing = DENSE_SPACING if self._dense else self._spacing()
         with open(self._descriptor, "rb", closefd=False) as file:
             self._file = rapidgzip.RapidgzipFile(file, parallelization=1, chunk_size=spacing)
         # rapidgzip aborts the process when the interpreter ends before its files are closed.
@@ -290,6 +292,15 @@ class Rapid:
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes, fewer only at the end. Raises Damaged."""
+        if size <= WIDEST_SPACING:
+            return self._read(size)
+        # What is large comes in pieces, so that `_watch` sees it coming.
+        end, pieces = self._position + size, [self._read(WIDEST_SPACING)]
+        while pieces[-1] and self._position < end:
+            pieces.append(self._read(min(WIDEST_SPACING, end - self._position)))
+        return b"".join(pieces)
+
+    def _read(self, size: int) -> bytes:
         if self._decoder is None:
             try:
                 data = self._file.read(size)
@@ -328,7 +339,7 @@ class Rapid:
     def _watch(self) -> None:
         """Leave rapidgzip where its pieces become too large for the memory."""
         before, compressed_before = self._watched
-        if not self._first_pass or self._dense or self._position - before < WATCH:
+        if not self._first_pass or self._dense or self._position - before < WATCH * self._spacing():
             return
         compressed = self._file.tell_compressed() // 8
         self._watched = self._position, compressed

@@ -1,0 +1,78 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+#
+# The first run makes .venv and installs what is needed into it; later runs do so only when one of
+# the requirements files has changed. On a cluster, PYTHON=… names another interpreter and VENV=…
+# another place (a file system with room for PyTorch and many small files).
+
+PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p; done; true))
+VENV ?= .venv
+ARCHIVE ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SCRIPTS := download_data.sh demo/demo.sh .ci/run $(wildcard jobs/*.sh jobs/*.sbatch)
+
+.PHONY: help demo test lint format bench fuse clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo                  draw an archive of flowers, then label, mount, train and classify it'
+	@echo 'make demo ARCHIVE=x.tgz    the same with an archive of yours'
+	@echo 'make test                  run the tests, real FUSE mounts included (ARGS="-k mount" for some)'
+	@echo 'make lint                  ruff, and shellcheck where it is installed'
+	@echo 'make bench                 measure what the README quotes, on this machine'
+	@echo 'make clean                 remove what these made, .venv included'
+
+demo: $(VENV)/.installed fuse
+	@PATH="$(abspath $(BIN)):$$PATH" ./demo/demo.sh $(if $(ARCHIVE),"$(ARCHIVE)")
+
+test: $(VENV)/.tested fuse
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.tested
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck $(SCRIPTS); \
+	else echo 'shellcheck is not installed: the shell scripts go unchecked (apt install shellcheck)' >&2; fi
+
+format: $(VENV)/.tested
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.measured fuse
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo 'Python 3.10 or newer is needed: install or load one, or name it with PYTHON=…' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	echo "$(PYTHON) cannot make virtual environments: apt install python3-venv, or name another with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.txt $(VENV)/.python
+	@echo 'Installing requirements.txt into $(VENV) (PyTorch is large: a few minutes, once)' >&2
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.tested: requirements-test.txt $(VENV)/.installed
+	$(PIP) -r requirements-test.txt
+	@touch $@
+
+$(VENV)/.measured: requirements-bench.txt $(VENV)/.installed
+	$(PIP) -r requirements-bench.txt
+	@touch $@
+
+# Mounting needs libfuse and /dev/fuse. Everything else works without, so this never stops a run.
+fuse: $(VENV)/.installed
+	@if $(BIN)/python -c 'from ctypes.util import find_library as f; exit(not (f("fuse3") or f("fuse")))'; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	&& { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y fuse3 libfuse2; } >/dev/null 2>&1; then \
+	echo 'Installed the FUSE library (apt install fuse3 libfuse2)' >&2; \
+	else echo 'No FUSE library, so nothing can be mounted: apt install fuse3 libfuse2, or dnf install fuse fuse3 fuse-libs,' \
+	"or conda install -c conda-forge libfuse, or load your cluster's fuse module" >&2; fi
+
+clean:
+	rm -rf $(VENV) demo-output .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
