@@ -1,7 +1,7 @@
 """From an image's bytes to a decoded picture, within bounds, whatever the bytes are.
 
 Whoever opens images that came from outside opens them here (dataset, plot and classify with `open_image`,
-pixels with `opened` and `loaded`), so that the checks against decompression bombs and broken files stand
+pixels with `load`), so that the checks against decompression bombs and broken files stand
 in one place. Safe in processes; in threads too, but that what others warn of in the meantime (and, while
 a TIFF is decoded, write to standard error) may be lost.
 """
@@ -14,7 +14,7 @@ import os
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
@@ -43,10 +43,7 @@ def open_image(data: bytes, at_least: tuple[int, int] | None = None) -> Image.Im
     is no smaller: several times as fast. Raises NotAnImage.
     """
     with only_images():
-        image = opened(data)
-        if at_least:
-            image.draft("RGB", at_least)
-        return _as_rgb(ImageOps.exif_transpose(loaded(image, data)))
+        return _as_rgb(ImageOps.exif_transpose(load(data, lambda width, height: at_least or (width, height))))
 
 
 @contextlib.contextmanager
@@ -66,14 +63,15 @@ def only_images() -> Iterator[None]:
         raise NotAnImage(f"cannot be decoded ({(str(error) or repr(error)).splitlines()[0]})") from None
 
 
-def opened(data: bytes) -> Image.Image:
-    """The picture as its header describes it; nothing is decoded yet. Use inside `only_images`."""
-    return Image.open(io.BytesIO(data), formats=FORMATS)
+def load(data: bytes, wanted: Callable[[int, int], tuple[int, int]]) -> Image.Image:
+    """The first picture in `data`, decoded, in its own mode. Use inside `only_images`.
 
-
-def loaded(image: Image.Image, data: bytes) -> Image.Image:
-    """The same picture, decoded (at the size of its `draft`). Raises NotAnImage where it is too large."""
+    `wanted` says for a picture's width and height which size is enough; a JPEG is scaled down towards it
+    (by 2, 4 or 8) as it is decoded. Raises NotAnImage where it would take too much memory.
+    """
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
     needed = _coefficients(image, data)
+    image.draft("RGB", wanted(image.width, image.height))
     needed += image.width * image.height * (_depth(image) + OVERHEAD.get(image.format or "", 0))
     if needed > MOST_BYTES:
         size = f"{image.width:,} x {image.height:,} pixels"
@@ -105,9 +103,29 @@ def _coefficients(image: Image.Image, data: bytes) -> int:
     if data.count(b"\xff\xda") > MOST_SCANS:
         raise NotAnImage(f"a progressive JPEG of more than {MOST_SCANS} scans; it is not decoded")
     blocks = [across * down for _, across, down, *_ in image.layer]
-    # Whatever the draft: the coefficients are those of the whole picture.
-    width, height = _whole_size(image)
-    return width * height * 2 * sum(blocks) // max(blocks)
+    return image.width * image.height * 2 * sum(blocks) // max(blocks)
 
 
-PLACEHOLDER
+def _depth(image: Image.Image) -> int:
+    """Bytes that a pixel takes in Pillow, with the copy of it where it must be converted."""
+    if image.mode == "P":
+        return 1 + 4
+    if image.mode.startswith("I;16"):
+        return 2 + 4
+    return 1 if image.mode in ("1", "L") else 4
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):  # Pillow clips 16 bits where it should scale them
+        image = image.convert("I")
+    if image.mode == "I":
+        image = image.point(lambda value: value * (1 / 256)).convert("L")
+    if has_alpha(image):
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether parts of the picture may be transparent."""
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info

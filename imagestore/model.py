@@ -173,13 +173,16 @@ def save(thing: dict[str, Any], path: Path) -> None:
 def load(path: Path, device: torch.device) -> dict[str, Any]:
     """What `save` wrote: tensors and plain values, never code. Raises UserError."""
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        file = path.open("rb")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; train_model.py writes it") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # pickle, zip and torch each have their own kinds for a damaged file
-        raise UserError(f"{path}: no file that torch can load ({type(error).__name__})") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    with file:
+        try:
+            return torch.load(file, map_location=device, weights_only=True)
+        except Exception as error:  # pickle, zip and torch each have their own kinds for a damaged file
+            raise UserError(f"{path}: no file that torch can load ({type(error).__name__})") from error
 
 
 def load_model(path: Path, labels: Sequence[str], device: torch.device) -> ColourNet:

@@ -107,7 +107,7 @@ def _inside(top: bytes, folder: Found, globs: Globs, report: Report) -> Iterator
 
 
 class Packer:
-    """The HDF5 file in the making; a context manager that leaves it complete, or empty where it failed."""
+    """The HDF5 file in the making; a context manager that leaves it complete."""
 
     def __init__(self, path: Path, top: Found) -> None:
         self.path, self.top = path, top
@@ -127,10 +127,13 @@ class Packer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            os.truncate(self.path, 0)  # on a full disk HDF5 could not even be closed
         self._bytes.close()
-        self._file.close()
+        try:
+            self._file.close()
+        except (OSError, RuntimeError) as error:
+            if kind is None:  # else there is a reason already, and the file is not wanted
+                code = getattr(error, "errno", None) or errno.EIO
+                raise OSError(code, os.strerror(code), str(self.path.parent)) from error
 
     def pack(self, found: Found, report: Report, bar: Progress) -> None:
         """Store one file, folder or link. Raises OSError where the output cannot be written."""

@@ -26,6 +26,7 @@ SPACING = 4 << 20  # compressed bytes between seek points; each takes about 21 K
 WIDEST_SPACING = 8 << 20  # rapidgzip keeps up to 16 such pieces, decompressed
 MANY_POINTS = 1024  # from here on the points lie further apart
 DENSE_SPACING = 256 << 10  # for what expands a lot: rapidgzip decompresses up to 20 spacings at once
+PROBE = 4 << 20  # decompressed bytes to judge by; decoders read up to half a megabyte ahead
 EXPANDS_A_LOT = 4  # decompressed to compressed bytes
 EXPANDS_TOO_MUCH = 12  # where it happens in the middle of an archive
 WATCH = 8  # spacings, in decompressed bytes, between two looks at that
@@ -281,10 +282,10 @@ class Rapid:
         return max(SPACING, min(WIDEST_SPACING, size // MANY_POINTS))
 
     def _expands_a_lot(self) -> bool:
-        """Whether the first megabyte does."""
+        """Whether the first megabytes do."""
         decoder = self.plain(self._descriptor)
         try:
-            return len(decoder.read(PIECE)) > EXPANDS_A_LOT * decoder.tell_compressed()
+            return len(decoder.read(PROBE)) > EXPANDS_A_LOT * decoder.tell_compressed()
         except Damaged:
             return False
         finally:

@@ -23,6 +23,7 @@ from pathlib import Path
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel")
 NODES = ("n1", "n2")
 PATIENCE = 60.0  # seconds that anything may take to come about
+PATIENCE_AT_THE_END = 10.0  # seconds for the daemons to end by themselves
 
 CONFIGURATION = """
 ClusterName=tests
@@ -101,15 +102,12 @@ def wait_until(true: Callable[[], object], what: Callable[[], str]) -> None:
 
 @contextlib.contextmanager
 def running_slurm() -> Iterator[Slurm]:
-    """Start Slurm, and end each of its daemons by the pid in its pid file, whatever happens."""
+    """Start Slurm, and end it, even where these tests are killed: then the guard sees its input end."""
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # its path must fit into a socket's name
     folder.chmod(0o755)  # munge wants its socket reachable for all
-    try:
+    guard = [sys.executable, __file__, str(folder)]
+    with subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True):
         yield _started(folder)
-    finally:
-        for pid_file in sorted(folder.glob("*.pid"), reverse=True):
-            _end(pid_file)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _started(folder: Path) -> Slurm:
@@ -142,16 +140,29 @@ def _free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _end(pid_file: Path) -> None:
-    """End the daemon that a pid file names, kindly, then by force."""
-    try:
-        pid = int(pid_file.read_text())
-    except (OSError, ValueError):
-        return
+def _pids(folder: Path) -> list[int]:
+    """The daemons that live, by their pid files."""
+    pids = []
+    for pid_file in folder.glob("*.pid"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(pid_file.read_text())
+            os.kill(pid, 0)
+            pids.append(pid)
+    return pids
+
+
+def _end(folder: Path) -> None:
+    """End each daemon by the pid in its pid file, kindly, then by force; remove the folder."""
     for kind in (signal.SIGTERM, signal.SIGKILL):
-        for _ in range(50):
-            try:
+        for pid in _pids(folder):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, kind)
-            except ProcessLookupError:
-                return
+        deadline = time.monotonic() + PATIENCE_AT_THE_END
+        while _pids(folder) and time.monotonic() < deadline:
             time.sleep(0.1)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":  # the guard
+    sys.stdin.read()
+    _end(Path(sys.argv[1]))

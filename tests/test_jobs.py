@@ -15,6 +15,7 @@ from conftest import ROOT, missing_for_fuse
 from slurm import Slurm, missing, running_slurm, wait_until
 from small_stores import make_store
 
+EPOCH = re.compile(r"^epoch (\d+)/", re.MULTILINE)
 SCRIPTS = sorted((ROOT / "jobs").glob("*.sbatch"))
 
 
@@ -44,6 +45,16 @@ def logs(folder: Path) -> str:
 def wait_for(slurm: Slurm, job: str, state: str, folder: Path) -> None:
     """Wait until every task of a job has come to a state."""
     wait_until(lambda: slurm.states(job) == {state}, lambda: slurm.job(job) + logs(folder))
+
+
+def wait_for_epoch(slurm: Slurm, job: str, number: int, folder: Path) -> None:
+    """Wait until a training's log has so many epochs; fails where the job ends before."""
+
+    def come() -> bool:
+        assert not slurm.states(job) & {"FAILED", "COMPLETED", "CANCELLED"}, logs(folder)
+        return len(EPOCH.findall(logs(folder))) >= number
+
+    wait_until(come, lambda: slurm.job(job) + logs(folder))
 
 
 def images(path: Path) -> list[str]:
@@ -95,14 +106,11 @@ def test_a_store_is_a_folder_for_any_program(slurm: Slurm, sample_store: Path, t
     assert f"mnt-{job}" not in Path("/proc/self/mounts").read_text()
 
 
-EPOCH = re.compile(r"^epoch (\d+)/", re.MULTILINE)
-
-
 def test_a_training_that_is_warned_goes_on_after_a_requeue(slurm: Slurm, tmp_path: Path) -> None:
     """As before its time limit: the batch shell alone gets USR1, and no epoch is lost or done twice."""
     store = make_store(tmp_path / "train.h5", 60)
     job = submit(slurm, tmp_path, "train", store, "--epochs", 100_000, "--val-fraction", 0)
-    wait_until(lambda: len(EPOCH.findall(logs(tmp_path))) >= 3, lambda: slurm.job(job) + logs(tmp_path))
+    wait_for_epoch(slurm, job, 3, tmp_path)
     slurm("scancel", "--batch", "--signal=USR1", job)
     wait_for(slurm, job, "PENDING", tmp_path)
     assert (tmp_path / "checkpoint.pth").is_file()
@@ -111,7 +119,7 @@ def test_a_training_that_is_warned_goes_on_after_a_requeue(slurm: Slurm, tmp_pat
 
     before = len(EPOCH.findall(logs(tmp_path)))
     slurm("scontrol", "update", f"JobId={job}", "StartTime=now")  # else it waits for two minutes
-    wait_until(lambda: len(EPOCH.findall(logs(tmp_path))) > before, lambda: slurm.job(job) + logs(tmp_path))
+    wait_for_epoch(slurm, job, before + 1, tmp_path)
     slurm("scancel", job)
     wait_for(slurm, job, "CANCELLED", tmp_path)
     epochs = list(map(int, EPOCH.findall(logs(tmp_path))))

@@ -1,0 +1,141 @@
+"""classify.py, run as a user runs it: what it prints, from stores and archives, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+from PIL import Image
+from small_stores import COLOURS, add, make_store
+
+import classify
+from imagestore.console import main
+from imagestore.labels import save_labels
+from imagestore.model import ColourNet, save
+
+LINE = re.compile(r"^(\S+)  (\S+)  ([\d.]+) %(?:  (right|wrong: \S+))?$", re.MULTILINE)
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    """A network of three labels, untrained: what is printed is another matter than whether it is right."""
+    torch.manual_seed(1)
+    save(ColourNet(list(COLOURS), side=16).state_dict(), tmp_path / "model_weights.pth")
+    save_labels(list(COLOURS), tmp_path / "labels.json")
+    return tmp_path / "labels.json"
+
+
+def in_this_process(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a run in the tests' process: no import of torch."""
+    status = main("classify", classify.build_parser(), classify.classify, list(map(str, arguments)))
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_a_store_knows_what_is_right(run: Run, labels: Path, tmp_path: Path) -> None:
+    """As a command: more images asked for than there are, some not decodable; a sheet of them."""
+    store = make_store(tmp_path / "test.h5", 30)
+    add(store, "red/text.jpg", b"not an image at all")
+    add(store, "purple/new.jpg", Image.new("RGB", (9, 9)).tobytes())
+    done = run("classify.py", store, labels, "100", "--plot", "sheet.png")
+    lines = LINE.findall(done.stdout)
+    assert len(lines) == 30
+    for name, label, confidence, verdict in lines:
+        truth = name.split("/")[0]
+        assert verdict == ("right" if label == truth else f"wrong: {truth}")
+        assert 100 / 3 <= float(confidence) + 0.1 <= 100.1
+    right = sum(verdict == "right" for *_, verdict in lines)
+    assert f"accuracy {100 * right / 30:.1f} % ({right} of 30)" in done.stdout
+    assert "only 32 images there: taking all of them" in done.stderr
+    assert done.stderr.count("skipped") == 2
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.format == "PNG"
+        sheet.load()
+
+
+def test_an_archive_knows_no_truth_unless_the_heuristic_is_asked(
+    sample: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """COUNT of its members, the same ones with the same seed, from the index the first run left."""
+    with_index = (sample, labels, 7, "--seed", 4, "--index", tmp_path / "index")
+    status, out, _ = in_this_process(capsys, *with_index)
+    lines = LINE.findall(out)
+    assert (status, len(lines), "accuracy" in out) == (0, 7, False)
+    assert all(name.startswith("jpg/image_") and not verdict for name, _, _, verdict in lines)
+    assert (tmp_path / "index").exists()
+    assert in_this_process(capsys, *with_index)[1] == out
+    other = in_this_process(capsys, sample, labels, 7, "--seed", 5, "--index", tmp_path / "index")[1]
+    assert other != out
+
+    asked = in_this_process(capsys, *with_index, "--heuristic")[1]
+    assert [found[:3] for found in LINE.findall(asked)] == [found[:3] for found in lines]
+    assert all(verdict for *_, verdict in LINE.findall(asked))
+    assert re.search(r"^accuracy [\d.]+ % \(\d of 7\)$", asked, re.MULTILINE)
+
+
+def test_labels_it_was_not_trained_on_are_counted_as_wrong_and_told(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    store = make_store(tmp_path / "white.h5", 4, colours={"white": (250, 250, 245)})
+    status, out, err = in_this_process(capsys, store, labels, "all")
+    assert status == 0
+    assert "accuracy 0.0 % (0 of 4)" in out
+    assert "4 of them have a label that is not among those trained on" in err
+
+
+def test_the_sheet_shows_some_of_every_label(tmp_path: Path, labels: Path) -> None:
+    """However many images of the first labels come first."""
+    tally = classify.Tally(list(COLOURS))
+    for label in COLOURS:
+        for _ in range(200):
+            tally.add(classify.Answer(classify.Picture("x", b"", label), label, 1.0))
+    assert {label: len(row) for label, row in tally.kept.items()} == dict.fromkeys(COLOURS, classify.IN_A_ROW)
+
+
+def test_bad_input_gets_one_line(
+    labels: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    store = make_store(tmp_path / "test.h5", 6)
+    (tmp_path / "text.h5").write_text("no store")
+    (tmp_path / "no.json").write_text("{")
+    (tmp_path / "gaps.json").write_text('{"red": 0, "blue": 2}')
+    (tmp_path / "two.json").write_text('{"red": 0, "blue": 1}')
+    (tmp_path / "order.json").write_text(json.dumps({name: i for i, name in enumerate([*COLOURS][::-1])}))
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "model_weights.pth").read_bytes()[:5000])
+    torch.save({"layer": torch.zeros(3)}, tmp_path / "other.pth")
+    (tmp_path / "apart").mkdir()
+    alone = Path(shutil.copy(labels, tmp_path / "apart"))
+    (tmp_path / "cut.tgz").write_bytes(sample.read_bytes()[:3000])
+    for arguments, said in (
+        ([tmp_path / "none.h5", labels, 1], "no such file"),
+        ([tmp_path / "text.h5", labels, 1], "not an HDF5 file"),
+        ([tmp_path / "cut.tgz", labels, 1, "--index", tmp_path / "i"], "cut.tgz"),
+        ([store, tmp_path / "none.json", 1], "no such file; train_model.py writes it"),
+        ([store, tmp_path / "no.json", 1], "not JSON"),
+        ([store, tmp_path / "gaps.json", 1], "no labels; expected"),
+        ([store, tmp_path / "two.json", 1], "the weights know 3 labels, the labels file has 2"),
+        ([store, tmp_path / "order.json", 1], "trained on other labels"),
+        ([store, alone, 1], "name it with --weights"),
+        ([store, labels, 1, "--weights", tmp_path / "cut.pth"], "no file that torch can load"),
+        ([store, labels, 1, "--weights", tmp_path / "other.pth"], "weights of another network"),
+        ([store, labels, 1, "--device", "toaster"], "not a device"),
+        ([store, labels, 1, "--plot", tmp_path / "nowhere/sheet.png"], "nowhere"),
+        ([store, labels, 1, "--plot", tmp_path], str(tmp_path)),
+    ):
+        status, out, err = in_this_process(capsys, *arguments)
+        assert (status, out) == (1, ""), (arguments, err)
+        assert len(err.splitlines()) == 1, err
+        assert said in err
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "1.5", "some"])
+def test_a_count_is_a_positive_number_or_all(count: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        in_this_process(capsys, "test.h5", "labels.json", count)
+    assert ended.value.code == 2
+    assert "COUNT" in capsys.readouterr().err or count == "-1"

@@ -1,0 +1,169 @@
+"""The Dataset over stores: several as one, what cannot be decoded, workers, splits, all of it in memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_stores import COLOURS, add, make_store, picture
+from torch.utils.data import DataLoader
+
+from imagestore.console import UserError
+from imagestore.dataset import HDF5Dataset, Streamed, decode_all, split
+from imagestore.decode import NotAnImage
+
+WHITE = {"white": (250, 250, 245)}
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    """12 images of three labels, and 6 of a fourth."""
+    first = make_store(tmp_path / "part-1.h5", 12)
+    return [first, make_store(tmp_path / "part-2.h5", 6, first=12, colours=WHITE)]
+
+
+def test_several_stores_are_one(two: list[Path], tmp_path: Path) -> None:
+    whole = HDF5Dataset(tmp_path / "part-*.h5", size=16)
+    assert len(whole) == 18
+    assert whole.classes == ["blue", "green", "red", "white"]
+    parts = [HDF5Dataset(path, size=16) for path in two]
+    for i in range(len(whole)):
+        part, at = (parts[0], i) if i < 12 else (parts[1], i - 12)
+        image, label = whole[i]
+        assert torch.equal(image, part[at][0])
+        assert whole.classes[label] == whole.path_of(i).split("/")[0] == part.classes[part[at][1]]
+    assert whole.path_of(-1) == part.path_of(5)
+    for beyond in (18, -19):
+        with pytest.raises(IndexError):
+            whole[beyond]
+
+
+def test_an_item_is_the_picture_and_its_label(tmp_path: Path) -> None:
+    """By colour, so that swapped channels, rows and labels are noticed; a transform gets Pillow's image."""
+    dataset = HDF5Dataset(make_store(tmp_path / "a.h5", 9), size=24)
+    for image, label in dataset:
+        assert (image.shape, image.dtype) == ((3, 24, 24), torch.uint8)
+        below_the_patch = image[:, 12:].float().mean((1, 2)).numpy()
+        assert np.abs(below_the_patch - COLOURS[dataset.classes[label]]).max() < 12
+    whole = HDF5Dataset(tmp_path / "a.h5", transform=lambda image: (image.mode, image.size))
+    assert whole[0] == (("RGB", (96, 72)), 0)
+
+
+def test_labels_that_are_given_number_the_images(two: list[Path]) -> None:
+    dataset = HDF5Dataset(two, size=8, labels=["white", "red"])
+    assert set(dataset.targets.tolist()) == {-1, 0, 1}
+    assert [i for i in range(18) if dataset.targets[i] == 0] == list(range(12, 18))
+
+
+@pytest.fixture
+def broken(two: list[Path]) -> list[Path]:
+    """The same stores, with two more files that cannot be decoded."""
+    add(two[0], "blue/half.jpg", picture(COLOURS["blue"], 1)[:700])
+    add(two[1], "white/text.jpg", b"not an image at all")
+    return two
+
+
+def test_what_cannot_be_decoded_is_left_out_and_named(broken: list[Path]) -> None:
+    dataset = HDF5Dataset(broken, size=16)
+    kept = decode_all(dataset, range(len(dataset)), workers=3)
+    assert (len(dataset), len(kept)) == (20, 18)
+    assert [line.split(":")[0] for line in kept.skipped] == ["blue/half.jpg", "white/text.jpg"]
+    where = [dataset.path_of(i) for i in range(20)].index("blue/half.jpg")
+    with pytest.raises(NotAnImage):
+        dataset[where]
+    assert np.bincount(kept.labels).tolist() == [4, 4, 4, 6]
+
+
+def labels_of(batches: object) -> list[int]:
+    return [label for _, labels in batches for label in labels.tolist()]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_the_workers_of_a_loader_bring_the_same_images(broken: list[Path], method: str) -> None:
+    """The dataset was read from before the workers start; batches come without what cannot be decoded."""
+    dataset = HDF5Dataset(broken, size=16)
+    here = decode_all(dataset, range(len(dataset)), workers=1)
+    context = multiprocessing.get_context(method)
+    loader = DataLoader(dataset, batch_size=4, num_workers=2, multiprocessing_context=context, timeout=60)
+    batches = list(loader)
+    assert torch.equal(torch.cat([images for images, _ in batches]), here.images)
+    assert labels_of(batches) == here.labels.tolist()
+
+
+def test_a_dataset_can_be_pickled(two: list[Path]) -> None:
+    dataset = HDF5Dataset(two, size=16)
+    assert torch.equal(dataset[17][0], pickle.loads(pickle.dumps(dataset))[17][0])
+
+
+def test_from_memory_or_from_the_disk_come_the_same_batches(two: list[Path]) -> None:
+    """In an order that jumps between the stores, with a last batch that is short."""
+    dataset = HDF5Dataset(two, size=16)
+    positions = np.arange(1, 18)
+    order = torch.randperm(17, generator=torch.Generator().manual_seed(3))
+    memory = list(decode_all(dataset, positions, workers=2).batches(order, 5))
+    for workers in (0, 2):
+        disk = list(Streamed(dataset, positions, workers).batches(order, 5))
+        assert [len(labels) for _, labels in disk] == [5, 5, 5, 2]
+        for (images, labels), (images_too, labels_too) in zip(memory, disk, strict=True):
+            assert torch.equal(images, images_too)
+            assert torch.equal(labels, labels_too)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(fraction=st.floats(0, 0.99), seed=st.integers(0, 2**40))
+def test_a_split_has_every_image_once_and_is_always_the_same(
+    two: list[Path], fraction: float, seed: int
+) -> None:
+    dataset = HDF5Dataset(two, size=8)
+    training, validation = split(dataset, fraction, seed)
+    assert sorted([*training, *validation]) == list(range(18))
+    assert len(training) >= 1
+    assert abs(len(validation) - 18 * fraction) <= 1
+    assert (len(validation) > 0) == (fraction > 0)
+    again = split(HDF5Dataset(two, size=8), fraction, seed)
+    assert all(map(np.array_equal, again, (training, validation)))
+
+
+def test_a_split_follows_the_images_not_their_order(two: list[Path]) -> None:
+    """The same images are held back when the stores come the other way round; others with another seed."""
+
+    def held_back(paths: list[Path], seed: int) -> set[str]:
+        dataset = HDF5Dataset(paths, size=8)
+        return {dataset.path_of(i) for i in split(dataset, 0.4, seed)[1]}
+
+    assert held_back(two, 1) == held_back(two[::-1], 1)
+    assert len({frozenset(held_back(two, seed)) for seed in range(6)}) > 1
+
+
+def test_a_picture_stored_twice_is_on_one_side(sample_store: Path, tmp_path: Path) -> None:
+    """Also when it comes from two stores: none is trained on and validated with."""
+    dataset = HDF5Dataset([sample_store, shutil.copy(sample_store, tmp_path / "copy.h5")], size=8)
+    training, validation = split(dataset, 0.3, seed=1)
+    assert {i % 60 for i in training}.isdisjoint({i % 60 for i in validation})
+    assert len(validation) == 36
+
+
+def test_what_is_no_store_is_told(tmp_path: Path) -> None:
+    (tmp_path / "text.h5").write_text("no store")
+    for path, said in ((tmp_path / "none.h5", "no such file"), (tmp_path / "text.h5", "not an HDF5 file")):
+        with pytest.raises(UserError, match=said):
+            HDF5Dataset(path, size=8)
+    with pytest.raises(ValueError, match="transform"):
+        HDF5Dataset(make_store(tmp_path / "a.h5", 3))
+
+
+def test_older_stores_have_the_same_items(old_store: Path) -> None:
+    """Chunked and compressed datasets and deeper groups, through workers that were forked."""
+    dataset = HDF5Dataset(old_store, size=16)
+    assert dataset.classes == ["d._red", "green", "l._blue"]
+    here = decode_all(dataset, range(36), workers=2)
+    assert (len(here), here.skipped) == (36, [])
+    loader = DataLoader(dataset, batch_size=6, num_workers=2, timeout=60)
+    assert torch.equal(torch.cat([images for images, _ in loader]), here.images)
