@@ -26,7 +26,17 @@ from typing import TYPE_CHECKING
 from imagestore import publish
 from imagestore.archive import Archive, is_store, open_archive
 from imagestore.arguments import add_device, positive
-from imagestore.console import Stop, UserError, cpu_count, main, note, progress, stopping
+from imagestore.console import (
+    Stop,
+    UserError,
+    cpu_count,
+    main,
+    note,
+    printable,
+    progress,
+    share_processors,
+    stopping,
+)
 from imagestore.labels import load_labels
 from imagestore.store import ImageStore, StoreError, expand_paths, open_stores
 
@@ -62,7 +72,7 @@ class Answer:
 
     def line(self) -> str:
         """One line of the result."""
-        said = f"{self.picture.name}  {self.label}  {100 * self.confidence:.1f} %"
+        said = f"{printable(self.picture.name)}  {self.label}  {100 * self.confidence:.1f} %"
         if self.picture.truth is None:
             return said
         if self.picture.truth == self.label:
@@ -174,6 +184,7 @@ def answered(
     pictures: Iterable[Picture], labels: Sequence[str], weights: Path, arguments: argparse.Namespace
 ) -> Iterator[Answer]:
     """The network's answer to each picture that can be decoded; the others are told and passed over."""
+    share_processors()
     import torch
 
     from imagestore.dataset import decode, pixels

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagestore.arguments import add_device, memory, number, part, positive
-from imagestore.console import Stop, UserError, cpu_count, main, note, progress, stopping
+from imagestore.console import Stop, UserError, cpu_count, main, note, progress, share_processors, stopping
 from imagestore.store import ImageStore, expand_paths, open_stores
 
 if TYPE_CHECKING:  # torch takes seconds to import: mistakes in the arguments are told before
@@ -74,6 +74,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop) -> int:
     """The training itself, from the first decoded image to the files."""
+    share_processors()
     import torch
     from torch.nn.functional import cross_entropy
 

@@ -247,7 +247,7 @@ class Streamed:
 
     def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """As those of Decoded; without the images that cannot be decoded, so that B varies, down to 0."""
-        chunks = [self.positions[chunk].tolist() for chunk in order.split(batch_size)]
+        chunks = [self.positions[chunk.numpy()].tolist() for chunk in order.split(batch_size)]
         workers = min(self.workers, len(chunks))
         yield from DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
 

@@ -26,7 +26,7 @@ from imagestore.archive import Archive, is_store, open_archive
 from imagestore.archive_index import Member
 from imagestore.archive_walk import is_image
 from imagestore.colour import NotAnImage, Palette, basic, covered, label, labels, name, palette
-from imagestore.console import UserError, describe, note
+from imagestore.console import UserError, describe, note, printable
 from imagestore.store import GLOB_CHARACTERS, ImageStore, open_stores
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def identify(source: str, names: list[str], every: bool, as_json: bool, index: P
             try:
                 colours = image.colours()
             except NotAnImage as error:
-                note(f"{_printable(image.name)}: {error}")
+                note(f"{printable(image.name)}: {error}")
                 failed += 1
             else:
                 print((_as_json if as_json else _as_text)(image.name, *colours))
@@ -178,7 +178,7 @@ def _as_json(wanted: str, label: str, colours: Palette) -> str:
 
 def _as_text(wanted: str, label: str, colours: Palette) -> str:
     term = basic(label)
-    lines = [f"{_printable(wanted)}: {label}  ({term} covers {covered(colours, term):.0%})"]
+    lines = [f"{printable(wanted)}: {label}  ({term} covers {covered(colours, term):.0%})"]
     for share, lab, code in _largest(colours):
         lines.append(f"  {share:6.1%}  {name(lab):12}  {code}{_swatch(code)}")
     return "\n".join(lines)
@@ -195,11 +195,6 @@ def _swatch(code: str) -> str:
         return ""
     red, green, blue = bytes.fromhex(code[1:])
     return f"  \x1b[48;2;{red};{green};{blue}m      \x1b[0m"
-
-
-def _printable(text: str) -> str:
-    """A name on one line, whatever is in it, in any terminal's encoding."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\n", r"\n")
 
 
 def show(source: str, name: str | None, output: Path | None, index: Path | None) -> int:
@@ -229,7 +224,7 @@ def _picture(path: Path, wanted: str | None, index: Path | None) -> tuple[Figure
             label, colours = image.colours()
             figure = plot.palette_picture(image.read(), colours, f"{image.name}   {label}")
         except NotAnImage as error:
-            raise UserError(f"{_printable(image.name)}: {error}") from None
+            raise UserError(f"{printable(image.name)}: {error}") from None
     return figure, Path(f"{Path(image.name).stem}_colours.png")
 
 
@@ -267,7 +262,7 @@ def _print_counts(stores: list[ImageStore]) -> None:
     total = sum(counts.values())
     width = max(map(len, counts))
     for each, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        print(f"{_printable(each):{width}}  {count:9,}  {count / total:6.1%}")
+        print(f"{printable(each):{width}}  {count:9,}  {count / total:6.1%}")
     print(f"{'total':{width}}  {total:9,}  {len(counts)} labels")
 
 
@@ -287,4 +282,4 @@ def _print_csv(stores: list[ImageStore]) -> None:
             cells = [store.path, store.path_of(i), os.fsdecode(row.label), os.fsdecode(row.member)]
             cells += [row.size, checksum, row.mtime or "", row.created or ""]
             cells.append("" if colours is None else _as_cell(colours))
-            table.writerow(_printable(str(cell)) for cell in cells)
+            table.writerow(printable(str(cell)) for cell in cells)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel", "squeue")
 NODES = ("n1", "n2")
 PATIENCE = 60.0  # seconds that anything may take to come about
 PATIENCE_AT_THE_END = 10.0  # seconds for the daemons to end by themselves
@@ -91,6 +91,11 @@ class Slurm:
         """The states of a job's tasks."""
         return set(re.findall(r"JobState=(\w+)", self.job(number)))
 
+    def wait_until_idle(self) -> None:
+        """Wait until nothing is left of any job on any node."""
+        nodes = ("scontrol", "show", "nodes")
+        wait_until(lambda: self(*nodes).count("State=IDLE ") == len(NODES), lambda: self(*nodes))
+
 
 def wait_until(true: Callable[[], object], what: Callable[[], str]) -> None:
     """Wait for something to come true; else fail, and show `what` there is instead."""
@@ -127,8 +132,7 @@ def _started(folder: Path) -> Slurm:
     for node in NODES:
         (folder / node).mkdir()
         slurm("slurmd", "-N", node, "-f", configuration)
-    nodes = ["scontrol", "show", "nodes"]
-    wait_until(lambda: slurm(*nodes).count("State=IDLE ") == len(NODES), lambda: slurm(*nodes))
+    slurm.wait_until_idle()
     return slurm
 
 
@@ -152,7 +156,8 @@ def _pids(folder: Path) -> list[int]:
 
 
 def _end(folder: Path) -> None:
-    """End each daemon by the pid in its pid file, kindly, then by force; remove the folder."""
+    """Cancel every job, then end each daemon by the pid in its pid file, kindly, then by force."""
+    _cancel_jobs({**os.environ, "SLURM_CONF": str(folder / "slurm.conf")})
     for kind in (signal.SIGTERM, signal.SIGKILL):
         for pid in _pids(folder):
             with contextlib.suppress(ProcessLookupError):
@@ -161,6 +166,16 @@ def _end(folder: Path) -> None:
         while _pids(folder) and time.monotonic() < deadline:
             time.sleep(0.1)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cancel_jobs(environment: dict[str, str]) -> None:
+    """Cancel all jobs and wait until their processes are gone: they would outlive the daemons."""
+    deadline = time.monotonic() + PATIENCE_AT_THE_END
+    with contextlib.suppress(subprocess.SubprocessError):  # no controller to ask: there are no jobs
+        ask = {"env": environment, "check": True, "capture_output": True, "timeout": PATIENCE_AT_THE_END}
+        subprocess.run(["scancel", "--user=root"], **ask)
+        while subprocess.run(["squeue", "--noheader"], **ask).stdout and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":  # the guard

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Run
 from PIL import Image
-from small_stores import COLOURS, add, make_store
+from small_stores import COLOURS, add, make_store, picture
 
 import classify
 from imagestore.console import main
@@ -78,6 +80,20 @@ def test_an_archive_knows_no_truth_unless_the_heuristic_is_asked(
     assert re.search(r"^accuracy [\d.]+ % \(\d of 7\)$", asked, re.MULTILINE)
 
 
+def test_a_member_of_any_name_is_one_plain_line(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Neither a name that is no UTF-8 nor one that a terminal would act on; and an archive without suffix."""
+    with tarfile.open(tmp_path / "photos", "w:gz") as archive:
+        for name in ("jpg/\udcff.jpg", "jpg/\x1b[1m\n.jpg"):
+            entry, data = tarfile.TarInfo(name), picture(COLOURS["red"], 1)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    status, out, _ = in_this_process(capsys, tmp_path / "photos", labels, 2, "--index", tmp_path / "index")
+    assert status == 0
+    assert [name for name, *_ in LINE.findall(out)] == [r"jpg/\udcff.jpg", r"jpg/\x1b[1m\n.jpg"]
+
+
 def test_labels_it_was_not_trained_on_are_counted_as_wrong_and_told(
     labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -108,6 +124,8 @@ def test_bad_input_gets_one_line(
     (tmp_path / "order.json").write_text(json.dumps({name: i for i, name in enumerate([*COLOURS][::-1])}))
     (tmp_path / "cut.pth").write_bytes((tmp_path / "model_weights.pth").read_bytes()[:5000])
     torch.save({"layer": torch.zeros(3)}, tmp_path / "other.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"nearness.weight": Harmful(tmp_path / "harmed")}, tmp_path / "harmful.pth")
     (tmp_path / "apart").mkdir()
     alone = Path(shutil.copy(labels, tmp_path / "apart"))
     (tmp_path / "cut.tgz").write_bytes(sample.read_bytes()[:3000])
@@ -123,6 +141,8 @@ def test_bad_input_gets_one_line(
         ([store, alone, 1], "name it with --weights"),
         ([store, labels, 1, "--weights", tmp_path / "cut.pth"], "no file that torch can load"),
         ([store, labels, 1, "--weights", tmp_path / "other.pth"], "weights of another network"),
+        ([store, labels, 1, "--weights", tmp_path / "list.pth"], "weights of another network"),
+        ([store, labels, 1, "--weights", tmp_path / "harmful.pth"], "no file that torch can load"),
         ([store, labels, 1, "--device", "toaster"], "not a device"),
         ([store, labels, 1, "--plot", tmp_path / "nowhere/sheet.png"], "nowhere"),
         ([store, labels, 1, "--plot", tmp_path], str(tmp_path)),
@@ -131,6 +151,17 @@ def test_bad_input_gets_one_line(
         assert (status, out) == (1, ""), (arguments, err)
         assert len(err.splitlines()) == 1, err
         assert said in err
+    assert not (tmp_path / "harmed").exists()
+
+
+class Harmful:
+    """Who unpickles it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "1.5", "some"])

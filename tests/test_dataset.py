@@ -7,6 +7,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from small_stores import COLOURS, add, make_store, picture
 from torch.utils.data import DataLoader
 
-from imagestore.console import UserError
+from imagestore.console import Stop, UserError
 from imagestore.dataset import HDF5Dataset, Streamed, decode_all, split
 from imagestore.decode import NotAnImage
 
@@ -54,6 +55,13 @@ def test_an_item_is_the_picture_and_its_label(tmp_path: Path) -> None:
         assert np.abs(below_the_patch - COLOURS[dataset.classes[label]]).max() < 12
     whole = HDF5Dataset(tmp_path / "a.h5", transform=lambda image: (image.mode, image.size))
     assert whole[0] == (("RGB", (96, 72)), 0)
+
+
+def test_a_group_without_images_is_no_label(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "a.h5", 3)
+    with h5py.File(store, "a") as file:
+        file.create_group("nobody")
+    assert HDF5Dataset(store, size=8).classes == list(COLOURS)
 
 
 def test_labels_that_are_given_number_the_images(two: list[Path]) -> None:
@@ -97,20 +105,32 @@ def test_the_workers_of_a_loader_bring_the_same_images(broken: list[Path], metho
     assert labels_of(batches) == here.labels.tolist()
 
 
+def test_a_batch_of_which_nothing_can_be_decoded_is_empty(broken: list[Path]) -> None:
+    dataset = HDF5Dataset(broken, size=16)
+    where = [dataset.path_of(i) for i in range(20)].index("white/text.jpg")
+    ((images, labels),) = Streamed(dataset, np.array([where]), 1).batches(torch.tensor([0]), 4)
+    assert (len(images), len(labels)) == (0, 0)
+
+
+def test_decoding_ends_early_when_a_signal_asks_for_it(two: list[Path]) -> None:
+    dataset = HDF5Dataset(two, size=16)
+    assert len(decode_all(dataset, range(18), workers=2, stop=Stop(15))) == 0
+
+
 def test_a_dataset_can_be_pickled(two: list[Path]) -> None:
     dataset = HDF5Dataset(two, size=16)
     assert torch.equal(dataset[17][0], pickle.loads(pickle.dumps(dataset))[17][0])
 
 
 def test_from_memory_or_from_the_disk_come_the_same_batches(two: list[Path]) -> None:
-    """In an order that jumps between the stores, with a last batch that is short."""
+    """In an order that jumps between the stores, with a last batch of a single image."""
     dataset = HDF5Dataset(two, size=16)
     positions = np.arange(1, 18)
     order = torch.randperm(17, generator=torch.Generator().manual_seed(3))
-    memory = list(decode_all(dataset, positions, workers=2).batches(order, 5))
+    memory = list(decode_all(dataset, positions, workers=2).batches(order, 4))
     for workers in (0, 2):
-        disk = list(Streamed(dataset, positions, workers).batches(order, 5))
-        assert [len(labels) for _, labels in disk] == [5, 5, 5, 2]
+        disk = list(Streamed(dataset, positions, workers).batches(order, 4))
+        assert [len(labels) for _, labels in disk] == [4, 4, 4, 4, 1]
         for (images, labels), (images_too, labels_too) in zip(memory, disk, strict=True):
             assert torch.equal(images, images_too)
             assert torch.equal(labels, labels_too)
