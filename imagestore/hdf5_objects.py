@@ -228,7 +228,16 @@ def _as_file(dataset: h5d.DatasetID) -> _File:
 
 def _plain(dtype: np.dtype) -> np.dtype:
     """The type without what h5py notes in it (names of an enumeration), which no NumPy file can hold."""
-    return np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype)) if dtype.metadata else dtype
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.dtype((_plain(base), shape))
+    if dtype.names is None:
+        return np.dtype(dtype.str)
+    fields = [dtype.fields[name] for name in dtype.names]
+    formats, offsets = [_plain(field[0]) for field in fields], [field[1] for field in fields]
+    return np.dtype(
+        {"names": dtype.names, "formats": formats, "offsets": offsets, "itemsize": dtype.itemsize}
+    )
 
 
 def _npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:

@@ -88,7 +88,7 @@ def test_score_and_evaluate():
 def test_devices():
     best = model.choose_device(None)
     assert best.type == (
-        "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+        "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     )
     assert model.choose_device("cpu") == CPU
     for wanted in ("cuda:99", "meta", "", "gpu", "cpu:x"):
