@@ -12,7 +12,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from imagestore.console import UserError
+from imagestore.store import open_file
 
 INODE_BITS = 48  # of an inode number within one store; above them stands which store it is
 RECENT_BYTES = 32 << 20
@@ -55,7 +55,7 @@ class StoreFile:
     def __init__(self, path: Path) -> None:
         """Raises UserError where it cannot be read."""
         self.path = path.absolute()
-        self.fd = _open(path)
+        self.fd = open_file(path)
         self.opened = os.fstat(self.fd)
         readable = self.opened.st_mode & 0o444
         self.file_mode = stat.S_IFREG | readable
@@ -106,14 +106,3 @@ class StoreFile:
         while self._recent_bytes > RECENT_BYTES:
             self._recent_bytes -= len(self._recent.popitem(last=False)[1])
         return data
-
-
-def _open(path: Path) -> int:
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; expected an HDF5 file (*.h5)")
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None

@@ -44,7 +44,7 @@ class ImageStore:
 
     def __init__(self, path: str | Path, require_images: bool = True) -> None:
         self.path = Path(path)
-        self._fd = _open_file(self.path)
+        self._fd = open_file(self.path)
         self._opened = self._state()
         self._hdf5: tuple[int, h5py.File] | None = None
         try:
@@ -85,7 +85,7 @@ class ImageStore:
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.path, self.index = state["path"], state["index"]
-        self._fd, self._hdf5 = _open_file(self.path), None
+        self._fd, self._hdf5 = open_file(self.path), None
         self._opened = state["opened"]
         if self.changed():
             raise StoreError(f"{self.path}: the file was replaced or changed while it was in use")
@@ -181,7 +181,8 @@ class ImageStore:
             yield i, self.read(i)
 
 
-def _open_file(path: Path) -> int:
+def open_file(path: Path) -> int:
+    """Open a file for reading; returns its descriptor. Raises UserError."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder; expected an HDF5 file (*.h5)")
     try:
