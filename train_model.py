@@ -32,7 +32,7 @@ from imagestore.store import ImageStore, expand_paths, open_stores
 if TYPE_CHECKING:  # torch takes seconds to import: mistakes in the arguments are told before
     from torch import Tensor
 
-    from imagestore.dataset import Decoded, HDF5Dataset
+    from imagestore.dataset import Decoded, HDF5Dataset, Source
     from imagestore.model import Checkpoint, ColourNet, Score
 
 PROGRAM = "train_model"
@@ -85,13 +85,10 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
     checkpoint = model.load_checkpoint(arguments.resume, device) if arguments.resume else None
     settings = agreed_settings(arguments, checkpoint)
 
-    # data: decoded once into memory where it fits, else in worker processes as it is needed
+    # data
     images = dataset.HDF5Dataset(stores, size=settings.size)
     parts = dataset.split(images, settings.val_fraction, settings.seed)
-    if fits(len(images), settings.size, arguments.cache):
-        training, validation = (in_memory(images, part, arguments.workers, stop) for part in parts)
-    else:
-        training, validation = (dataset.Streamed(images, part, arguments.workers) for part in parts)
+    training, validation = (ready(images, part, arguments, stop) for part in parts)
     if stop.requested:
         note(f"{PROGRAM}: stopped before the first step; nothing was written")
         return stop.status
@@ -135,16 +132,13 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
             step += 1
 
         if step == (epoch + 1) * steps_an_epoch:
-            rate = (score.seen - seen_before) / (time.monotonic() - began)
+            rate = f"{(score.seen - seen_before) / (time.monotonic() - began):,.0f} images/s"
             skipped = f", {len(training) - score.seen} skipped" if score.seen < len(training) else ""
             in_order = torch.arange(len(validation))
             val = model.evaluate(network, until(stop, validation.batches(in_order, VAL_BATCH)), device)
             check_finite(score, val, settings.lr)
-            print(
-                f"epoch {epoch + 1}/{arguments.epochs}  {described(score)}  val {described(val)}  "
-                f"{time.monotonic() - began:.1f} s  ({rate:,.0f} images/s{skipped})",
-                flush=True,
-            )
+            results = f"epoch {epoch + 1}/{arguments.epochs}  {described(score)}  val {described(val)}"
+            print(f"{results}  {time.monotonic() - began:.1f} s  ({rate}{skipped})", flush=True)
             score = model.Score()
         checkpoint = model.Checkpoint(
             asdict(settings), images.classes, len(training), step, astuple(score),
@@ -178,11 +172,17 @@ def agreed_settings(arguments: argparse.Namespace, checkpoint: Checkpoint | None
     return Settings(**checkpoint.settings)
 
 
-def fits(count: int, size: int, cache: int | None) -> bool:
-    """Whether `count` decoded images fit in `cache` bytes; by default, in half of the memory that is left."""
-    from imagestore.dataset import available_memory, decoded_bytes
+def ready(images: HDF5Dataset, part: np.ndarray, arguments: argparse.Namespace, stop: Stop) -> Source:
+    """One part of the images: decoded into memory where all fit, else decoded whenever they are needed.
 
-    return decoded_bytes(count, size) <= (available_memory() // 2 if cache is None else cache)
+    Without --cache, half of the memory that was left may be used.
+    """
+    from imagestore.dataset import Streamed, available_memory, decoded_bytes
+
+    cache = available_memory() // 2 if arguments.cache is None else arguments.cache
+    if decoded_bytes(len(images), images.size) <= cache:
+        return in_memory(images, part, arguments.workers, stop)
+    return Streamed(images, part, arguments.workers)
 
 
 def in_memory(images: HDF5Dataset, part: np.ndarray, workers: int, stop: Stop) -> Decoded:

@@ -102,12 +102,10 @@ class HDF5Dataset(Dataset):
         return store.path_of(position)
 
 
-def _as_stores(paths: object) -> list[ImageStore]:
-    if isinstance(paths, (str, Path)):
-        return open_stores([paths])
-    if all(isinstance(path, ImageStore) for path in paths):
-        return list(paths)
-    return open_stores(paths)
+def _as_stores(paths: str | Path | Sequence[str | Path] | Sequence[ImageStore]) -> list[ImageStore]:
+    several = [paths] if isinstance(paths, (str, Path)) else paths
+    opened = [path for path in several if isinstance(path, ImageStore)]
+    return opened or open_stores([path for path in several if not isinstance(path, ImageStore)])
 
 
 def _used(store: ImageStore) -> list[str]:
@@ -250,6 +248,9 @@ class Streamed:
         chunks = [self.positions[chunk.numpy()].tolist() for chunk in order.split(batch_size)]
         workers = min(self.workers, len(chunks))
         yield from DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
+
+
+Source = Decoded | Streamed
 
 
 def _collate(items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:

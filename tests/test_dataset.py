@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from imagestore.console import Stop, UserError
 from imagestore.dataset import HDF5Dataset, Streamed, decode_all, split
 from imagestore.decode import NotAnImage
+from imagestore.store import open_stores
 
 WHITE = {"white": (250, 250, 245)}
 
@@ -168,6 +169,17 @@ def test_a_picture_stored_twice_is_on_one_side(sample_store: Path, tmp_path: Pat
     training, validation = split(dataset, 0.3, seed=1)
     assert {i % 60 for i in training}.isdisjoint({i % 60 for i in validation})
     assert len(validation) == 36
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(copies=st.integers(2, 4), fraction=st.floats(0.01, 0.9), seed=st.integers(0, 2**40))
+def test_wherever_the_cut_falls_copies_stay_together(
+    two: list[Path], copies: int, fraction: float, seed: int
+) -> None:
+    dataset = HDF5Dataset(open_stores(two) * copies, size=8)
+    training, validation = ({dataset.path_of(i) for i in part} for part in split(dataset, fraction, seed))
+    assert training.isdisjoint(validation)
+    assert training
 
 
 def test_what_is_no_store_is_told(tmp_path: Path) -> None:

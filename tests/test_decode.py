@@ -85,7 +85,13 @@ def test_hostile_images_raise_one_kind_of_error(kind: str):
     with pytest.raises(NotAnImage) as error:
         open_image(HOSTILE[kind], (32, 32))
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_needs_too_much_memory_is_refused_before_it_is_decoded():
     assert MOST_BYTES < 8_000 * 8_000 * 4
+    for side, said in ((8_000, "would take"), (60_000, "claims to be enormous")):
+        with pytest.raises(NotAnImage, match=said):
+            open_image(png_header(side, side))
 
 
 @settings(deadline=None, max_examples=150)

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,8 @@ from conftest import ROOT, Run
 from small_stores import COLOURS, add, make_store, picture
 
 import train_model
-from imagestore.console import main
+from imagestore.console import Stop, main
+from imagestore.store import open_stores
 
 EPOCH = re.compile(
     r"epoch \d+/\d+  loss [\d.]+  accuracy [\d.]+ %  val loss [\d.]+  accuracy [\d.]+ %  "
@@ -103,6 +105,42 @@ def test_resumed_training_ends_as_if_it_had_not_stopped(
 
     whole, pieced = (torch.load(tmp_path / place / "model_weights.pth") for place in ("whole", "stopped"))
     assert all(torch.equal(whole[key], pieced[key]) for key in whole)
+
+
+@dataclass
+class StopAfter(Stop):
+    """Asks for an end when it was looked at so many times: once before each batch, and now and then."""
+
+    looks: int = 0
+
+    @property
+    def requested(self) -> bool:
+        """As if a signal had come between two batches."""
+        self.looks -= 1
+        if self.looks < 0:
+            self.signum = signal.SIGTERM
+        return self.signum is not None
+
+
+@pytest.mark.parametrize("way", [(), ("--cache", "0")], ids=["in memory", "streamed"])
+def test_stopped_between_any_two_batches(tmp_path: Path, way: tuple[str, ...]):
+    """Stopped twice, within epochs, a training takes the same steps as one that was not."""
+    store = make_store(tmp_path / "train.h5", 20)
+
+    def train(place: Path, looks: int) -> int:
+        checkpoint = place / "checkpoint.pth"
+        resume = ["--resume", str(checkpoint)] if checkpoint.exists() else []
+        options = ["--epochs", "3", "--batch-size", "2", "--val-fraction", "0.2", "-j", "1", *way, *resume]
+        arguments = train_model.build_parser().parse_args([str(store), "-o", str(place), *options])
+        return train_model.train_on(open_stores([store]), arguments, StopAfter(looks=looks))
+
+    whole, pieced = tmp_path / "whole", tmp_path / "pieced"
+    for place in (whole, pieced):
+        place.mkdir()
+    assert train(whole, 10_000) == 0
+    assert [train(pieced, looks) for looks in (8, 11, 10_000)] == [143, 143, 0]
+    weights, weights_too = (torch.load(place / "model_weights.pth") for place in (whole, pieced))
+    assert all(torch.equal(weights[key], weights_too[key]) for key in weights)
 
 
 def test_bad_input_gets_one_line_before_torch_is_imported(run: Run, tmp_path: Path):
