@@ -165,7 +165,7 @@ def million_figures() -> list[Figure]:
         draw_million(archive)
     place = Place("million")
     process = subprocess.Popen(
-        [sys.executable, SCRIPT, "sort", archive, "million.h5", MILLION, MILLION], cwd=place.folder,
+        [sys.executable, SCRIPT, "sort", archive, "million.h5", str(MILLION), str(MILLION)], cwd=place.folder,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     done = [0]

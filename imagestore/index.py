@@ -189,6 +189,7 @@ class IndexBuilder:
         self.numbers = {key: array(code) for key, code in NUMBERS.items()}
         self.texts: dict[str, list[bytes]] = {key: [] for key in TEXTS}
         self.whole = True
+        self.name_bytes = 0
 
     def __len__(self) -> int:
         return len(self.label)
@@ -200,6 +201,7 @@ class IndexBuilder:
         for column, value in zip(self.numbers.values(), values, strict=True):
             column.append(value)
         self.texts["name"].append(row.name)
+        self.name_bytes += len(row.name)
         self.texts["member"].append(row.member)
 
     def extend(self, index: Index) -> None:
@@ -212,6 +214,7 @@ class IndexBuilder:
         for key, texts in self.texts.items():
             end, text = index.column(f"{key}_end").tolist(), index.column(f"{key}_text").tobytes()
             texts.extend(text[first:last] for first, last in pairwise([0, *end]))
+        self.name_bytes += len(index.column("name_text"))
 
     def build(self) -> Index:
         """The index of all rows added so far."""
