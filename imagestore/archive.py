@@ -22,7 +22,7 @@ from typing import Protocol
 
 from isal import isal_zlib
 
-from imagestore import archive_index
+from imagestore import archive_index, cache
 from imagestore.archive_index import Index, Member, Members
 from imagestore.archive_walk import SKIPPED, Walk, is_image, passed_over_file, read_sparse
 from imagestore.console import UserError, describe, note
@@ -75,11 +75,11 @@ class TarArchive:
         self._descriptor = _open(path)
         try:
             self._kind = _kind_of_tar(path, self._descriptor)
-            self._fingerprint = archive_index.fingerprint(self._descriptor)
+            self._fingerprint = cache.fingerprint(self._descriptor)
         except BaseException:
             os.close(self._descriptor)
             raise
-        self._index_path, self._named = index or archive_index.default_path(path), index is not None
+        self._index_path, self._named = index or cache.path_for(path), index is not None
         self._index = archive_index.load(self._index_path, self._fingerprint)
         self._source: Source | None = None
         self.skipped = Counter(self._index.skipped if self._index else {})
@@ -119,7 +119,7 @@ class TarArchive:
     def _keep(self, index: Index) -> None:
         """Remember the index, and leave it for later runs where it can be written."""
         self._index = index
-        if archive_index.fingerprint(self._descriptor) != self._fingerprint:
+        if cache.fingerprint(self._descriptor) != self._fingerprint:
             note(f"{self.path} changed while it was read: no index is kept")
         elif self._named and not archive_index.is_index(self._index_path):
             note(f"{self._index_path} is no index and is left alone: name another file to keep one")

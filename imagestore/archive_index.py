@@ -11,7 +11,6 @@ when asked for. Members never change, so threads and forked processes may share 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import struct
@@ -29,9 +28,6 @@ MAGIC = b"imgarchi"
 HEAD = struct.Struct("<8sII")  # magic, length of the header, CRC-32 of the header and all that follows
 VERSION = 1
 COLUMNS = {"name_end": "Q", "size": "Q", "mtime": "q", "crc32": "I", "place": "q"}
-SAMPLE = 4096
-SAMPLES = 32
-ENDS = 64 << 10  # of the digest: as much of the archive's beginning and of its end
 
 
 def encode(name: str) -> bytes:
@@ -121,26 +117,6 @@ class Index:
     members: Members
     skipped: dict[str, int]
     points: bytes
-
-
-def fingerprint(descriptor: int) -> dict[str, int | str]:
-    """An open archive's size, modification time (ns) and BLAKE2 digest of its ends and of samples between."""
-    status = os.fstat(descriptor)
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(os.pread(descriptor, ENDS, 0))
-    for i in range(1, SAMPLES + 1):
-        digest.update(os.pread(descriptor, SAMPLE, status.st_size * i // (SAMPLES + 1)))
-    digest.update(os.pread(descriptor, ENDS, max(0, status.st_size - ENDS)))
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "digest": digest.hexdigest()}
-
-
-def default_path(archive: Path) -> Path:
-    """Where the index of `archive` is kept: $XDG_CACHE_HOME/imagestore, else ~/.cache/imagestore."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    folder = Path(cache) if os.path.isabs(cache) else Path(os.path.expanduser("~/.cache"))
-    place = os.path.realpath(archive)
-    name = hashlib.blake2b(os.fsencode(place), digest_size=8).hexdigest()
-    return folder / "imagestore" / f"{name}.index"
 
 
 def save(path: Path, index: Index, archive: dict[str, int | str]) -> None:

@@ -23,6 +23,7 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 SECONDS_BETWEEN_LOG_LINES = 10.0
+SECONDS_BEFORE_A_BAR = 0.3  # what is done by then needs none
 
 
 class UserError(Exception):
@@ -199,5 +200,6 @@ def progress(total: int | None, description: str, unit: str = "images") -> Itera
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=description, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
+    look = {"leave": False, "dynamic_ncols": True, "delay": SECONDS_BEFORE_A_BAR}
+    with tqdm(total=total, desc=description, unit=f" {unit}", **look) as bar:
         yield bar

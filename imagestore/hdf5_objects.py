@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
+from imagestore import filters
 from imagestore.index import is_bytes
 
 GROUP, BYTES, ARRAY, SOFT, EXTERNAL, DAMAGED = "group", "bytes", "array", "soft", "external", "damaged"
@@ -112,7 +113,9 @@ class Objects:
         if path not in self._open:
             access = h5p.create(h5p.DATASET_ACCESS)
             access.set_chunk_cache(521, CHUNK_CACHE, 1.0)
-            self._open[path] = _as_file(h5d.open(self.file, path, access))
+            dataset = h5d.open(self.file, path, access)
+            filters.require(dataset)
+            self._open[path] = _as_file(dataset)
         self._open.move_to_end(path)
         if len(self._open) > KEPT_OPEN:
             self._open.popitem(last=False)
@@ -255,6 +258,7 @@ def _texts(dataset: h5d.DatasetID, shape: tuple[int, ...]) -> np.ndarray:
     count = math.prod(shape)
     if count > MOST_TEXTS:
         raise ValueError("too many texts to show as one file")
+    filters.require(dataset)
     values = np.empty(count, object)
     if count:
         values[:] = np.asarray(h5py.Dataset(dataset)[()], object).reshape(count)

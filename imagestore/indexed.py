@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from imagestore import names
 from imagestore.hdf5 import Helper
-from imagestore.index import Index, crc32, read_trailer
+from imagestore.index import Index, crc32, end_of_file_address, read_trailer
 from imagestore.nodes import INODE_BITS, Node, StoreFile
 
 LARGEST_CHECKED = 16 << 20  # bytes: a larger image is read in pieces, without its checksum
@@ -22,9 +22,11 @@ TOP = -1  # the root folder's key, where a label's is its position
 
 
 def index_that_says_all(fd: int) -> Index | None:
-    """A file's fresh index, unless the file holds more than the images that it knows."""
-    index = read_trailer(fd)
-    return index if index is not None and index.whole else None
+    """A file's fresh index, unless the file holds more than the images whose places it knows."""
+    index = read_trailer(fd, end_of_file_address(fd))
+    if index is None or not index.whole or ((index.offset < 0) & (index.size > 0)).any():
+        return None
+    return index
 
 
 class IndexedSource:

@@ -24,7 +24,7 @@ from typing import Protocol
 from imagestore import names
 from imagestore.console import FAILED, UserError, note, progress
 from imagestore.copying import printable
-from imagestore.index import Index, crc32, read_trailer
+from imagestore.index import Index, crc32, end_of_file_address, read_trailer
 from imagestore.store import expand_paths
 from imagestore.tree import Node, Tree, open_tree
 
@@ -191,7 +191,7 @@ def verify_store(path: Path) -> Verdict:
 def _index_of(path: Path) -> Iterator[Index | None]:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield read_trailer(fd)
+        yield read_trailer(fd, end_of_file_address(fd))
     finally:
         os.close(fd)
 

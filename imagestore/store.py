@@ -22,8 +22,8 @@ from types import TracebackType
 import h5py
 import numpy as np
 
-from imagestore import publish
-from imagestore.console import UserError
+from imagestore import filters, index_cache, publish
+from imagestore.console import UserError, progress
 from imagestore.index import Index, crc32, end_of_file_address, read_trailer, walk
 
 __all__ = ["ImageStore", "StoreError", "crc32", "expand_paths", "open_hdf5", "open_stores"]
@@ -48,7 +48,7 @@ class ImageStore:
         self._opened = self._state()
         self._hdf5: tuple[int, h5py.File] | None = None
         try:
-            self.index = read_trailer(self._fd) or self._walk()
+            self.index = read_trailer(self._fd, end_of_file_address(self._fd)) or self._walked()
             self.check_not_empty(require_images)
         except BaseException:
             self.close()
@@ -62,11 +62,24 @@ class ImageStore:
                 "in a group that is its label)"
             )
 
+    def _walked(self) -> Index:
+        """What a walk finds, now or when the file was walked before."""
+        stamp = index_cache.stamp(self._fd)
+        index = index_cache.load(self.path, stamp)
+        if index is None:
+            index = self._walk()
+            if not self.changed():
+                index_cache.save(self.path, stamp, index)
+        return index
+
     def _walk(self) -> Index:
         try:
-            return walk(self.hdf5())
+            with progress(None, f"{self.path.name} has no index, looking at") as bar:
+                return walk(self.hdf5(), bar.update)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise UserError(f"{self.path}: damaged HDF5 file ({_first_line(error)}): make it anew") from error
+        finally:
+            self._close_hdf5()  # else this process could not open it by other means, with locks
 
     def __enter__(self) -> ImageStore:
         return self
@@ -97,12 +110,15 @@ class ImageStore:
 
     def close(self) -> None:
         """Close the file; images cannot be read afterwards."""
-        if self._hdf5 is not None and self._hdf5[0] == os.getpid():
-            self._hdf5[1].close()
-        self._hdf5 = None
+        self._close_hdf5()
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
+
+    def _close_hdf5(self) -> None:
+        if self._hdf5 is not None and self._hdf5[0] == os.getpid():
+            self._hdf5[1].close()
+        self._hdf5 = None
 
     def _state(self) -> tuple[int, int, int, int]:
         state = os.fstat(self._fd)
@@ -138,7 +154,7 @@ class ImageStore:
         Raises StoreError where they cannot be read or are not what was stored.
         """
         offset, size = int(self.index.offset[i]), int(self.index.size[i])
-        data = os.pread(self._fd, size, offset) if offset >= 0 else self.dataset(i)[()].tobytes()
+        data = os.pread(self._fd, size, offset) if offset >= 0 else self._read_through_hdf5(i)
         if len(data) != size:
             raise StoreError(
                 f"{self.path}: cut short: {self.path_of(i)} ends after {len(data)} of {size} bytes"
@@ -148,6 +164,14 @@ class ImageStore:
                 f"{self.path}: damaged: {self.path_of(i)} does not have the checksum it was stored with"
             )
         return data
+
+    def _read_through_hdf5(self, i: int) -> bytes:
+        dataset = self.dataset(i)
+        try:
+            filters.require(dataset.id)
+            return dataset[()].tobytes()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise StoreError(f"{self.path}: cannot read {self.path_of(i)}: {_first_line(error)}") from error
 
     def dataset(self, i: int) -> h5py.Dataset:
         """Image `i` as HDF5 sees it, with its attributes. Raises StoreError."""

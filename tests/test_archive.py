@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from imagestore import archive_index
 from imagestore.archive import choose_runs, is_archive, is_store, open_archive
 from imagestore.archive_index import Members
+from imagestore.cache import SAMPLES, fingerprint
 from imagestore.console import UserError
 
 COMPRESSIONS = ["", ":gz", ":bz2", ":xz"]
@@ -601,7 +602,7 @@ def indexed_archive(tmp_path, images, compression=":gz"):
 
 def fingerprint_of(path):
     with open(path, "rb") as file:
-        return archive_index.fingerprint(file.fileno())
+        return fingerprint(file.fileno())
 
 
 def test_every_damage_to_an_index_is_noticed_and_the_index_made_anew(tmp_path):
@@ -669,7 +670,7 @@ def test_a_change_that_the_digest_misses_is_caught_when_reading(tmp_path, large,
     status = path.stat()
     data = path.read_bytes()
     place = status.st_size // 2  # between two samples of the digest
-    assert archive_index.SAMPLES % 2 == 0
+    assert SAMPLES % 2 == 0
     with open(path, "r+b") as file:
         file.seek(place)
         file.write(bytes(byte ^ 0x55 for byte in data[place : place + 30]))

@@ -150,18 +150,20 @@ def test_progress_in_a_log_is_lines_and_not_results() -> None:
     assert "\r" not in messages
 
 
-def test_progress_on_a_terminal_is_a_bar() -> None:
+@pytest.mark.parametrize(("seconds", "bar"), [(0.5, True), (0, False)])
+def test_progress_on_a_terminal_is_a_bar_unless_it_is_done_at_once(seconds: float, bar: bool) -> None:
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-    body = 'with progress(4, "labelling") as bar: bar.update(3); time.sleep(0.2); bar.update(1)'
-    process = start(body, stderr=terminal)
+    process = start(
+        f'with progress(4, "labelling") as bar: bar.update(3); time.sleep({seconds}); bar.update(1)\n'
+        'print("done", file=sys.stderr)',
+        stderr=terminal,
+    )
     assert process.wait(timeout=30) == 0
-    os.set_blocking(main, False)
     shown = os.read(main, 10_000).decode()
     os.close(main)
     os.close(terminal)
-    assert "labelling" in shown
-    assert "\r" in shown
+    assert ("labelling" in shown) == ("\r" in shown.replace("\r\n", "")) == bar
 
 
 def test_cpu_count_honours_affinity_and_slurm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -570,7 +570,7 @@ def test_verify_compares_the_index_with_hdf5(run: Run, sample_store: Path, tmp_p
     store = tmp_path / "store.h5"
     shutil.copy(sample_store, store)
     with open(store, "r+b") as file:
-        index, builder = read_trailer(file.fileno()), IndexBuilder()
+        index, builder = read_trailer(file.fileno(), end_of_file_address(file.fileno())), IndexBuilder()
         for i in range(len(index)):
             row = index.row(i)
             builder.add(replace(row, offset=row.offset + 1) if i == 9 else row)

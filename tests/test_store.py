@@ -3,6 +3,7 @@
 import os
 import pickle
 import subprocess
+import time
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagestore import index, journal
+from imagestore import cache, index, index_cache, journal
 from imagestore.console import UserError
 from imagestore.index import crc32, walk
 from imagestore.partial import LONGEST_NAME, numbered, safe_name
@@ -156,6 +157,96 @@ def test_an_edit_by_another_tool_never_leads_to_wrong_bytes(store_path, edit):
             truth |= {f"{label}/{os.fsdecode(name)}": group[name][()].tobytes() for name in group.id}
     with ImageStore(store_path) as store:
         assert {store.path_of(i): store.read(i) for i in range(len(store))} == truth
+
+
+@pytest.fixture
+def walked_before(store_path, monkeypatch) -> Path:
+    """A store without an index of its own, whose images are in the user's cache though they are few."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(store_path.parent / "cache"))
+    monkeypatch.setattr(index_cache, "WORTH_KEEPING", 1)
+    monkeypatch.setattr(index_cache, "SETTLED", 0)
+    cut_the_index_off(store_path)
+    contents_by_path(store_path)
+    assert cache.path_for(store_path).exists()
+    time.sleep(0.05)  # file systems count time in steps
+    return store_path
+
+
+def cut_the_index_off(path: Path) -> None:
+    with h5py.File(path, "r+"):
+        pass
+
+
+def contents_by_path(path: Path) -> dict[str, bytes]:
+    with ImageStore(path) as store:
+        return {store.path_of(i): store.read(i) for i in range(len(store))}
+
+
+def test_a_store_without_index_is_walked_once(walked_before, monkeypatch):
+    monkeypatch.setattr("imagestore.store.walk", None)
+    with ImageStore(walked_before) as store:
+        assert contents(store) == IMAGES
+        assert not store.index.fresh and store.index.whole
+
+
+def test_what_was_written_just_now_is_not_kept(store_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(store_path.parent / "cache"))
+    monkeypatch.setattr(index_cache, "WORTH_KEEPING", 1)
+    cut_the_index_off(store_path)
+    contents_by_path(store_path)
+    assert not cache.path_for(store_path).exists()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [move_an_image, swap_the_bytes_of_two, overwrite_in_place, delete_and_add, repack, repack_compressed],
+)
+def test_an_edit_after_a_walk_never_leads_to_wrong_bytes(walked_before, edit):
+    before = walked_before.stat()
+    edit(walked_before)
+    os.utime(walked_before, ns=(before.st_atime_ns, before.st_mtime_ns))
+    truth: dict[str, bytes] = {}
+    with h5py.File(walked_before) as file:
+        for label, group in file.items():
+            truth |= {f"{label}/{os.fsdecode(name)}": group[name][()].tobytes() for name in group.id}
+    assert contents_by_path(walked_before) == truth
+
+
+def test_a_damaged_index_in_the_cache_is_not_believed(walked_before):
+    kept, truth = cache.path_for(walked_before), contents_by_path(walked_before)
+    whole = kept.read_bytes()
+    for position in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x55
+        kept.write_bytes(damaged)
+        assert contents_by_path(walked_before) == truth
+    kept.write_bytes(whole[:-3])
+    assert contents_by_path(walked_before) == truth
+
+
+def test_a_cache_that_cannot_be_written_to_is_no_error(walked_before, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    assert len(contents_by_path(walked_before)) == len(IMAGES)
+
+
+def test_a_large_store_of_another_tool_is_walked_once_by_commands(run, tmp_path):
+    with h5py.File(tmp_path / "large.h5", "w") as file:
+        group, data = file.create_group("red"), np.frombuffer(b"some bytes", np.uint8)
+        for i in range(index_cache.WORTH_KEEPING):
+            group[f"{i}.jpg"] = data
+    time.sleep(index_cache.SETTLED + 0.1)
+    first = run("colourHeuristic.py", "summary", "large.h5")
+    (kept,) = (tmp_path / "cache" / "imagestore").iterdir()
+    written = kept.stat()
+    assert run("colourHeuristic.py", "summary", "large.h5").stdout == first.stdout
+    assert kept.stat().st_mtime_ns == written.st_mtime_ns
+    assert f"{index_cache.WORTH_KEEPING}" in first.stdout.replace(",", "")
+
+
+def test_a_file_walked_here_can_be_opened_by_h5py_as_well(store_path):
+    cut_the_index_off(store_path)
+    with ImageStore(store_path) as store, h5py.File(store_path) as file:
+        assert len(store) == sum(len(group) for group in file.values())
 
 
 def test_a_damaged_index_is_not_believed(store_path):

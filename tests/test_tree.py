@@ -8,11 +8,15 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
+import hdf5plugin
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odd_stores import CREATED, MODIFIED, ODD_NAMES, make_indexed, make_odd, make_other, some_bytes
@@ -71,14 +75,44 @@ def test_an_empty_file(odd):
     assert (node.size, node.blocks, tree.read(node)) == (0, 0, b"")
 
 
-def test_blosc_and_zstd_where_hdf5plugin_is_installed(tmp_path):
-    plugin = pytest.importorskip("hdf5plugin")
-    with h5py.File(tmp_path / "a.h5", "w") as file:
+@pytest.fixture
+def packed_by_a_plugin(tmp_path: Path) -> Path:
+    """A store whose images are compressed with blosc and zstd."""
+    path = tmp_path / "plugin.h5"
+    with h5py.File(path, "w") as file:
         data = np.frombuffer(some_bytes(1), np.uint8)
-        file.create_dataset("a/blosc", data=data, **plugin.Blosc())
-        file.create_dataset("a/zstd", data=data, **plugin.Zstd())
-    with open_tree([tmp_path / "a.h5"]) as tree:
-        assert contents_of(tree) == {"a/blosc": some_bytes(1), "a/zstd": some_bytes(1)}
+        file.create_dataset("a/blosc", data=data, **hdf5plugin.Blosc())
+        file.create_dataset("a/zstd", data=data, **hdf5plugin.Zstd())
+    return path
+
+
+@pytest.mark.parametrize("name", ["blosc", "zstd"])
+def test_what_hdf5plugin_can_decompress_is_shown(run, packed_by_a_plugin, name):
+    done = run("h5vfs.py", "unpack", packed_by_a_plugin, "out")
+    assert (packed_by_a_plugin.parent / "out/a" / name).read_bytes() == some_bytes(1), done.stderr
+    read = "import sys; from imagestore.store import ImageStore; s = ImageStore(sys.argv[1]); " + (
+        f"sys.stdout.buffer.write(s.read(s.find('a/{name}')))"
+    )
+    done = subprocess.run([sys.executable, "-c", read, packed_by_a_plugin], capture_output=True, cwd=ROOT)
+    assert done.stdout == some_bytes(1), done.stderr
+
+
+def test_a_filter_that_is_missing_is_named(run, packed_by_a_plugin, tmp_path):
+    (tmp_path / "hdf5plugin.py").write_text("raise ImportError")
+    without = {"PYTHONPATH": str(tmp_path)}
+    done = run("h5vfs.py", "cat", packed_by_a_plugin, "a/zstd", env=without, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "32015): pip install hdf5plugin" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_compressed_image_beside_others_that_were_added(run, sample, tmp_path):
+    data = np.frombuffer(some_bytes(1), np.uint8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("red/first.jpg", data=data, compression="gzip")
+    run("colourHeuristic.py", "sort", sample, "a.h5", 5, 1)
+    run("h5vfs.py", "unpack", "a.h5", "out")
+    assert (tmp_path / "out/red/first.jpg").read_bytes() == some_bytes(1)
+    assert sum(path.is_file() for path in (tmp_path / "out").rglob("*")) == 6
 
 
 def test_arrays_are_numpy_files(odd):
