@@ -19,10 +19,10 @@ from PIL import Image
 from imagestore import colour
 
 NO_SCREEN = {"DISPLAY": None, "WAYLAND_DISPLAY": None}
-STRIPES = {"blue": 60, "white": 30, "red": 10}
-REPORT = """{}: blue  (blue covers 60%)
-   60.0%  blue          #0000ff
-   30.0%  white         #ffffff
+STRIPES = {"green": 60, "yellow": 30, "red": 10}  # colours that nobody would call by another name
+REPORT = """{}: green  (green covers 60%)
+   60.0%  green         #008000
+   30.0%  yellow        #ffff00
    10.0%  red           #ff0000
 """
 
@@ -92,9 +92,9 @@ def test_json_is_one_object_a_line(run, archive):
     done = run("colourHeuristic.py", "identify", "--json", archive, "in/*.png")
     objects = [json.loads(line) for line in done.stdout.splitlines()]
     assert [each["name"] for each in objects] == ["in/a.png", "in/b[1].png"]
-    assert objects[0]["label"] == "blue" and objects[0]["covered"] == pytest.approx(0.6, abs=0.01)
+    assert objects[0]["label"] == "green" and objects[0]["covered"] == pytest.approx(0.6, abs=0.01)
     shown = [(each["name"], each["hex"], each["share"]) for each in objects[0]["colours"]]
-    assert shown == [("blue", "#0000ff", 0.6), ("white", "#ffffff", 0.3), ("red", "#ff0000", 0.1)]
+    assert shown == [("green", "#008000", 0.6), ("yellow", "#ffff00", 0.3), ("red", "#ff0000", 0.1)]
 
 
 def test_a_store_prints_what_it_keeps_without_computing_again(run, sample_store, tmp_path):
@@ -145,7 +145,7 @@ def on_terminal(*args, **variables):
 
 
 def test_swatches_only_where_a_terminal_shows_colour(folder):
-    swatch = b"\x1b[48;2;0;0;255m"
+    swatch = b"\x1b[48;2;0;128;0m"
     assert swatch in on_terminal("identify", folder / "a.png", NO_COLOR=None)
     assert swatch not in on_terminal("identify", folder / "a.png", NO_COLOR="1")
     assert swatch not in on_terminal("identify", folder / "a.png", TERM="dumb")
