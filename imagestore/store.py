@@ -21,6 +21,7 @@ from types import TracebackType
 
 import h5py
 import numpy as np
+from h5py import h5a, h5d
 
 from imagestore import filters, index_cache, publish
 from imagestore.console import UserError, progress
@@ -177,14 +178,21 @@ class ImageStore:
         """Image `i` as HDF5 sees it, with its attributes. Raises StoreError."""
         try:
             label = self.index.label_bytes[self.index.label_of(i)]
-            return self.hdf5()[label + b"/" + self.index.name(i)]
-        except (OSError, RuntimeError, KeyError) as error:
+            return h5py.Dataset(h5d.open(self.hdf5().id, label + b"/" + self.index.name(i)))
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise StoreError(f"{self.path}: cannot read {self.path_of(i)} ({_first_line(error)})") from error
 
     def palette(self, i: int) -> np.ndarray | None:
         """float32 (k, 7): share, L, a, b, R, G, B of image `i`, largest share first, where kept."""
-        kept = self.dataset(i).attrs.get("palette")
-        return kept if isinstance(kept, np.ndarray) and kept.ndim == 2 and kept.shape[1] == 7 else None
+        owner = self.dataset(i).id
+        if not h5a.exists(owner, b"palette"):
+            return None
+        kept = h5a.open(owner, b"palette")
+        if len(kept.shape) != 2 or kept.shape[1] != 7 or kept.dtype.kind != "f":
+            return None
+        table = np.empty(kept.shape, np.float32)
+        kept.read(table)
+        return table
 
     def copy_to(self, target: int) -> None:
         """Copy the HDF5 data, without the index, to an empty open file. Raises OSError, UserError."""
