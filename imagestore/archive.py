@@ -18,7 +18,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from isal import isal_zlib
 
@@ -31,6 +31,8 @@ from imagestore.seekable import Damaged, Source, kind_of, open_source
 HDF5 = b"\x89HDF\r\n\x1a\n"
 NAMES_TO_COMPARE = 5_000
 BLOCK = tarfile.BLOCKSIZE
+
+Chosen = TypeVar("Chosen")
 
 
 class Archive(Protocol):
@@ -305,7 +307,7 @@ def is_store(path: Path) -> bool:
         return False
 
 
-def choose_runs(members: Sequence[Member], count: int, chunk: int, rng: random.Random) -> list[Member]:
+def choose_runs(members: Sequence[Chosen], count: int, chunk: int, rng: random.Random) -> list[Chosen]:
     """`count` members (all, where there are fewer) in runs of `chunk` neighbours from random places.
 
     No member comes twice; every set of places is equally likely, and one run is shorter where `chunk`
@@ -316,7 +318,7 @@ def choose_runs(members: Sequence[Member], count: int, chunk: int, rng: random.R
     rng.shuffle(runs)
     # Shrink every run to one place, draw the places, and let the runs grow again: none can overlap.
     places = sorted(rng.sample(range(len(members) - count + len(runs)), len(runs)))
-    chosen: list[Member] = []
+    chosen: list[Chosen] = []
     for place, length, i in zip(places, runs, range(len(runs)), strict=True):
         start = place - i + len(chosen)
         chosen += members[start : start + length]
