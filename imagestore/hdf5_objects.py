@@ -22,7 +22,7 @@ import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
 from imagestore import filters
-from imagestore.index import is_bytes
+from imagestore.index import integer_attribute, is_bytes
 
 GROUP, BYTES, ARRAY, SOFT, EXTERNAL, DAMAGED = "group", "bytes", "array", "soft", "external", "damaged"
 KEPT_OPEN = 4
@@ -164,19 +164,8 @@ def _times(thing: h5g.GroupID | h5d.DatasetID | h5t.TypeID) -> dict[str, int]:
     if isinstance(thing, h5t.TypeID) or not h5a.get_num_attrs(thing):
         return {}
     names = {"modified": b"Modified", "created": b"Created", "permissions": b"Permissions"}
-    found = {key: _integer(thing, name) for key, name in names.items()}
+    found = {key: integer_attribute(thing, name) for key, name in names.items()}
     return {key: value for key, value in found.items() if value is not None}
-
-
-def _integer(owner: h5o.ObjectID, name: bytes) -> int | None:
-    if not h5a.exists(owner, name):
-        return None
-    attribute = h5a.open(owner, name)
-    if attribute.shape not in ((), (1,)) or not isinstance(attribute.get_type(), h5t.TypeIntegerID):
-        return None
-    value = np.zeros(attribute.shape, np.int64)
-    attribute.read(value)
-    return int(value.item())
 
 
 # ----- datasets as files -----

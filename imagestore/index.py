@@ -410,17 +410,18 @@ def row_of(dataset: h5d.DatasetID, label: bytes, name: bytes) -> Row:
         name,
         READ_ONLY_THROUGH_HDF5 if offset is None else offset,
         dataset.shape[0],
-        _number(dataset, b"Modified") or 0,
-        _number(dataset, b"Created") or 0,
-        _number(dataset, b"crc32"),
+        integer_attribute(dataset, b"Modified") or 0,
+        integer_attribute(dataset, b"Created") or 0,
+        integer_attribute(dataset, b"crc32"),
         _member(dataset),
     )
 
 
-def _number(dataset: h5d.DatasetID, name: bytes) -> int | None:
-    if not h5a.exists(dataset, name):
+def integer_attribute(owner: h5g.GroupID | h5d.DatasetID, name: bytes) -> int | None:
+    """An attribute that is one integer; None where there is none of that name and kind."""
+    if not h5a.exists(owner, name):
         return None
-    attribute = h5a.open(dataset, name)
+    attribute = h5a.open(owner, name)
     if attribute.shape not in ((), (1,)) or not isinstance(attribute.get_type(), h5t.TypeIntegerID):
         return None
     value = np.zeros(attribute.shape, np.int64)

@@ -61,6 +61,20 @@ def contents(store: ImageStore) -> dict[tuple[str, bytes], bytes]:
     return {(store.path_of(i).split("/")[0], store.index.member(i)): store.read(i) for i in names}
 
 
+def contents_by_path(path: Path) -> dict[str, bytes]:
+    with ImageStore(path) as store:
+        return {store.path_of(i): store.read(i) for i in range(len(store))}
+
+
+def contents_by_h5py(path: Path) -> dict[str, bytes]:
+    with h5py.File(path) as file:
+        return {
+            f"{label}/{os.fsdecode(name)}": group[name][()].tobytes()
+            for label, group in file.items()
+            for name in group.id
+        }
+
+
 def test_what_is_written_is_read(store_path):
     with ImageStore(store_path) as store:
         assert contents(store) == IMAGES
@@ -143,20 +157,16 @@ def repack_compressed(path: Path) -> None:
     packed.replace(path)
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [move_an_image, swap_the_bytes_of_two, overwrite_in_place, delete_and_add, repack, repack_compressed],
-)
+EDITS = [move_an_image, swap_the_bytes_of_two, overwrite_in_place, delete_and_add, repack, repack_compressed]
+
+
+@pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_by_another_tool_never_leads_to_wrong_bytes(store_path, edit):
     before = store_path.stat()
     edit(store_path)
     os.utime(store_path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    truth: dict[str, bytes] = {}
-    with h5py.File(store_path) as file:
-        for label, group in file.items():
-            truth |= {f"{label}/{os.fsdecode(name)}": group[name][()].tobytes() for name in group.id}
-    with ImageStore(store_path) as store:
-        assert {store.path_of(i): store.read(i) for i in range(len(store))} == truth
+    truth = contents_by_h5py(store_path)
+    assert contents_by_path(store_path) == truth
 
 
 @pytest.fixture
@@ -177,11 +187,6 @@ def cut_the_index_off(path: Path) -> None:
         pass
 
 
-def contents_by_path(path: Path) -> dict[str, bytes]:
-    with ImageStore(path) as store:
-        return {store.path_of(i): store.read(i) for i in range(len(store))}
-
-
 def test_a_store_without_index_is_walked_once(walked_before, monkeypatch):
     monkeypatch.setattr("imagestore.store.walk", None)
     with ImageStore(walked_before) as store:
@@ -197,18 +202,12 @@ def test_what_was_written_just_now_is_not_kept(store_path, monkeypatch):
     assert not cache.path_for(store_path).exists()
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [move_an_image, swap_the_bytes_of_two, overwrite_in_place, delete_and_add, repack, repack_compressed],
-)
+@pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_after_a_walk_never_leads_to_wrong_bytes(walked_before, edit):
     before = walked_before.stat()
     edit(walked_before)
     os.utime(walked_before, ns=(before.st_atime_ns, before.st_mtime_ns))
-    truth: dict[str, bytes] = {}
-    with h5py.File(walked_before) as file:
-        for label, group in file.items():
-            truth |= {f"{label}/{os.fsdecode(name)}": group[name][()].tobytes() for name in group.id}
+    truth = contents_by_h5py(walked_before)
     assert contents_by_path(walked_before) == truth
 
 
