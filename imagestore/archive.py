@@ -26,13 +26,17 @@ from imagestore import archive_index, cache
 from imagestore.archive_index import Index, Member, Members
 from imagestore.archive_walk import SKIPPED, Walk, is_image, passed_over_file, read_sparse
 from imagestore.console import UserError, describe, note
-from imagestore.seekable import Damaged, Source, kind_of, open_source
+from imagestore.seekable import Damaged, Source, WrongChecksum, kind_of, open_source
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 NAMES_TO_COMPARE = 5_000
 BLOCK = tarfile.BLOCKSIZE
 
 Chosen = TypeVar("Chosen")
+
+
+class Unfounded(UserError):
+    """A checksum of the archive denies what was streamed from it: some images are wrong."""
 
 
 class Archive(Protocol):
@@ -104,14 +108,15 @@ class TarArchive:
         descriptor = os.dup(self._descriptor)
         # With seek points known already, the decoder that takes the least of the processor will do.
         source = open_source(descriptor, self._kind, b"" if self.indexed and self._kind == "gzip" else None)
-        walk = Walk(source)
+        walk = Walk(source, compressed=self._kind != "tar")
         self.skipped = walk.skipped
         try:
             yield from walk
             if not self.indexed:
                 self._keep(Index(walk.members, dict(walk.skipped), source.points()))
         except Damaged as error:
-            raise UserError(f"{self.path} {walk.describe(error)}") from error
+            kind = Unfounded if isinstance(error, WrongChecksum) else UserError
+            raise kind(f"{self.path} {walk.describe(error)}") from error
         finally:
             source.close()
             os.close(descriptor)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from isal import isal_zlib
 
 from imagestore.archive_index import Member, Members
-from imagestore.seekable import PIECE, Damaged, Source
+from imagestore.seekable import PIECE, Damaged, Source, WrongChecksum
 
 LARGEST = 64 << 20  # bytes; no photograph is larger, and every worker holds a few of them
 SUFFIXES = frozenset(
@@ -46,8 +46,9 @@ class Walk:
     takes a broken header for the end of the archive and keeps every header in memory.
     """
 
-    def __init__(self, source: Source) -> None:
-        """`source` stands at the beginning."""
+    def __init__(self, source: Source, compressed: bool) -> None:
+        """`source` stands at the beginning; where it is compressed, checksums come after the bytes."""
+        self._compressed = compressed
         self.members = Members()
         self.skipped: Counter[str] = Counter(dict.fromkeys(SKIPPED, 0))
         self.marked = False  # whether the end mark was seen
@@ -62,9 +63,15 @@ class Walk:
             while info is not None:
                 self._where = f"in the middle of {info.name!r}"
                 found = self._image(info)
+                try:
+                    info = self._next()
+                except (Damaged, tarfile.TarError) as error:
+                    # What ends here was whole; what is broken here may have been so in the bytes before.
+                    if found is not None and (isinstance(error.__cause__, EOFError) or not self._compressed):
+                        yield found
+                    raise
                 if found is not None:
                     yield found
-                info = self._next()
             self._drain()
         except tarfile.TarError as error:
             raise Damaged(str(error)) from error
@@ -116,14 +123,15 @@ class Walk:
 
     def describe(self, damage: Damaged) -> str:
         """What is wrong with the archive, in words."""
-        count = f"{len(self.members):,}"
         if isinstance(damage.__cause__, EOFError):
+            count = f"{len(self.members):,}"
             return f"ends {self._where}: {count} images came before that, download or copy it again"
-        # gzip has its checksum at the very end: by then, wrong bytes may have been handed out.
-        return (
-            f"is damaged {self._where} ({damage}): of the {count} images before that some may be, "
-            "download or copy it again"
-        )
+        if isinstance(damage, WrongChecksum):
+            return (
+                f"is damaged ({damage}): some of its images are not what was packed, and nothing tells "
+                "which. Download or copy it again; to take it as it is, decompress it to a plain .tar"
+            )
+        return f"is damaged {self._where} ({damage}): download or copy it again"
 
 
 def open_tar(source: Source) -> tarfile.TarFile:

@@ -325,7 +325,7 @@ def read_trailer(fd: int, end_of_file: int | None) -> Index | None:
     if len(footer) < FOOTER.size or not footer.startswith(MAGIC):
         return None
     _, begin, length, checksum = FOOTER.unpack(footer)
-    if begin != end_of_file or length > size - FOOTER.size - end_of_file:
+    if begin != end_of_file or length > size - FOOTER.size - begin:
         return None
     header = os.pread(fd, length, size - FOOTER.size - length)
     if len(header) != length or crc32(header) != checksum:

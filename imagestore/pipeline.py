@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagestore import colour
-from imagestore.archive import Archive, Member, choose_runs, open_archive
+from imagestore.archive import Archive, Member, Unfounded, choose_runs, open_archive
 from imagestore.console import Progress, Stop, UserError, cpu_count, fail, note, progress, stopping
 from imagestore.index import crc32
 from imagestore.store import ImageStore, open_stores
@@ -141,7 +141,7 @@ def _run(
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
         with _noting_problems(report, archive):
             total, images = members(source, writers)
-            with progress(total, "labelling") as bar:
+            with progress(total, "labelling") as bar, _discarding_what_is_unfounded(writers):
                 new = _unknown(images, writers, report, bar)
                 _add_all(workers.label(new), writers, part_of, report, bar, started)
         heuristic = {"version": colour.VERSION, "settings": colour.settings(), "since": started}
@@ -243,6 +243,17 @@ def _noting_problems(report: Report, source: Path) -> Iterator[None]:
         report.problem = str(error)
     except OSError as error:
         report.problem = f"{error.filename or source}: {error.strerror or error}"
+
+
+@contextlib.contextmanager
+def _discarding_what_is_unfounded(writers: list[StoreWriter]) -> Iterator[None]:
+    """Store nothing of an archive whose checksum says that some images are wrong."""
+    try:
+        yield
+    except Unfounded:
+        for writer in writers:
+            writer.discard()
+        raise
 
 
 def _tell(writers: list[StoreWriter], report: Report, passed_over: Mapping[str, int] | None = None) -> None:

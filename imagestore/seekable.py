@@ -38,6 +38,10 @@ class Damaged(Exception):
     """The data end too early or are broken here; all that came before has been delivered."""
 
 
+class WrongChecksum(Damaged):
+    """The checksum of much that came before is another one: gzip has it at the very end, xz after a block."""
+
+
 class Source(Protocol):
     """Decompressed bytes with a position. Only at the end does `read` give fewer than asked for."""
 
@@ -187,6 +191,8 @@ class PlainGzip(Forward):
         # What follows the last member and is no gzip is ignored, as gzip itself does.
         if self._position and str(error).startswith("Not a gzipped file"):
             return b""
+        if str(error).startswith(("CRC check failed", "Incorrect length")):
+            raise WrongChecksum(str(error)) from error
         return super()._broken(error)
 
 
@@ -224,6 +230,8 @@ class Xz(Forward):
         # Zeros may stand behind the last stream (padding, .xz format 2.2); Python takes them for a new one.
         if isinstance(error, EOFError) and os.pread(self._descriptor, 4, self._raw.size() - 4) == bytes(4):
             return b""
+        if not isinstance(error, (EOFError, OSError)):
+            raise WrongChecksum(str(error)) from error
         return super()._broken(error)
 
     def seek(self, position: int) -> int:

@@ -59,7 +59,7 @@ class StoreWriter:
         try:
             self._base = self._open_base()
             self._known = _identities(self._base)
-            self._labels = set(self._base.index.label_bytes) if self._base is not None else set()
+            self._labels = _labels(self._base)
             self.before = len(self._known)
             self.recovered = self._recover()
         except BaseException:
@@ -155,6 +155,16 @@ class StoreWriter:
         publish.replace(partial.path, self.path)
         partial.remove()
 
+    def discard(self) -> None:
+        """Forget all that was added since the store was published, what was taken over included."""
+        if self._partial is None:
+            return
+        self._partial.close()
+        self._partial.remove()
+        self._partial, self.recovered = None, 0
+        self._known = _identities(self._base)
+        self._labels = _labels(self._base)
+
     def _heuristics(self, new: Sequence[dict]) -> list[dict]:
         kept = self._base.heuristics() if self._base is not None else []
         for heuristic in new:
@@ -174,6 +184,10 @@ class StoreWriter:
         if self._base is not None:
             self._base.close()
         lock.release(self._lock)
+
+
+def _labels(store: ImageStore | None) -> set[bytes]:
+    return set() if store is None else set(store.index.label_bytes)
 
 
 def _identities(store: ImageStore | None) -> set[int]:

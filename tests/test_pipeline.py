@@ -60,6 +60,23 @@ def test_partition_puts_every_image_in_one_file(run, sample, tmp_path):
     assert "passed over: not images (1)\n" in done.stderr
 
 
+def test_nothing_is_stored_of_an_archive_whose_last_checksum_is_wrong(run, sample, tmp_path):
+    data = bytearray(sample.read_bytes())
+    data[-8] ^= 1  # of the CRC-32 that ends a gzip file: RFC 1952
+    (tmp_path / "bad.tgz").write_bytes(data)
+    done = run("colourHeuristic.py", "partition", "bad.tgz", "train.h5", "test.h5", 0.5, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "bad.tgz is damaged" in done.stderr and "images are not what was packed" in done.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".tgz"] == []
+    run("colourHeuristic.py", "sort", sample, "train.h5", 20, 5)
+    before = (tmp_path / "train.h5").read_bytes()
+    done = run("colourHeuristic.py", "partition", "bad.tgz", "train.h5", "test.h5", 0.5, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert (tmp_path / "train.h5").read_bytes() == before
+    run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.5)
+    assert len(contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5")) == 60
+
+
 def test_partition_again_moves_nothing_and_writes_nothing(run, sample, tmp_path):
     run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.5)
     before = [(tmp_path / name).stat().st_ino for name in ("train.h5", "test.h5")]
