@@ -143,11 +143,11 @@ def _slurm_shard() -> tuple[int, int]:
         task, count = int(os.environ["SLURM_ARRAY_TASK_ID"]), int(os.environ["SLURM_ARRAY_TASK_COUNT"])
         first = int(os.environ.get("SLURM_ARRAY_TASK_MIN", "1"))
         step = int(os.environ.get("SLURM_ARRAY_TASK_STEP", "1"))
-    except (KeyError, ValueError):
+        k = (task - first) // step + 1
+    except (KeyError, ValueError, ZeroDivisionError):
         raise argparse.ArgumentTypeError(
             "'auto' needs a Slurm array job (sbatch --array); give K/N"
         ) from None
-    k = (task - first) // step + 1
     if not 1 <= k <= count:
         raise argparse.ArgumentTypeError(
             f"array task {task} is not one of {count} that begin at {first}; give K/N"

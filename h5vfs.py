@@ -167,8 +167,8 @@ def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:
 
 
 def _absolute(path: Path) -> Path:
-    """The path without links above it; the last part is not looked at, since a crashed mount cannot be."""
-    return Path(os.path.realpath(path.parent)) / path.name if path.name not in ("", "..") else path.resolve()
+    """The path without links, as the kernel lists it; a crashed mount at its end is no obstacle."""
+    return Path(os.path.realpath(path))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

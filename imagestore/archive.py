@@ -24,7 +24,7 @@ from isal import isal_zlib
 
 from imagestore import archive_index, cache
 from imagestore.archive_index import Index, Member, Members
-from imagestore.archive_walk import SKIPPED, Walk, is_image, passed_over_file, read_sparse
+from imagestore.archive_walk import BROKEN, SKIPPED, Walk, is_image, passed_over_file, read_sparse
 from imagestore.console import UserError, describe, note
 from imagestore.seekable import Damaged, Source, WrongChecksum, kind_of, open_source
 
@@ -160,7 +160,7 @@ class TarArchive:
         try:
             source.seek(place if place >= 0 else -1 - place)
             data = source.read(member.size) if place >= 0 else read_sparse(source)
-        except (Damaged, tarfile.TarError):
+        except (Damaged, *BROKEN):
             return None
         return data if len(data) == member.size and isal_zlib.crc32(data) == member.crc32 else None
 
@@ -235,12 +235,15 @@ class FolderArchive:
         self._members = members
 
     def _files(self) -> Iterator[str]:
-        for folder, folders, files in os.walk(self.path):
+        for folder, folders, files in os.walk(self.path, onerror=self._unreadable):
             folders.sort()
             here = os.path.relpath(folder, self.path)
             self.skipped["folders"] += here != "."
             for name in sorted(files):
                 yield name if here == "." else f"{here}/{name}"
+
+    def _unreadable(self, error: OSError) -> None:
+        self.skipped["unreadable"] += 1
 
     def _contents(self, name: str) -> bytes | None:
         """The bytes of an image, or None, counted, for what is none."""

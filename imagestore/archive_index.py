@@ -165,6 +165,8 @@ def load(path: Path, archive: dict[str, int | str]) -> Index | None:
 
 def is_index(path: Path) -> bool:
     """Whether a file may be replaced by an index: it is one, the beginning of one, or absent."""
+    if path.exists() and not path.is_file():  # such as /dev/null
+        return False
     try:
         with open(path, "rb") as file:
             return MAGIC.startswith(file.read(len(MAGIC)))

@@ -25,6 +25,11 @@ BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*
 SKIPPED = ("folders", "not images", "links", "devices", "hidden", "too large", "unreadable")
 
 
+# What tarfile raises where a header is not what it should be: numbers that are none (pax, sparse), thousands
+# of long names in a row.
+BROKEN = (tarfile.TarError, ValueError, OverflowError, LookupError, TypeError, RecursionError)
+
+
 class Bounded:
     """What tarfile reads headers through: an absurd length in one must not fill the memory."""
 
@@ -73,7 +78,7 @@ class Walk:
                 if found is not None:
                     yield found
             self._drain()
-        except tarfile.TarError as error:
+        except BROKEN as error:
             raise Damaged(str(error)) from error
 
     def _next(self) -> tarfile.TarInfo | None:

@@ -30,6 +30,8 @@ def path_for(file: Path) -> Path:
     """Where the index of `file` is kept: in $XDG_CACHE_HOME/imagestore, else in ~/.cache/imagestore."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     folder = Path(cache) if os.path.isabs(cache) else Path(os.path.expanduser("~/.cache"))
+    if not folder.is_absolute():  # no HOME, and nobody by that number (containers): "~" would be made here
+        folder = Path(os.devnull)  # below which nothing can be
     place = os.path.realpath(file)
     name = hashlib.blake2b(os.fsencode(place), digest_size=8).hexdigest()
     return folder / "imagestore" / f"{name}.index"

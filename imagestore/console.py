@@ -7,8 +7,10 @@ slow: `--help` must answer at once.
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import errno
+import io
 import os
 import signal
 import sys
@@ -44,8 +46,13 @@ def main(
 
     Set IMAGESTORE_DEBUG=1 to see the traceback of an error that nobody foresaw.
     """
+    _have_standard_streams()
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _raise_terminated)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # the terminal is lost; not so under nohup
+        signal.signal(signal.SIGHUP, _raise_terminated)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # as the scripts have it until here
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = command(arguments) or 0
         sys.stdout.flush()
@@ -71,6 +78,31 @@ def main(
             raise
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         return fail(program, f"unexpected {text} (IMAGESTORE_DEBUG=1 shows where)")
+
+
+def _have_standard_streams() -> None:
+    """Open /dev/null where one was closed (`>&-`): the next file would get its number, and its messages."""
+    for number, key in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, this one
+        if getattr(sys, key) is None:
+            setattr(sys, key, open(number, "w" if number else "r", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        codecs.register_error("shown", _shown)
+        sys.stdout.reconfigure(errors="shown")
+
+
+def _shown(error: UnicodeError) -> tuple[bytes, int]:
+    """For names that are no text, or none in this locale: bytes as they are, characters as escapes."""
+    assert isinstance(error, UnicodeEncodeError)
+    wrong = error.object[error.start : error.end]
+    shown = [
+        bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else c.encode("ascii", "backslashreplace")
+        for c in wrong
+    ]
+    return b"".join(shown), error.end
 
 
 def fail(program: str, message: str) -> int:

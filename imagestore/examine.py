@@ -75,6 +75,8 @@ def find_images(path: Path, wanted: list[str], every: bool, index: Path | None) 
 
 
 def _is_image_file(path: Path) -> bool:
+    if not path.is_file():  # open_archive says what it is; opening a pipe would wait for ever
+        return False
     try:
         with path.open("rb") as file:
             beginning = file.read(BEGINNING)

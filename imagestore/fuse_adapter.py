@@ -32,10 +32,13 @@ FOREVER = 10**9  # seconds: nothing in a mount changes
 PREFIX = b"user."
 LONGEST_ATTRIBUTE = 65536  # bytes, XATTR_SIZE_MAX of Linux
 LONGEST_NAME = 255
+LONGEST_SOURCE = 1024  # bytes of what /proc/mounts names as mounted; mount(2) takes less than a page
 BLOCK_SIZE = 4096
 CAN_LIST_FULLY, LISTS_FULLY_BY_ITSELF = 1 << 13, 1 << 14  # FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO
 FULL_LISTING = 1  # FUSE_READDIR_PLUS, of libfuse 3
 FULL_ENTRY = 2  # FUSE_FILL_DIR_PLUS
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NOT_TO_BE_SET = {"subtype": "by it h5vfs knows its own", "max_read": "the kernel decides"}
 
 Answer = Callable[..., int]
 
@@ -109,24 +112,30 @@ def serve(library: Library, handlers: dict[str, Answer], mountpoint: Path, optio
             setattr(operations, name, prototypes[name](handler))
     arguments = ["h5vfs", "-f", "-s", "-o", ",".join(options), str(mountpoint)]
     argv = (ctypes.c_char_p * len(arguments))(*map(os.fsencode, arguments))
-    before = [signal.signal(number, signal.SIG_DFL) for number in _ENDING]  # libfuse's turn
+    # libfuse's turn; but what the caller wants ignored (nohup) stays so.
+    ending = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    before = [signal.signal(number, signal.SIG_DFL) for number in ending]
     try:
         return library.module._libfuse.fuse_main_real(
             len(arguments), argv, ctypes.byref(operations), ctypes.c_size_t(ctypes.sizeof(operations)), None
         )
     finally:
-        for number, handled_before in zip(_ENDING, before, strict=True):
+        for number, handled_before in zip(ending, before, strict=True):
             signal.signal(number, handled_before)
-
-
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def mount_options(
     library: Library, name: str, given: Sequence[str], timeout: float, cached: bool
 ) -> list[str]:
-    """All options for libfuse: ours, then those of the user, which win; the mount is always read-only."""
-    escaped = name.replace("\\", "\\\\").replace(",", "\\,")
+    """All options for libfuse: ours, then those of the user, which win; the mount is always read-only.
+
+    Raises UserError where one is not for the user to set.
+    """
+    for option in given:
+        if reason := NOT_TO_BE_SET.get(option.partition("=")[0]):
+            raise UserError(f"-o {option} cannot be given: {reason}")
+    shown = name if len(os.fsencode(name)) <= LONGEST_SOURCE else f"{name[: LONGEST_SOURCE // 8]}…"
+    escaped = shown.replace("\\", "\\\\").replace(",", "\\,")
     ours = [
         f"fsname={escaped}",
         "subtype=h5vfs",
@@ -271,7 +280,8 @@ class Requests:
         for place, (name, node) in enumerate(entries, offset):
             status = self.library.module.c_stat()
             self.fill(status, node)
-            if fill(buffer, name, ctypes.byref(status), place + 1, FULL_ENTRY):
+            full = FULL_ENTRY if node.nlink else 0  # of a damaged one the kernel must ask, and hear EIO
+            if fill(buffer, name, ctypes.byref(status), place + 1, full):
                 self._listing = path, place, chain([(name, node)], entries)
                 return
         self._listing = b"", 0, iter(())
@@ -291,7 +301,7 @@ class Requests:
     @answered
     def readlink(self, path: bytes, buffer: Any, size: int) -> None:  # noqa: ANN401
         """A symbolic link's text and a NUL."""
-        text = self.tree.target(self.find(path))[: size - 1] + b"\0"
+        text = self.tree.target(self.find(path), path)[: size - 1] + b"\0"
         ctypes.memmove(buffer, text, len(text))
 
     @answered

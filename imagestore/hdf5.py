@@ -14,6 +14,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -151,11 +152,12 @@ def _reply(connection: Connection, method: Callable[..., object], arguments: lis
         connection.send(answer)
         return
     batch: list[Entry] = []
+    sent = time.monotonic()
     for entry in answer:
         batch.append(entry)
-        if len(batch) == ENTRIES_AT_ONCE:
+        if len(batch) == ENTRIES_AT_ONCE or time.monotonic() - sent > 1:  # long before nobody waits any more
             connection.send(batch)
-            batch = []
+            batch, sent = [], time.monotonic()
     if batch:
         connection.send(batch)
     connection.send([])

@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
-from imagestore import filters
+from imagestore import readable
 from imagestore.index import integer_attribute, is_bytes
 
 GROUP, BYTES, ARRAY, SOFT, EXTERNAL, DAMAGED = "group", "bytes", "array", "soft", "external", "damaged"
@@ -29,6 +29,7 @@ KEPT_OPEN = 4
 CHUNK_CACHE = (
     16 << 20
 )  # bytes for each dataset kept open: a chunk is then decompressed once, not for every slice
+MOST_TEXT_BYTES = 64 << 20
 MOST_TEXTS = 1 << 17  # elements that are shown as text: all must be read to know how long the longest is
 
 
@@ -102,7 +103,10 @@ class Objects:
         target = group.links.get_val(name)
         try:
             found = _described(h5o.open(group, target), b"")
-            is_array = found is not None and found.kind == ARRAY
+            shown_as_array = (
+                group.links.get_info(target).type != h5l.TYPE_SOFT
+            )  # a link to a link has its name
+            is_array = found is not None and found.kind == ARRAY and shown_as_array
             shadowed = is_array and target + b".npy" in group
         except (OSError, RuntimeError, KeyError, ValueError):
             is_array = shadowed = False  # it leads nowhere
@@ -111,10 +115,16 @@ class Objects:
     def read(self, path: bytes, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` of a dataset as a file."""
         if path not in self._open:
+            dataset = h5d.open(self.file, path)
             access = h5p.create(h5p.DATASET_ACCESS)
-            access.set_chunk_cache(521, CHUNK_CACHE, 1.0)
+            # HDF5 needs the memory for one chunk anyway; not kept, it would be decompressed for every slice.
+            largest = max(CHUNK_CACHE, _chunk_bytes(dataset))
+            if largest > CHUNK_CACHE:
+                self._open.clear()
+            access.set_chunk_cache(521, largest, 1.0)
+            del dataset  # the cache is made when a dataset is opened that is not open yet
             dataset = h5d.open(self.file, path, access)
-            filters.require(dataset)
+            readable.check(dataset, self.follow_external)
             self._open[path] = _as_file(dataset)
         self._open.move_to_end(path)
         if len(self._open) > KEPT_OPEN:
@@ -133,6 +143,13 @@ class Objects:
                 continue
             attributes[_text_of(name)] = _attribute(value)
         return attributes
+
+
+def _chunk_bytes(dataset: h5d.DatasetID) -> int:
+    properties = dataset.get_create_plist()
+    if properties.get_layout() != h5d.CHUNKED:
+        return 0
+    return math.prod(properties.get_chunk()) * dataset.get_type().get_size()
 
 
 @dataclass
@@ -203,7 +220,7 @@ class _File:
             axis = next(a for a, step in enumerate(steps) if first % step == 0 and step <= last - first)
             count = min((last - first) // steps[axis], shape[axis] - at[axis])
             wanted = (*at[:axis], slice(at[axis], at[axis] + count)) if self.shape else ()
-            yield np.ascontiguousarray(source[wanted]).astype(self.dtype, copy=False).tobytes()
+            yield np.ascontiguousarray(source[wanted]).astype(self.dtype.base, copy=False).tobytes()
             first += count * steps[axis]
 
 
@@ -215,7 +232,8 @@ def _as_file(dataset: h5d.DatasetID) -> _File:
         texts = _texts(dataset, shape)
         return _File(dataset, _npy_header(shape, texts.dtype), shape, texts.dtype, texts.tobytes())
     dtype = _plain(dataset.dtype)
-    return _File(dataset, _npy_header(shape, dtype), shape, dtype)
+    # Elements that are arrays themselves are further axes of NumPy's.
+    return _File(dataset, _npy_header(shape + dtype.shape, dtype.base), shape, dtype)
 
 
 def _plain(dtype: np.dtype) -> np.dtype:
@@ -237,9 +255,18 @@ def _npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     try:
         np.lib.format.write_array_header_1_0(buffer, fields)
+    except UnicodeEncodeError:  # names of fields that are not Latin-1: format 3.0
+        return _npy_header_3(fields)
     except ValueError:  # longer than 64 KB: thousands of fields
         np.lib.format.write_array_header_2_0(buffer, fields)
     return buffer.getvalue()
+
+
+def _npy_header_3(fields: dict[str, object]) -> bytes:
+    text = repr(fields).encode()
+    padding = -(len(text) + 13) % 64
+    text += b" " * padding + b"\n"
+    return np.lib.format.magic(3, 0) + len(text).to_bytes(4, "little") + text
 
 
 def _texts(dataset: h5d.DatasetID, shape: tuple[int, ...]) -> np.ndarray:
@@ -247,12 +274,15 @@ def _texts(dataset: h5d.DatasetID, shape: tuple[int, ...]) -> np.ndarray:
     count = math.prod(shape)
     if count > MOST_TEXTS:
         raise ValueError("too many texts to show as one file")
-    filters.require(dataset)
+    readable.check(dataset)
     values = np.empty(count, object)
     if count:
         values[:] = np.asarray(h5py.Dataset(dataset)[()], object).reshape(count)
     texts = [_attribute(value) for value in values]
-    return np.array(texts, dtype=f"S{max([1, *map(len, texts)])}")
+    longest = max([1, *map(len, texts)])
+    if count * longest > MOST_TEXT_BYTES:
+        raise ValueError("texts too long to show as one file")
+    return np.array(texts, dtype=f"S{longest}")
 
 
 # ----- values as text -----

@@ -41,10 +41,11 @@ def list_files(paths: Sequence[str | Path], path: str = "/", long: bool = False)
         found, node = follow(tree, os.fsencode(path))
         listed = tree.children(node) if node.is_folder else iter([(found.strip(b"/"), node)])
         for name, child in listed:
-            line = printable(name).encode() if sys.stdout.isatty() else name
-            sys.stdout.buffer.write(
-                (_describe(child) if long else b"") + line + _arrow(tree, child, long) + b"\n"
-            )
+            line = name
+            if long and child.is_symlink:
+                line += b" -> " + tree.target(child, found.rstrip(b"/") + b"/" + name)
+            shown = printable(line).encode() if sys.stdout.isatty() else line
+            sys.stdout.buffer.write((_describe(child) if long else b"") + shown + b"\n")
         sys.stdout.buffer.flush()
     return 0
 
@@ -52,10 +53,6 @@ def list_files(paths: Sequence[str | Path], path: str = "/", long: bool = False)
 def _describe(node: Node) -> bytes:
     size = "-" if node.is_folder else readable_size(node.size)
     return f"{stat.filemode(node.mode)} {size:>6} {_readable_time(node.mtime_ns)} ".encode()
-
-
-def _arrow(tree: Tree, node: Node, long: bool) -> bytes:
-    return b" -> " + tree.target(node) if long and node.is_symlink else b""
 
 
 def readable_size(size: float) -> str:
@@ -104,7 +101,7 @@ def follow(tree: Tree, path: bytes) -> tuple[bytes, Node]:
             links += 1
             if links > MOST_LINKS:
                 raise UserError(f"{printable(path)}: a link that leads to itself")
-            waiting.extendleft(reversed(tree.target(node).split(b"/")))
+            waiting.extendleft(reversed(tree.target(node, at + b"/" + shown).split(b"/")))
     return at or b"/", tree.find(at or b"/")
 
 

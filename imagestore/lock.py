@@ -25,9 +25,7 @@ def acquire(lock: Path, what: Path) -> None:
     """Make the file `lock`, or raise UserError where somebody else is writing `what`."""
     draft = lock.with_name(f"{lock.name}.{secrets.token_hex(4)}")
     while True:
-        draft.write_text(
-            json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())})
-        )
+        draft.write_text(json.dumps({"host": _host(), "pid": os.getpid(), "started": _started(os.getpid())}))
         try:
             os.link(draft, lock)  # there with its content, or not at all; on NFS too
         except FileExistsError:
@@ -81,9 +79,17 @@ def _holder(text: str) -> dict | None:
 
 
 def _abandoned(holder: dict | None, age: float) -> bool:
-    if holder and holder["host"] == socket.gethostname():
+    if holder and holder["host"] == _host():
         return holder["started"] != _started(holder["pid"])
     return age > SECONDS_UNTIL_GIVEN_UP
+
+
+def _host() -> str:
+    """This host, and in a container with processes of its own (pid_namespaces(7)), which one."""
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _started(pid: int) -> str | None:

@@ -116,7 +116,7 @@ def _mountpoint_ready(mountpoint: Path) -> Iterator[bool]:
     try:
         _check_mountpoint(mountpoint)
         yield created
-    except UserError:
+    except BaseException:
         if created:
             with contextlib.suppress(OSError):
                 mountpoint.rmdir()
@@ -186,8 +186,14 @@ def _start(settings: Settings, until_parent_ends: bool = False) -> int:
         os.close(reader)
         _be_server(settings, writer, until_parent_ends)
     os.close(writer)
-    with open(reader, "rb") as answers:
-        answer = answers.read()
+    try:
+        with open(reader, "rb") as answers:
+            answer = answers.read()
+    except BaseException:  # interrupted: nothing may be mounted afterwards
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server, signal.SIGTERM)
+        os.waitpid(server, 0)
+        raise
     if answer != b"ready":
         os.waitpid(server, 0)
         raise UserError(answer.decode(errors="replace") or "the mount ended before it was ready")
@@ -201,7 +207,7 @@ def _be_server(settings: Settings, writer: int, until_parent_ends: bool) -> None
         os.setsid()
         if until_parent_ends:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        _detach()
+        _detach(writer)
         status = _serve(settings, lambda: _tell(writer, b"ready"))
     except UserError as error:
         _tell(writer, str(error).encode(errors="surrogateescape"))
@@ -211,11 +217,13 @@ def _be_server(settings: Settings, writer: int, until_parent_ends: bool) -> None
         os._exit(status)
 
 
-def _detach() -> None:
+def _detach(writer: int) -> None:
+    """Let go of the terminal and of all that the caller had open: a pipe or a lock would be held for ever."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
-    os.close(null)
+    os.closerange(3, writer)
+    os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _tell(writer: int, answer: bytes) -> None:

@@ -39,7 +39,7 @@ class Mount:
 
 def all_mounts() -> Iterator[Mount]:
     """Every mounted tree; see proc(5), /proc/[pid]/mountinfo."""
-    with open("/proc/self/mountinfo", errors="surrogateescape") as lines:
+    with open("/proc/self/mountinfo", errors="surrogateescape", newline="\n") as lines:
         for line in lines:
             before, _, after = line.rstrip("\n").partition(" - ")
             kind, source, options = after.split(" ")[:3]

@@ -65,6 +65,8 @@ def _top(folder: Path) -> Found:
         raise UserError(f"{folder}: no such folder")
     if not folder.is_dir():
         raise UserError(f"{folder}: is no folder; expected the folder to pack, then the file to make")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"{folder}: no permission to read it")
     return Found(os.fsencode(folder.resolve()), folder.stat(), True)
 
 

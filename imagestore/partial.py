@@ -15,9 +15,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5p, h5s, h5t
+from h5py import h5a, h5d, h5g, h5l, h5o, h5p, h5s, h5t
 
 from imagestore import journal
+from imagestore.console import UserError
 from imagestore.index import READ_ONLY_THROUGH_HDF5, IndexBuilder, Row, end_of_file_address, write_trailer
 from imagestore.journal import Image
 from imagestore.store import ImageStore
@@ -49,6 +50,7 @@ class Partial:
         self._journal = journal_path.open("xb", buffering=0)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._rows = IndexBuilder()
+        self._shown = path if base is None else base.path
         self._room = 0
         if base is not None:
             self._rows.extend(base.index)
@@ -113,11 +115,21 @@ class Partial:
 
     def _group(self, label: bytes) -> h5g.GroupID:
         if label not in self._groups:
-            root = self._file.id
-            self._groups[label] = (
-                h5g.open(root, label) if root.links.exists(label) else h5g.create(root, label)
-            )
+            self._groups[label] = self._own_group(label) or h5g.create(self._file.id, label)
         return self._groups[label]
+
+    def _own_group(self, label: bytes) -> h5g.GroupID | None:
+        root = self._file.id
+        if not root.links.exists(label):
+            return None
+        # Through an external link, the image would be made in another file, its bytes written over this one.
+        group = h5o.open(root, label) if root.links.get_info(label).type == h5l.TYPE_HARD else None
+        if not isinstance(group, h5g.GroupID):
+            raise UserError(
+                f"{self._shown}: {os.fsdecode(label)!r} is a link or a dataset there, no group: "
+                "no image can go under this label; write to another store"
+            )
+        return group
 
     def _free_name(self, group: h5g.GroupID, label: bytes, name: bytes) -> bytes:
         candidate, key = name, (label, name)

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import random
 import signal
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagestore import colour
 from imagestore.archive import Archive, Member, Unfounded, choose_runs, open_archive
-from imagestore.console import Progress, Stop, UserError, cpu_count, fail, note, progress, stopping
+from imagestore.archive_index import encode
+from imagestore.console import Progress, Stop, UserError, cpu_count, fail, note, printable, progress, stopping
 from imagestore.index import crc32
 from imagestore.store import ImageStore, open_stores
 from imagestore.workers import Labelled, Workers
@@ -71,10 +71,10 @@ def partition(archive: Path, train: Path, test: Path, fraction: float, options: 
         raise UserError(f"{train}: is given twice; the two parts need a file each")
     seed = DEFAULT_SEED if options.seed is None else options.seed
 
-    def members(source: Archive, writers: list[StoreWriter]) -> Members:
+    def members(source: Archive, writers: list[StoreWriter], stop: Stop) -> Members:
         if options.shard is None:
             return None, source.stream()
-        mine = _share(len(source.members()), options.shard)
+        mine = _share(len(_listed(source, stop)), options.shard)
         return len(mine), _read(source, mine)
 
     def part_of(member: Member) -> int:
@@ -90,16 +90,19 @@ def sort(archive: Path, output: Path, count: int, chunk: int, options: Options) 
     """
     seed = DEFAULT_SEED if options.seed is None and options.shard is not None else options.seed
 
-    def members(source: Archive, writers: list[StoreWriter]) -> Members:
-        every = source.members()
+    def members(source: Archive, writers: list[StoreWriter], stop: Stop) -> Members:
+        every = _listed(source, stop)
+        if options.shard is not None:
+            # Of all, stored or not: what other shards have cannot be known, and together they are one run.
+            mine = _share(len(every), options.shard)
+            chosen = choose_runs(range(len(every)), count, chunk, random.Random(seed))
+            chosen = [position for position in chosen if position in mine]
+            return len(chosen), _read(source, chosen)
         # Positions, not members: of a million, those would take a third of a gigabyte.
         new = array("q", (member.position for member in every if _identity(member) not in writers[0]))
         if every and len(new) < count:
             note(f"{archive}: {len(new):,} of its images are not in {output} yet; taking all of them")
         chosen = choose_runs(new, count, chunk, random.Random(seed))
-        if options.shard is not None:
-            mine = _share(len(every), options.shard)
-            chosen = [position for position in chosen if position in mine]
         return len(chosen), _read(source, chosen)
 
     return _run(archive, [output], options, members, lambda member: 0)
@@ -129,7 +132,7 @@ def _run(
     archive: Path,
     outputs: list[Path],
     options: Options,
-    members: Callable[[Archive, list[StoreWriter]], Members],
+    members: Callable[[Archive, list[StoreWriter], Stop], Members],
     part_of: Callable[[Member], int],
 ) -> int:
     report, started = Report(), int(time.time())
@@ -140,7 +143,7 @@ def _run(
         source = opened.enter_context(open_archive(archive, options.index))
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
         with _noting_problems(report, archive):
-            total, images = members(source, writers)
+            total, images = members(source, writers, report.stop)
             with progress(total, "labelling") as bar, _discarding_what_is_unfounded(writers):
                 new = _unknown(images, writers, report, bar)
                 _add_all(workers.label(new), writers, part_of, report, bar, started)
@@ -166,13 +169,13 @@ def _add_all(
     for member, data, found in labelling:
         bar.update()
         if found.reason:
-            report.undecodable.append(f"{member.name} ({found.reason})")
+            report.undecodable.append(f"{printable(member.name)} ({found.reason})")
         else:
             writers[part_of(member)].add(_image(member, data, found, now), data)
 
 
 def _image(member: Member, data: bytes, found: Labelled, now: int) -> Image:
-    name = os.fsencode(member.name)
+    name = encode(member.name)
     return Image(found.label.encode(), name, name, len(data), member.crc32, member.mtime, now, found.palette)
 
 
@@ -184,8 +187,10 @@ def _unknown(
         for member, data in images:
             if report.stop.requested:
                 return
-            if len(os.fsencode(member.name)) > LONGEST_MEMBER_NAME:
-                report.undecodable.append(f"{member.name[:80]}… (a name of {len(member.name):,} characters)")
+            if len(encode(member.name)) > LONGEST_MEMBER_NAME:
+                report.undecodable.append(
+                    f"{printable(member.name[:80])}… (a name of {len(member.name):,} characters)"
+                )
             elif any(_identity(member) in writer for writer in writers):
                 report.present += 1
             else:
@@ -194,14 +199,23 @@ def _unknown(
             bar.update()
 
 
+def _listed(source: Archive, stop: Stop) -> Sequence[Member]:
+    """Every member; none where a signal ends the first pass over the archive."""
+    if not source.indexed:
+        with contextlib.closing(source.stream()) as first_pass:
+            for _ in first_pass:
+                if stop.requested:
+                    return []
+    return source.members()
+
+
 def _identity(member: Member) -> int:
-    return identity(os.fsencode(member.name), member.size, member.crc32)
+    return identity(encode(member.name), member.size, member.crc32)
 
 
 def _read(source: Archive, positions: Iterable[int]) -> Iterator[tuple[Member, bytes]]:
-    members = source.members()
     for position in positions:
-        member = members[position]
+        member = source.members()[position]
         yield member, source.read(member)
 
 
@@ -213,7 +227,7 @@ def _share(count: int, shard: tuple[int, int]) -> range:
 
 def draw(seed: int, name: str) -> float:
     """A number in [0, 1) that depends on the seed and the member's name alone."""
-    digest = hashlib.blake2b(b"%d\0" % seed + os.fsencode(name), digest_size=8).digest()
+    digest = hashlib.blake2b(b"%d\0" % seed + encode(name), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,12 +154,16 @@ def _save(figure: Figure, path: Path) -> None:
     kind = path.suffix[1:].lower() or "png"
     drawn = io.BytesIO()
     try:
-        figure.savefig(drawn, format=kind)
+        with warnings.catch_warnings():  # of glyphs that the font does not have
+            warnings.simplefilter("ignore")
+            figure.savefig(drawn, format=kind)
     except ValueError:
         kinds = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
         raise UserError(f"{path}: pictures are not written as .{kind}; choose one of {kinds}") from None
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name the file to write")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is a device or a pipe; name the file to write")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(drawn.getvalue())

@@ -50,6 +50,8 @@ def check_writable(path: Path) -> None:
     folder = path.parent
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is a device or a pipe; give the name of a file to write")
     if not folder.is_dir():
         raise UserError(f"{path}: there is no folder {folder}; make it first")
     if os.statvfs(folder).f_flag & os.ST_RDONLY:

@@ -15,6 +15,7 @@ import contextlib
 import glob
 import json
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d
 
-from imagestore import filters, index_cache, publish
+from imagestore import index_cache, publish, readable
 from imagestore.console import UserError, progress
 from imagestore.index import Index, crc32, end_of_file_address, read_trailer, walk
 
@@ -129,6 +130,10 @@ class ImageStore:
         """Whether the file was written to since it was opened (a file put in its place does not count)."""
         return self._state() != self._opened
 
+    def is_file(self, status: os.stat_result) -> bool:
+        """Whether that is the status of the file that is open here."""
+        return os.path.samestat(os.fstat(self._fd), status)
+
     def hdf5(self) -> h5py.File:
         """The file as h5py's; opened when first needed, once in each process, without locks."""
         if self._hdf5 is None or self._hdf5[0] != os.getpid():
@@ -169,7 +174,7 @@ class ImageStore:
     def _read_through_hdf5(self, i: int) -> bytes:
         dataset = self.dataset(i)
         try:
-            filters.require(dataset.id)
+            readable.check(dataset.id)
             return dataset[()].tobytes()
         except (OSError, RuntimeError, ValueError) as error:
             raise StoreError(f"{self.path}: cannot read {self.path_of(i)}: {_first_line(error)}") from error
@@ -204,7 +209,7 @@ class ImageStore:
         """The versions and settings of the heuristic that labelled the images, oldest first."""
         kept = self.hdf5().attrs.get("heuristic", "[]")
         with contextlib.suppress(TypeError, ValueError):
-            return list(json.loads(kept))
+            return [record for record in json.loads(kept) if isinstance(record, dict)]
         return []
 
     def images(self) -> Iterator[tuple[int, bytes]]:
@@ -218,11 +223,15 @@ def open_file(path: Path) -> int:
     if path.is_dir():
         raise UserError(f"{path}: is a folder; expected an HDF5 file (*.h5)")
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(f"{path}: is a pipe or a device; expected an HDF5 file (*.h5)")
+    return descriptor
 
 
 def open_hdf5(path: str | Path, shown: Path | None = None) -> h5py.File:

@@ -98,7 +98,10 @@ class Tree:
         if not folder.is_folder:
             raise KeyError(name)
         if folder.parts:
-            return self._sharing(folder)[name]
+            node = self._sharing(folder)[name]
+            if not node.nlink:
+                raise self.sources[node.source].file.damaged("damaged")
+            return node
         return self.sources[folder.source].child(folder, name)
 
     def entries(self, folder: Node) -> Iterator[tuple[bytes, int, int]]:
@@ -163,9 +166,26 @@ class Tree:
         for offset in range(0, max(node.size, 1), PIECE):
             yield self.read(node, offset, min(PIECE, node.size - offset))
 
-    def target(self, node: Node) -> bytes:
-        """The text of a symbolic link: a relative path that stays within the tree."""
-        return self.sources[node.source].target(node)
+    def target(self, node: Node, path: bytes) -> bytes:
+        """The text of the symbolic link at `path`: a relative path that stays within the tree."""
+        text = self.sources[node.source].target(node)
+        if len(self.sources) == 1 or self.side_by_side:
+            return text
+        folder, slash, name = text.rpartition(b"/")
+        return folder + slash + self._name_among_others(node.source, os.path.dirname(path), folder, name)
+
+    def _name_among_others(self, source: int, start: bytes, folder: bytes, name: bytes) -> bytes:
+        """How the file `name` that a link of `source` means is shown, beside those of other stores."""
+        above = os.path.normpath(os.path.join(b"/", start, folder))
+        try:
+            meant = self.sources[source].root()
+            for part in [*above.split(b"/"), name]:
+                meant = self.sources[source].child(meant, part) if part else meant
+            shown = dict(self.children(self.find(above)))
+        except (KeyError, OSError):  # it leads nowhere, or up
+            return name
+        same = [other for other, node in shown.items() if meant.ino in _numbers(node)]
+        return name if name in same or not same else same[0]
 
     def attributes(self, node: Node) -> dict[str, bytes]:
         """What HDF5 keeps of a node: text as UTF-8, all else as JSON. Raises OSError."""
@@ -210,6 +230,11 @@ class Tree:
                 )
             except OSError:
                 continue
+
+
+def _numbers(node: Node) -> set[int]:
+    """The inode numbers of a node, and of the folders of several stores that it stands for."""
+    return {node.ino, *(part.ino for part in node.parts)}
 
 
 def _add(listing: dict[bytes, Node], name: bytes, node: Node) -> None:

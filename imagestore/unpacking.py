@@ -49,7 +49,7 @@ def unpack(
             for found in walk(tree, Globs(include, exclude), report):
                 unpacker.unpack(found, report)
                 bar.update(found.node.is_file)
-        unpacker.finish_folders()
+        unpacker.finish_folders(report)
     return report.close("unpacked", folder)
 
 
@@ -172,11 +172,15 @@ class Unpacker:
             os.close(self._open[1])
         self._open = (b"", self._top)
 
-    def finish_folders(self) -> None:
+    def finish_folders(self, report: Report) -> None:
         """Set the folders' times and permissions, now that nothing more is put into them."""
         for path, node, mode in reversed(self._folders):
-            with contextlib.suppress(NotCopied):
+            try:
                 self._set(self._enter(path), node, mode)
+            except NotCopied:
+                continue  # said before
+            except PermissionError as error:
+                report.fail(path, f"its time and permissions cannot be set ({error.strerror})")
 
     def _set(self, fd: int, node: Node, mode: int | None = None) -> None:
         kept = self.tree.permissions(node)
@@ -241,7 +245,7 @@ class Unpacker:
         return True
 
     def _symlink(self, found: Found, report: Report) -> None:
-        text = b"/".join(plain(part) for part in self.tree.target(found.node).split(b"/"))
+        text = b"/".join(plain(part) for part in self.tree.target(found.node, found.path).split(b"/"))
         if leaves(text, found.path.count(b"/")):
             raise NotCopied("a link that leads out of the folder")
         folder, name = self._place(found.path)

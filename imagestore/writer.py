@@ -17,11 +17,12 @@ import glob
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from imagestore import journal, lock, publish
+from imagestore.console import UserError
 from imagestore.index import crc32
 from imagestore.journal import Image
 from imagestore.partial import DiskFull, Partial
@@ -47,7 +48,7 @@ class StoreWriter:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).resolve()
+        self.path = Path(os.path.realpath(path))
         publish.check_writable(self.path)
         self._lock = self._beside("lock")
         self._partial: Partial | None = None
@@ -67,7 +68,10 @@ class StoreWriter:
             raise
 
     def _beside(self, kind: str) -> Path:
-        name = os.fsdecode(os.fsencode(self.path.name)[:LONGEST_STEM])
+        whole = os.fsencode(self.path.name)
+        name = os.fsdecode(whole[:LONGEST_STEM])
+        if len(whole) > LONGEST_STEM:  # else two stores whose names begin alike would share these files
+            name += f"~{crc32(whole):08x}"
         return self.path.with_name(f".{name}.{kind}")
 
     def _open_base(self) -> ImageStore | None:
@@ -132,8 +136,9 @@ class StoreWriter:
     def _keep_alive(self) -> None:
         while not self._stop.wait(SECONDS_BETWEEN_SYNCS):
             lock.touch(self._lock)
-            if self._partial is not None:
-                self._partial.sync()
+            partial = self._partial  # which another thread takes away when it publishes
+            if partial is not None:
+                partial.sync()
 
     def labels(self) -> int:
         """The number of labels in the store, what was added included."""
@@ -152,6 +157,11 @@ class StoreWriter:
         except BaseException:
             partial.close()
             raise
+        if not self._in_place():
+            raise UserError(
+                f"{self.path}: another tool changed it in the meantime; what was finished is kept beside it: "
+                "run the same command again"
+            )
         publish.replace(partial.path, self.path)
         partial.remove()
 
@@ -164,6 +174,14 @@ class StoreWriter:
         self._partial, self.recovered = None, 0
         self._known = _identities(self._base)
         self._labels = _labels(self._base)
+
+    def _in_place(self) -> bool:
+        """Whether there is still the store that the new file began as a copy of, or still none."""
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return self._base is None
+        return self._base is not None and not self._base.changed() and self._base.is_file(there)
 
     def _heuristics(self, new: Sequence[dict]) -> list[dict]:
         kept = self._base.heuristics() if self._base is not None else []
@@ -194,6 +212,17 @@ def _identities(store: ImageStore | None) -> set[int]:
     if store is None:
         return set()
     index = store.index
-    members = (index.member(i) or index.name(i) for i in range(len(index)))
-    numbers = zip(members, index.size.tolist(), index.crc32.tolist(), strict=True)
+    members = (index.member(i) or index.name(i).rpartition(b"/")[2] for i in range(len(index)))
+    numbers = zip(members, index.size.tolist(), _checksums(store), strict=True)
     return {identity(member, size, checksum) for member, size, checksum in numbers}
+
+
+def _checksums(store: ImageStore) -> Iterator[int]:
+    """Those that the store keeps; of images of other tools, which have none, that of their bytes."""
+    for i, (checksum, known) in enumerate(
+        zip(store.index.crc32.tolist(), store.index.has_crc.tolist(), strict=True)
+    ):
+        if not known:
+            with contextlib.suppress(OSError):  # what cannot be read is not what is added
+                checksum = crc32(store.read(i))
+        yield checksum

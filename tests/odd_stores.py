@@ -85,6 +85,13 @@ def add_files(file: h5py.File, path: Path) -> None:
     file.create_dataset("files/grown.jpg", data=data, maxshape=(None,))
     outside = path.with_suffix(".raw")
     file.create_dataset("files/outside.jpg", data=data, external=[(str(outside), 0, 10_000)])
+    for name, source in (("inside", "."), ("virtual", "other.h5")):
+        length, dataset = (
+            (len(data), "files/plain.jpg") if source == "." else (len(some_bytes(3)), "far/away.jpg")
+        )
+        layout = h5py.VirtualLayout((length,), np.uint8)
+        layout[:] = h5py.VirtualSource(source, dataset, (length,))
+        file.create_virtual_dataset(f"files/{name}.jpg", layout)
     file["files/empty.jpg"] = np.zeros(0, np.uint8)
     file["files/deeper/still/deep.jpg"] = data
     file["shadow/x.npy"] = data

@@ -259,7 +259,7 @@ def test_wrong_arguments(run, store):
 def test_any_hdf5_file_is_a_folder(run, folder, tmp_path):
     arrays = make_odd(tmp_path / "odd.h5")
     run("h5vfs.py", tmp_path / "odd.h5", folder)
-    for name in ("plain", "gzip", "lzf", "outside", "deeper/still/deep"):
+    for name in ("plain", "gzip", "lzf", "inside", "deeper/still/deep"):
         assert (folder / f"files/{name}.jpg").read_bytes() == some_bytes(1)
     for name in ("matrix", "cube", "points", "chunked"):
         np.testing.assert_array_equal(np.load(folder / f"arrays/{name}.npy"), arrays[f"arrays/{name}"])

@@ -57,7 +57,7 @@ def assert_eio(action) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["plain", "chunked", "gzip", "lzf", "checksummed", "grown", "outside", "deeper/still/deep"]
+    "name", ["plain", "chunked", "gzip", "lzf", "checksummed", "grown", "inside", "deeper/still/deep"]
 )
 def test_files_are_their_bytes_whatever_their_layout(odd, name):
     tree, _ = odd
@@ -194,7 +194,7 @@ def test_links_are_relative_and_stay_within(odd, link, target):
     tree, _ = odd
     node = tree.find(f"/links/{link}".encode())
     assert node.is_symlink
-    assert tree.target(node) == target.encode()
+    assert tree.target(node, f"/links/{link}".encode()) == target.encode()
     assert node.size == len(target)
 
 
@@ -212,9 +212,14 @@ def test_external_links_are_followed_only_when_asked(odd):
     tree, _ = odd
     node = tree.find(b"/links/external")
     assert node.is_symlink
-    assert tree.target(node) == b"%external:other.h5:%2Ffar"
+    assert tree.target(node, b"/links/external") == b"%external:other.h5:%2Ffar"
+    for outside in (b"/files/outside.jpg", b"/files/virtual.jpg"):
+        with pytest.raises(OSError, match="another file"):
+            tree.read(tree.find(outside))
     with open_tree(tree.files, follow_external=True) as following:
         assert following.read(following.find(b"/links/external/away.jpg")) == some_bytes(3)
+        assert following.read(following.find(b"/files/outside.jpg")) == some_bytes(1)
+        assert following.read(following.find(b"/files/virtual.jpg")) == some_bytes(3)
 
 
 def test_attributes_are_text_or_json(odd):
