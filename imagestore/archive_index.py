@@ -145,6 +145,8 @@ def save(path: Path, index: Index, archive: dict[str, int | str]) -> None:
 
 def load(path: Path, archive: dict[str, int | str]) -> Index | None:
     """The index at `path`, or None where it is not a whole, unaltered index of this very archive."""
+    if not path.is_file():  # a pipe would wait for a writer
+        return None
     try:
         data = memoryview(path.read_bytes())
         magic, length, checksum = HEAD.unpack_from(data)

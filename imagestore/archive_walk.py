@@ -23,8 +23,6 @@ SUFFIXES = frozenset(
 )
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 SKIPPED = ("folders", "not images", "links", "devices", "hidden", "too large", "unreadable")
-
-
 # What tarfile raises where a header is not what it should be: numbers that are none (pax, sparse), thousands
 # of long names in a row.
 BROKEN = (tarfile.TarError, ValueError, OverflowError, LookupError, TypeError, RecursionError)
@@ -70,7 +68,7 @@ class Walk:
                 found = self._image(info)
                 try:
                     info = self._next()
-                except (Damaged, tarfile.TarError) as error:
+                except (Damaged, *BROKEN) as error:
                     # What ends here was whole; what is broken here may have been so in the bytes before.
                     if found is not None and (isinstance(error.__cause__, EOFError) or not self._compressed):
                         yield found

@@ -58,7 +58,8 @@ def _clear_if_abandoned(lock: Path, what: Path) -> None:
         return
     holder = _holder(text)
     if not _abandoned(holder, age):
-        who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
+        host = holder["host"].partition(" ")[0] if holder else ""
+        who = f"process {holder['pid']} on {host}" if holder else "another process"
         raise UserError(
             f"{what}: {who} is writing it (last sign of life {max(age, 0):.0f} s ago); "
             f"wait until it has finished, or remove {lock} if it is gone"

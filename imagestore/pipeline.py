@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import random
 import signal
 import time
@@ -67,7 +68,7 @@ def partition(archive: Path, train: Path, test: Path, fraction: float, options: 
     The seed and the member's name decide, so that another run never moves an image. Returns the exit
     status. Raises UserError.
     """
-    if train.resolve() == test.resolve():
+    if os.path.realpath(train) == os.path.realpath(test):
         raise UserError(f"{train}: is given twice; the two parts need a file each")
     seed = DEFAULT_SEED if options.seed is None else options.seed
 
@@ -115,7 +116,7 @@ def merge(output: Path, patterns: list[str]) -> int:
     """
     with contextlib.ExitStack() as opened:
         stores = [opened.enter_context(store) for store in open_stores(patterns)]
-        if any(store.path.resolve() == output.resolve() for store in stores):
+        if any(os.path.realpath(store.path) == os.path.realpath(output) for store in stores):
             raise UserError(f"{output}: is the output, so it cannot be one of the stores to merge")
         writer = opened.enter_context(StoreWriter(output))
         report = Report()

@@ -152,6 +152,10 @@ class StoreWriter:
         partial, self._partial = self._partial, None
         if partial is None:
             return
+        if len(partial) == (0 if self._base is None else len(self._base)):  # the first was refused
+            partial.close()
+            partial.remove()
+            return
         try:
             partial.finish(self._heuristics(heuristics))
         except BaseException:

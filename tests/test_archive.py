@@ -133,11 +133,16 @@ def test_archives_by_the_tar_command(tmp_path, format):
     assert_reads(packed, expected)
 
 
-@pytest.mark.parametrize("options", [["--format=oldgnu"], ["--format=gnu"], ["--format=posix"]])
-@pytest.mark.parametrize("version", ["0.0", "0.1", "1.0"])
-def test_sparse_files_come_with_their_holes(tmp_path, options, version):
-    if version != "1.0" and options != ["--format=posix"]:
-        pytest.skip("only pax archives have versions of sparse files")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--format=oldgnu"],
+        ["--format=gnu"],
+        *(["--format=posix", f"--sparse-version={version}"] for version in ("0.0", "0.1", "1.0")),
+    ],
+    ids=" ".join,
+)
+def test_sparse_files_come_with_their_holes(tmp_path, options):
     holes = tmp_path / "holes.bmp"
     with open(holes, "wb") as file:
         for place in (0, 300_000, 700_000, 1_200_000, 1_900_000, 2_500_000):
@@ -146,8 +151,6 @@ def test_sparse_files_come_with_their_holes(tmp_path, options, version):
         file.truncate(3_000_000)
     (tmp_path / "after.jpg").write_bytes(b"after")
     expected = [("holes.bmp", holes.read_bytes()), ("after.jpg", b"after")]
-    if options == ["--format=posix"]:
-        options = [*options, f"--sparse-version={version}"]
     command = ["tar", "-cSf", tmp_path / "s.tar", *options, "holes.bmp", "after.jpg"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=30)
     assert (tmp_path / "s.tar").stat().st_size < 500_000, "tar stored no sparse file: the test shows nothing"
@@ -535,6 +538,30 @@ def test_a_broken_header_in_the_middle_does_not_pass_for_the_end(tmp_path):
     assert "is damaged after 'a.jpg' (bad checksum)" in message
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.major": "0", "GNU.sparse.size": "abc", "GNU.sparse.map": "0,1"},
+        {"GNU.sparse.major": "0", "GNU.sparse.size": "5", "GNU.sparse.map": "1,z"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"},
+        "thousands of long names",
+    ],
+)
+def test_headers_that_make_no_sense_end_in_one_line(tmp_path, headers):
+    good = pack([("a.jpg", b"1")])[: 2 * 512]
+    if isinstance(headers, dict):
+        info = tarfile.TarInfo("b.jpg")
+        info.pax_headers, info.size = headers, 600
+        bad = info.tobuf(tarfile.PAX_FORMAT) + b"\xff" * 1024
+    else:
+        info = tarfile.TarInfo("././@LongLink")
+        info.type, info.size = tarfile.GNUTYPE_LONGNAME, 5
+        bad = (info.tobuf(tarfile.GNU_FORMAT) + b"name".ljust(512, b"\0")) * 3000
+    got, message = interrupted(write(tmp_path / "a.tar", good + bad))
+    assert got == [("a.jpg", b"1")]
+    assert "a.tar is damaged after 'a.jpg'" in message
+
+
 def test_an_archive_that_shrinks_while_it_is_streamed(tmp_path):
     images = photographs(200, 50_000)
     path = write(tmp_path / "a.tar", pack(images))
@@ -588,6 +615,16 @@ def test_kinds_are_told_by_content(tmp_path, old_store):
     shifted = write(tmp_path / "user block", bytes(2048) + old_store.read_bytes())
     assert is_store(shifted)
     assert not is_store(tmp_path / "missing") and not is_archive(tmp_path / "missing")
+
+
+def test_without_a_home_nothing_is_kept(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 3_999_999)  # nobody
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "a.tar", pack([("a.jpg", b"1")]))
+    assert streamed(path) == [("a.jpg", b"1")]
+    assert os.listdir(tmp_path) == ["a.tar"]
 
 
 # ----- the index -----

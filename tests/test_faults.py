@@ -1,5 +1,6 @@
 """Nothing is lost: killed, stopped, out of disk, without its archive, or with somebody else writing."""
 
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import tarfile
 import time
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from conftest import ROOT, environment
 from killed_runs import contents, members
@@ -112,7 +115,9 @@ def test_another_writer_gets_one_clear_line_and_a_reader_goes_on(tmp_path, large
 def test_the_lock_of_a_lost_process_is_taken_over(tmp_path):
     path = tmp_path / "store.h5"
     lock = tmp_path / ".store.h5.lock"
-    lock.write_text(json.dumps({"host": os.uname().nodename, "pid": os.getpid(), "started": "1"}))
+    with StoreWriter(path):
+        ours = json.loads(lock.read_text())
+    lock.write_text(json.dumps(ours | {"started": "1"}))
     with StoreWriter(path):
         pass
     lock.write_text('{"host": "another-node", "pid": 1, "started": "1"}')
@@ -122,6 +127,56 @@ def test_the_lock_of_a_lost_process_is_taken_over(tmp_path):
     with StoreWriter(path):
         pass
     assert not lock.exists()
+
+
+def test_the_lock_of_a_process_in_another_container_is_not(tmp_path):
+    with StoreWriter(tmp_path / "store.h5"):
+        command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", sys.executable]
+        writing = "import sys; from imagestore.writer import StoreWriter; StoreWriter(sys.argv[1])"
+        done = subprocess.run(
+            [*command, "-c", writing, tmp_path / "store.h5"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=30,
+        )
+        assert done.returncode == 1 and "is writing it" in done.stderr, done.stderr
+
+
+def test_what_another_tool_did_meanwhile_is_not_overwritten(tmp_path, sample, run):
+    path, data = tmp_path / "store.h5", b"bytes" * 100
+    run("colourHeuristic.py", "sort", sample, path, 10, 5)
+    with StoreWriter(path) as writer:
+        writer.add(Image(b"red", b"one.jpg", b"one.jpg", 500, crc32(data), 1, 2), data)
+        with h5py.File(path, "r+") as file:
+            file["red/mine.jpg"] = np.zeros(5, np.uint8)
+        with pytest.raises(UserError, match="another tool changed it"):
+            writer.publish()
+    with ImageStore(path) as store:
+        assert len(store) == 11 and store.find("red/mine.jpg") >= 0
+    run("colourHeuristic.py", "sort", sample, path, 1, 1)
+    with ImageStore(path) as store:
+        assert len(store) == 13 and store.find("red/one.jpg") >= 0 and store.find("red/mine.jpg") >= 0
+    assert not leftovers(tmp_path)
+
+
+def test_a_signal_ends_the_first_pass_over_an_archive(tmp_path, sample):
+    """`sort` without an index reads the whole archive before it stores anything."""
+    picture = next(iter(members(sample).values()))
+    with tarfile.open(tmp_path / "large.tar", "w") as tar:
+        for i in range(300):
+            info = tarfile.TarInfo(f"{i}.jpg")
+            info.size = 2 << 20
+            tar.addfile(info, io.BytesIO((picture + b"%d" % i).ljust(info.size, b"\0")))
+    index = tmp_path / "index"
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "colourHeuristic.py", "sort", "large.tar", "a.h5", "1", "1",
+         "--index", index], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until((tmp_path / ".a.h5.lock").exists, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 143
+    assert not index.exists() and not (tmp_path / "a.h5").exists()
 
 
 def test_what_an_abandoned_writer_had_is_taken_over(tmp_path):

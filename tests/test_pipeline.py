@@ -3,15 +3,22 @@
 import io
 import os
 import random
+import shutil
+import stat
 import struct
+import subprocess
+import sys
 import tarfile
 import zlib
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
+from conftest import ROOT
 from killed_runs import members
 from PIL import Image as Picture
+from small_stores import picture
 
 from imagestore import colour
 from imagestore.pipeline import draw
@@ -140,7 +147,14 @@ def test_shards_of_sort(run, sample, tmp_path):
     run("colourHeuristic.py", "sort", sample, "one.h5", 30, 5, "--seed", 8)
     for k in (1, 2):
         run("colourHeuristic.py", "sort", sample, f"s{k}.h5", 30, 5, "--seed", 8, "--shard", f"{k}/2")
-    assert contents(tmp_path / "s1.h5", tmp_path / "s2.h5") == contents(tmp_path / "one.h5")
+    shards = tmp_path / "s1.h5", tmp_path / "s2.h5"
+    assert contents(*shards) == contents(tmp_path / "one.h5")
+    run("colourHeuristic.py", "sort", sample, "s1.h5", 30, 5, "--seed", 8, "--shard", "1/2")
+    assert contents(*shards) == contents(tmp_path / "one.h5"), "the same command again completes a shard"
+    run("colourHeuristic.py", "sort", sample, "other.h5", 30, 5, "--seed", 9)
+    for k in (1, 2):
+        run("colourHeuristic.py", "sort", sample, f"s{k}.h5", 30, 5, "--seed", 9, "--shard", f"{k}/2")
+    assert contents(*shards) == contents(tmp_path / "one.h5") | contents(tmp_path / "other.h5")
 
 
 def test_merge_adds_and_recognises(run, sample, old_store, tmp_path):
@@ -155,6 +169,108 @@ def test_merge_adds_and_recognises(run, sample, old_store, tmp_path):
     assert "(0 new)" in again.stdout
     itself = run("colourHeuristic.py", "merge", "all.h5", "all.h5", check=False)
     assert itself.returncode == 1 and "is the output" in itself.stderr
+
+
+def test_merge_recognises_images_that_have_no_checksum(run, old_store, tmp_path):
+    before = shutil.copy(old_store, tmp_path / "all.h5")
+    again = run("colourHeuristic.py", "merge", before, old_store)
+    assert "36 images" in again.stdout and "(0 new)" in again.stdout
+
+
+@pytest.mark.parametrize("kind", ["external link", "soft link", "dataset"])
+def test_a_label_that_is_no_group_of_the_store_itself(run, sample, tmp_path, kind):
+    with h5py.File(tmp_path / "other.h5", "w") as other, h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kept/image.jpg"] = np.zeros(9, np.uint8)
+        for label in colour.labels():
+            other.create_group(label)
+            file[label] = {
+                "external link": h5py.ExternalLink("other.h5", label),
+                "soft link": h5py.SoftLink("/kept"),
+                "dataset": np.arange(3),
+            }[kind]
+    before = [(tmp_path / name).read_bytes() for name in ("a.h5", "other.h5")]
+    done = run("colourHeuristic.py", "sort", sample, "a.h5", 20, 5, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "a.h5: " in done.stderr and "is a link or a dataset there" in done.stderr
+    assert [(tmp_path / name).read_bytes() for name in ("a.h5", "other.h5")] == before
+
+
+@pytest.mark.parametrize("kept", ['{"a": 1}', '["x", 3]', "nonsense", "[1"])
+def test_a_note_on_the_heuristic_that_is_none_of_ours(run, sample, sample_store, tmp_path, kept):
+    store = shutil.copy(sample_store, tmp_path / "a.h5")
+    with h5py.File(store, "r+") as file:
+        file.attrs["heuristic"] = kept
+        del file[next(iter(file))]
+    assert "new)" in run("colourHeuristic.py", "sort", sample, store, 60, 10).stdout
+    with ImageStore(store) as done:
+        assert [record["version"] for record in done.heuristics()] == [colour.VERSION]
+
+
+def test_names_that_begin_alike_for_two_hundred_bytes(run, sample, tmp_path):
+    train, test = (f"{'n' * 230}-{part}.h5" for part in ("train", "test"))
+    run("colourHeuristic.py", "partition", sample, train, test, 0.5)
+    assert len(contents(tmp_path / train, tmp_path / test)) == 60
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sort", "{sample}", "pipe", 3, 1),
+        ("merge", "pipe", "{store}"),
+        ("summary", "pipe"),
+        ("identify", "pipe", "x"),
+        ("show", "{store}", "-o", "pipe"),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_refused_and_stays(run, sample, sample_store, tmp_path, arguments):
+    os.mkfifo(tmp_path / "pipe")
+    given = [str(each).format(sample=sample, store=sample_store) for each in arguments]
+    done = run("colourHeuristic.py", *given, check=False, timeout=30)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_an_index_is_not_put_in_the_place_of_a_device(run, sample, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    done = run("colourHeuristic.py", "sort", sample, "a.h5", 3, 1, "--index", "pipe")
+    assert "pipe is no index and is left alone" in done.stderr
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_store_that_is_a_link_to_itself(run, sample, tmp_path):
+    (tmp_path / "loop.h5").symlink_to("loop.h5")
+    for arguments in (("sort", sample, "loop.h5", 3, 1), ("partition", sample, "loop.h5", "b.h5", 0.5)):
+        done = run("colourHeuristic.py", *arguments, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert "unexpected" not in done.stderr
+
+
+def test_what_cannot_be_decoded_is_named_without_its_escapes(run, tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add(tar, "\x1b[31mred\nnext.jpg", b"no image")
+        add(tar, "good.jpg", picture((200, 40, 50), seed=1))
+    done = run("colourHeuristic.py", "sort", "a.tar", "a.h5", 2, 1)
+    assert "\x1b" not in done.stderr and "\\x1b[31mred\\nnext.jpg" in done.stderr
+
+
+def test_a_name_that_the_locale_cannot_show(run, sample, tmp_path):
+    narrow = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    done = run("colourHeuristic.py", "sort", sample, "\u6f22.h5", 3, 1, env=narrow)
+    assert done.stdout.startswith("\\u6f22.h5: 3 images")
+    assert len(contents(tmp_path / "\u6f22.h5")) == 3
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_that_are_closed(sample, tmp_path, closed):
+    command = f"'{sys.executable}' '{ROOT}/colourHeuristic.py' sort '{sample}' a.h5 9 3 --index i {closed}"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, timeout=60).returncode == 0
+    assert len(contents(tmp_path / "a.h5")) == 9
+
+
+def test_an_array_job_with_odd_variables(run, sample):
+    array = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_STEP": "0"}
+    done = run("colourHeuristic.py", "sort", sample, "a.h5", 3, 1, "--shard", "auto", env=array, check=False)
+    assert done.returncode == 2 and "needs a Slurm array job" in done.stderr
 
 
 def test_a_folder_in_place_of_an_archive(run, sample, tmp_path):
