@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 
 from imagestore import console
-from imagestore.arguments import fraction, positive
+from imagestore.arguments import fraction, given_path, positive
 
 # Labelling is parallel by processes; threads of the linear algebra library would only compete with them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -48,9 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_sort(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("sort", help="add random new images of an archive to a store")
     command.add_argument(
-        "tarfile", metavar="TARFILE", type=Path, help="archive (.tgz, .tar, …) or folder of images"
+        "tarfile", metavar="TARFILE", type=given_path, help="archive (.tgz, .tar, …) or folder of images"
     )
-    command.add_argument("output", metavar="OUTPUT.h5", type=Path, help="store to make or to add to")
+    command.add_argument("output", metavar="OUTPUT.h5", type=given_path, help="store to make or to add to")
     command.add_argument("count", metavar="COUNT", type=positive, help="images to add in all")
     command.add_argument(
         "chunk", metavar="CHUNK", type=positive, help="neighbours taken from each random place"
@@ -62,10 +62,10 @@ def _add_sort(commands: argparse._SubParsersAction) -> None:
 def _add_partition(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("partition", help="put every image of an archive into one of two stores")
     command.add_argument(
-        "tarfile", metavar="TARFILE", type=Path, help="archive (.tgz, .tar, …) or folder of images"
+        "tarfile", metavar="TARFILE", type=given_path, help="archive (.tgz, .tar, …) or folder of images"
     )
-    command.add_argument("train", metavar="TRAIN.h5", type=Path, help="store of the training images")
-    command.add_argument("test", metavar="TEST.h5", type=Path, help="store of the test images")
+    command.add_argument("train", metavar="TRAIN.h5", type=given_path, help="store of the training images")
+    command.add_argument("test", metavar="TEST.h5", type=given_path, help="store of the test images")
     command.add_argument(
         "fraction", metavar="FRACTION", type=fraction, help="share of the training images, 0 to 1"
     )
@@ -91,14 +91,14 @@ def _add_index_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--index",
         metavar="FILE",
-        type=Path,
+        type=given_path,
         help="where the archive's index is kept (default: in the user's cache folder)",
     )
 
 
 def _add_merge(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("merge", help="join stores into one")
-    command.add_argument("output", metavar="OUTPUT.h5", type=Path, help="store to make or to add to")
+    command.add_argument("output", metavar="OUTPUT.h5", type=given_path, help="store to make or to add to")
     command.add_argument("stores", metavar="STORE.h5", nargs="+", help="stores, or quoted globs")
     command.set_defaults(run=_merge)
 
@@ -120,7 +120,7 @@ def _add_show(commands: argparse._SubParsersAction) -> None:
         "name", metavar="NAME", nargs="?", help="member or path; none: a sheet of the store's labels"
     )
     command.add_argument(
-        "-o", "--output", metavar="FILE.png", type=Path, help="write the picture instead of opening it"
+        "-o", "--output", metavar="FILE.png", type=given_path, help="write the picture instead of opening it"
     )
     _add_index_option(command)
     command.set_defaults(run=_show)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore import console
+from imagestore.arguments import given_path
 
 PROGRAM = "h5vfs"
 TOOLS = ("pack", "unpack", "ls", "cat", "verify")
@@ -53,7 +54,11 @@ def mount_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "paths", nargs="*", metavar="FILE.h5 ... MOUNTPOINT", help="files or quoted globs, then a folder"
+        "paths",
+        nargs="*",
+        type=given_path,
+        metavar="FILE.h5 ... MOUNTPOINT",
+        help="files or quoted globs, then a folder",
     )
     parser.add_argument("-u", "--unmount", action="store_true", help="unmount MOUNTPOINT")
     parser.add_argument("--lazy", action="store_true", help="with -u: also while in use")
@@ -98,11 +103,11 @@ def tools_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM)
     tools = parser.add_subparsers(dest="tool", required=True)
     pack = tools.add_parser("pack", help="make a store of a folder")
-    pack.add_argument("folder", type=Path, metavar="FOLDER")
-    pack.add_argument("output", type=Path, metavar="FILE.h5")
+    pack.add_argument("folder", type=given_path, metavar="FOLDER")
+    pack.add_argument("output", type=given_path, metavar="FILE.h5")
     unpack = tools.add_parser("unpack", help="copy everything to plain files")
     unpack.add_argument("paths", nargs="+", metavar="FILE.h5")
-    unpack.add_argument("folder", type=Path, metavar="FOLDER")
+    unpack.add_argument("folder", type=given_path, metavar="FOLDER")
     for tool in (pack, unpack):
         tool.add_argument(
             "--include", action="append", default=[], metavar="GLOB", help="only these (may be repeated)"
@@ -151,14 +156,14 @@ def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:
         return 0
     if arguments.unmount:
         for mountpoint in arguments.paths:
-            mounts.unmount(_absolute(Path(mountpoint)), arguments.lazy)
+            mounts.unmount(_absolute(mountpoint), arguments.lazy)
         return 0
     from imagestore import mount
 
     *stores, mountpoint = arguments.paths
     settings = mount.Settings(
         stores=stores,
-        mountpoint=_absolute(Path(mountpoint)),
+        mountpoint=_absolute(mountpoint),
         options=[option for options in arguments.options for option in options.split(",")],
         side_by_side=arguments.side_by_side,
         follow=arguments.follow,

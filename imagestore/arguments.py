@@ -1,6 +1,6 @@
 """Types and options that the command lines share: what argparse is given, declared once.
 
-Used by colourHeuristic.py, train_model.py and classify.py; imports nothing slow. Each type raises
+Used by the four commands; imports nothing slow. Each type raises
 ArgumentTypeError, which argparse turns into one line and exit status 2.
 """
 
@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 
 from imagestore.console import cpu_count
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def given_path(text: str) -> Path:
+    """The path of a file or folder; an empty one is a variable that is not set, not the folder one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("a path is empty: is a variable unset?")
+    return Path(text)
 
 
 def positive(text: str) -> int:

@@ -267,6 +267,22 @@ def test_standard_streams_that_are_closed(sample, tmp_path, closed):
     assert len(contents(tmp_path / "a.h5")) == 9
 
 
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("colourHeuristic.py", ("sort", "x.tgz", "", 3, 1)),
+        ("colourHeuristic.py", ("merge", "", "a.h5")),
+        ("h5vfs.py", ("unpack", "a.h5", "")),
+        ("h5vfs.py", ("pack", "", "a.h5")),
+        ("h5vfs.py", ("a.h5", "")),
+        ("h5vfs.py", ("-u", "")),
+    ],
+)
+def test_an_empty_path_is_not_the_folder_one_is_in(run, script, arguments):
+    done = run(script, *arguments, check=False)
+    assert done.returncode == 2 and "a path is empty: is a variable unset?" in done.stderr
+
+
 def test_an_array_job_with_odd_variables(run, sample):
     array = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_STEP": "0"}
     done = run("colourHeuristic.py", "sort", sample, "a.h5", 3, 1, "--shard", "auto", env=array, check=False)
