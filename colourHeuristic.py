@@ -19,7 +19,6 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from imagestore import console
 from imagestore.arguments import fraction, given_path, positive
