@@ -9,7 +9,9 @@ after a fork (DataLoader workers), and its images read from several threads.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -247,7 +249,23 @@ class Streamed:
         """As those of Decoded; without the images that cannot be decoded, so that B varies, down to 0."""
         chunks = [self.positions[chunk.numpy()].tolist() for chunk in order.split(batch_size)]
         workers = min(self.workers, len(chunks))
-        yield from DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
+        loader = DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
+        with _kept_from_children(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            batches = iter(loader)
+        yield from batches
+
+
+@contextlib.contextmanager
+def _kept_from_children(*signals: signal.Signals) -> Iterator[None]:
+    """Processes started inside never see these signals, which a terminal, `timeout` or `scancel` sends to all.
+
+    The parent is what acts on them; it ends its workers itself, and they end when it is gone.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 Source = Decoded | Streamed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import shutil
+import signal
 from pathlib import Path
 
 import h5py
@@ -111,6 +113,19 @@ def test_a_batch_of_which_nothing_can_be_decoded_is_empty(broken: list[Path]) ->
     where = [dataset.path_of(i) for i in range(20)].index("white/text.jpg")
     ((images, labels),) = Streamed(dataset, np.array([where]), 1).batches(torch.tensor([0]), 4)
     assert (len(images), len(labels)) == (0, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_no_signal_ends_the_workers_of_a_stream(two: list[Path], number: signal.Signals) -> None:
+    """They are sent what their parent is to act on; this process hears signals as before."""
+    batches = Streamed(HDF5Dataset(two, size=16), np.arange(18), workers=2).batches(torch.arange(18), 1)
+    first = next(batches)
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(worker.pid, number)
+    assert len(labels_of([first, *batches])) == 18
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
 def test_decoding_ends_early_when_a_signal_asks_for_it(two: list[Path]) -> None:

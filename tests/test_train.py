@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -85,6 +86,32 @@ def interrupted(store: Path, out: Path, number: int) -> subprocess.CompletedProc
 
 
 LONG = ("--epochs", "30", "--batch-size", "8", "-j", "1")
+
+
+def has_busy_workers(pid: int) -> bool:
+    """Whether a process has children that have begun to bring batches, each with a thread for it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return any(len(list(Path(f"/proc/{child}").glob("task/*"))) > 1 for child in children)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_the_whole_group_while_streaming(tmp_path: Path, number: signal.Signals):
+    """From `timeout` or `scancel`: the workers live until the training ends them, and no longer than it."""
+    store = make_store(tmp_path / "train.h5", 90)
+    options = ("-o", tmp_path, "--epochs", "200", "--batch-size", "1", "-j", "2", "--cache", "0")
+    command = [sys.executable, ROOT / "train_model.py", store, *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        try:
+            process.stdout.readline()  # the first epoch: the next has workers of its own
+            while not has_busy_workers(process.pid):
+                assert process.poll() is None
+            send = os.kill if number == signal.SIGKILL else os.killpg  # its workers must see that it is gone
+            send(process.pid, number)
+            _, said = process.communicate(timeout=60)  # the pipes close with the last worker
+        finally:
+            process.kill()
+    assert process.returncode == (143 if number == signal.SIGTERM else -signal.SIGKILL), said
 
 
 def test_resumed_training_ends_as_if_it_had_not_stopped(
