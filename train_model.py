@@ -40,6 +40,7 @@ WEIGHTS, CHECKPOINT = "model_weights.pth", "checkpoint.pth"
 VAL_BATCH = 512  # images
 SEEDS_APART = 1_000_003  # between the steps of one --seed and those of the next
 SKIPPED_NAMED = 10
+NOTHING_DECODED = "none of the images to train on can be decoded: name another store"
 WARM_UP = 0.15  # the share of all steps in which the learning rate rises
 
 
@@ -94,8 +95,8 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
         return stop.status
     steps_an_epoch = math.ceil(len(training) / settings.batch_size)
     total_steps = steps_an_epoch * arguments.epochs
-    if not total_steps:
-        raise UserError("no image is left to train on: add images, or choose a smaller --val-fraction")
+    if not training.usable:
+        raise UserError(NOTHING_DECODED)
 
     # the network and its optimizer, new or as the checkpoint left them
     torch.manual_seed(settings.seed)
@@ -108,7 +109,7 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
         optimizer.load_state_dict(checkpoint.optimizer)
         step, score = checkpoint.step, model.Score(*checkpoint.score)
     note(
-        f"{PROGRAM}: {len(training):,} images to train on, {len(validation):,} to validate with, "
+        f"{PROGRAM}: {training.usable:,} images to train on, {validation.usable:,} to validate with, "
         f"{len(images.classes)} labels, on {device.type}"
     )
 
@@ -133,10 +134,10 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
 
         if step == (epoch + 1) * steps_an_epoch:
             rate = f"{(score.seen - seen_before) / (time.monotonic() - began):,.0f} images/s"
-            skipped = f", {len(training) - score.seen} skipped" if score.seen < len(training) else ""
+            skipped = f", {training.usable - score.seen} skipped" if score.seen < training.usable else ""
             in_order = torch.arange(len(validation))
             val = model.evaluate(network, until(stop, validation.batches(in_order, VAL_BATCH)), device)
-            check_finite(score, val, settings.lr)
+            check_score(score, val, settings.lr)
             results = f"epoch {epoch + 1}/{arguments.epochs}  {described(score)}  val {described(val)}"
             print(f"{results}  {time.monotonic() - began:.1f} s  ({rate}{skipped})", flush=True)
             score = model.Score()
@@ -211,8 +212,10 @@ def until(stop: Stop, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tupl
         yield batch
 
 
-def check_finite(score: Score, val: Score, lr: float) -> None:
-    """Raise UserError where the training has gone astray."""
+def check_score(score: Score, val: Score, lr: float) -> None:
+    """Raise UserError where an epoch had nothing to train on, or the training has gone astray."""
+    if not score.seen:
+        raise UserError(NOTHING_DECODED)
     if not math.isfinite(score.loss + val.loss):
         raise UserError(f"the loss is no number any more: choose a smaller --lr than {lr:g}")
 

@@ -163,18 +163,31 @@ def _checksums(store: ImageStore) -> np.ndarray:
 
 @dataclass
 class Decoded:
-    """Decoded images, ready to be cut into batches."""
+    """Decoded images, ready to be cut into batches; those that could not be decoded keep their places.
 
-    images: Tensor  # uint8 (N, 3, size, size)
+    So an order of N positions means the same batches here and in Streamed, which cannot know beforehand.
+    """
+
+    images: Tensor  # uint8 (N, 3, size, size); anything where not good
     labels: Tensor  # int64 (N,)
+    good: Tensor  # bool (N,): whether it could be decoded
     skipped: list[str] = field(default_factory=list)  # path and reason of each that could not be decoded
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def usable(self) -> int:
+        """How many could be decoded."""
+        return int(self.good.sum())
+
     def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """uint8 (B, 3, size, size) and int64 (B,) of the images `order` (int64), in this order."""
+        """uint8 (B, 3, size, size) and int64 (B,) of the images `order` (int64), in this order.
+
+        Without those that could not be decoded, so that B varies, down to 0.
+        """
         for chunk in order.split(batch_size):
+            chunk = chunk[self.good[chunk]]
             yield self.images[chunk], self.labels[chunk]
 
 
@@ -209,9 +222,7 @@ def decode_all(
             list(pool.map(one, chunk))
             done(len(chunk))
     labels = torch.from_numpy(dataset.targets[positions])
-    if not bool(good.all()):
-        images, labels = images[good], labels[good]
-    return Decoded(images, labels, [skipped[at] for at in sorted(skipped)])
+    return Decoded(images, labels, good, [skipped[at] for at in sorted(skipped)])
 
 
 def decoded_bytes(count: int, size: int) -> int:
@@ -245,8 +256,13 @@ class Streamed:
     def __len__(self) -> int:
         return len(self.positions)
 
+    @property
+    def usable(self) -> int:
+        """How many may be decodable: all of them, for all that is known."""
+        return len(self.positions)
+
     def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """As those of Decoded; without the images that cannot be decoded, so that B varies, down to 0."""
+        """As those of Decoded."""
         chunks = [self.positions[chunk.numpy()].tolist() for chunk in order.split(batch_size)]
         workers = min(self.workers, len(chunks))
         loader = DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
@@ -257,7 +273,7 @@ class Streamed:
 
 @contextlib.contextmanager
 def _kept_from_children(*signals: signal.Signals) -> Iterator[None]:
-    """Processes started inside never see these signals, which a terminal, `timeout` or `scancel` sends to all.
+    """Processes started inside never see these signals, which `timeout` or `scancel` sends to all.
 
     The parent is what acts on them; it ends its workers itself, and they end when it is gone.
     """

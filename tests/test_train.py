@@ -88,6 +88,40 @@ def interrupted(store: Path, out: Path, number: int) -> subprocess.CompletedProc
 LONG = ("--epochs", "30", "--batch-size", "8", "-j", "1")
 
 
+def test_in_memory_or_streamed_the_same_seed_gives_the_same_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """Also where images cannot be decoded, and where one way goes on from where the other stopped."""
+    store = make_store(tmp_path / "train.h5", 24)
+    for i in range(4):
+        add(store, f"{[*COLOURS][i % 3]}/text_{i}.jpg", b"not an image at all %d" % i)
+    memory, disk = ("--cache", "1G"), ("--cache", "0")
+
+    def trained(place: str, *options: object) -> dict[str, torch.Tensor]:
+        out = ("-o", tmp_path / place, "--batch-size", 3, "-j", 1)
+        status, _, said = in_this_process(capsys, store, *out, *options)
+        assert status == 0, said
+        return torch.load(tmp_path / place / "model_weights.pth")
+
+    in_memory = trained("memory", "--epochs", 4, *memory)
+    resume = ("--resume", tmp_path / "pieced/checkpoint.pth")
+    assert stopped_after(store, tmp_path / "pieced", 13, "--epochs", 4, "--batch-size", 3, *memory) == 143
+    for other in (trained("disk", "--epochs", 4, *disk), trained("pieced", "--epochs", 4, *disk, *resume)):
+        assert all(torch.equal(in_memory[key], other[key]) for key in in_memory)
+
+
+@pytest.mark.parametrize("way", ["0", "1G"])
+def test_nothing_to_train_on_is_one_line(tmp_path: Path, way: str, capsys: pytest.CaptureFixture):
+    """Where no image can be decoded, no weights are written that learned nothing."""
+    store = tmp_path / "text.h5"
+    for i in range(5):
+        add(store, f"red/text_{i}.jpg", b"not an image at all %d" % i)
+    status, out, said = in_this_process(capsys, store, "-o", tmp_path, "--cache", way, "-j", 1)
+    assert (status, out) == (1, "")
+    assert said[-1].startswith("train_model: error: none of the images to train on can be decoded")
+    assert not list(tmp_path.glob("*.pth"))
+
+
 def has_busy_workers(pid: int) -> bool:
     """Whether a process has children that have begun to bring batches, each with a thread for it."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -149,6 +183,14 @@ class StopAfter(Stop):
         return self.signum is not None
 
 
+def stopped_after(store: Path, place: Path, looks: int, *options: object) -> int:
+    """The exit status of a training that is asked to end when it has looked for signals so many times."""
+    place.mkdir(exist_ok=True)
+    given = map(str, (store, "-o", place, "-j", 1, *options))
+    arguments = train_model.build_parser().parse_args([*given])
+    return train_model.train_on(open_stores([store]), arguments, StopAfter(looks=looks))
+
+
 @pytest.mark.parametrize("way", [(), ("--cache", "0")], ids=["in memory", "streamed"])
 def test_stopped_between_any_two_batches(tmp_path: Path, way: tuple[str, ...]):
     """Stopped twice, within epochs, a training takes the same steps as one that was not."""
@@ -156,14 +198,11 @@ def test_stopped_between_any_two_batches(tmp_path: Path, way: tuple[str, ...]):
 
     def train(place: Path, looks: int) -> int:
         checkpoint = place / "checkpoint.pth"
-        resume = ["--resume", str(checkpoint)] if checkpoint.exists() else []
-        options = ["--epochs", "3", "--batch-size", "2", "--val-fraction", "0.2", "-j", "1", *way, *resume]
-        arguments = train_model.build_parser().parse_args([str(store), "-o", str(place), *options])
-        return train_model.train_on(open_stores([store]), arguments, StopAfter(looks=looks))
+        resume = ("--resume", checkpoint) if checkpoint.exists() else ()
+        options = ("--epochs", 3, "--batch-size", 2, "--val-fraction", 0.2, *way, *resume)
+        return stopped_after(store, place, looks, *options)
 
     whole, pieced = tmp_path / "whole", tmp_path / "pieced"
-    for place in (whole, pieced):
-        place.mkdir()
     assert train(whole, 10_000) == 0
     assert [train(pieced, looks) for looks in (8, 11, 10_000)] == [143, 143, 0]
     weights, weights_too = (torch.load(place / "model_weights.pth") for place in (whole, pieced))
