@@ -7,6 +7,7 @@ the labels' names) is read from it. Loading never unpickles code (`weights_only=
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -166,8 +167,10 @@ def predict(model: nn.Module, images: Tensor, device: torch.device) -> tuple[Ten
 
 def save(thing: dict[str, Any], path: Path) -> None:
     """`torch.save`, whole or not at all. Raises UserError, OSError."""
-    with publish.whole(path) as part, part.open("wb") as file:  # a file, as torch tells no errno of a path
-        torch.save(thing, file)
+    saved = io.BytesIO()  # to a file, torch hides why it could not write, such as a full disk
+    torch.save(thing, saved)
+    with publish.whole(path) as part:
+        part.write_bytes(saved.getbuffer())
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
