@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shlex
 import sys
 import tempfile
@@ -26,7 +27,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagestore.arguments import add_device, memory, number, part, positive
-from imagestore.console import Stop, UserError, cpu_count, main, note, progress, share_processors, stopping
+from imagestore.console import (
+    Stop,
+    UserError,
+    cpu_count,
+    main,
+    note,
+    printable,
+    progress,
+    share_processors,
+    stopping,
+)
 from imagestore.store import ImageStore, expand_paths, open_stores
 
 if TYPE_CHECKING:  # torch takes seconds to import: mistakes in the arguments are told before
@@ -91,8 +102,7 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
     parts = dataset.split(images, settings.val_fraction, settings.seed)
     training, validation = (ready(images, part, arguments, stop) for part in parts)
     if stop.requested:
-        note(f"{PROGRAM}: stopped before the first step; nothing was written")
-        return stop.status
+        return stopped_at_once(stop)
     steps_an_epoch = math.ceil(len(training) / settings.batch_size)
     total_steps = steps_an_epoch * arguments.epochs
     if not training.usable:
@@ -113,48 +123,71 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
         f"{len(images.classes)} labels, on {device.type}"
     )
 
+    trained = 0  # images, in this run
     while step < total_steps and not stop.requested:
         began, seen_before = time.monotonic(), score.seen
         epoch, done = divmod(step, steps_an_epoch)
+        title = f"epoch {epoch + 1}/{arguments.epochs}"
         generator = torch.Generator().manual_seed(settings.seed + epoch)
         order = torch.randperm(len(training), generator=generator)[done * settings.batch_size :]
 
         network.train()
-        for x, y in until(stop, training.batches(order, settings.batch_size)):
-            torch.manual_seed(settings.seed * SEEDS_APART + step)  # a resumed run takes the same steps
-            x, y = model.thin_out(x.to(device)), y.to(device)  # uint8 (B, 3, size/2, size/2), int64 (B,)
-            logits = network(x)  # (B, labels)
-            losses = cross_entropy(logits, y, reduction="sum", label_smoothing=settings.label_smoothing)
-            optimizer.param_groups[0]["lr"] = settings.lr * schedule(step / total_steps)
-            optimizer.zero_grad(set_to_none=True)
-            (losses / max(len(y), 1)).backward()  # of a batch none may be left that could be decoded
-            optimizer.step()
-            score.add(logits.detach(), y)
-            step += 1
+        with progress(steps_an_epoch - done, title, "steps") as shown:
+            for x, y in until(stop, training.batches(order, settings.batch_size)):
+                torch.manual_seed(settings.seed * SEEDS_APART + step)  # a resumed run takes the same steps
+                x, y = model.thin_out(x.to(device)), y.to(device)  # uint8 (B, 3, size/2, size/2), int64 (B,)
+                logits = network(x)  # (B, labels)
+                losses = cross_entropy(logits, y, reduction="sum", label_smoothing=settings.label_smoothing)
+                optimizer.param_groups[0]["lr"] = settings.lr * schedule(step / total_steps)
+                optimizer.zero_grad(set_to_none=True)
+                (losses / max(len(y), 1)).backward()  # of a batch none may be left that could be decoded
+                optimizer.step()
+                score.add(logits.detach(), y)
+                step, trained = step + 1, trained + len(y)
+                shown.update()
 
         if step == (epoch + 1) * steps_an_epoch:
             rate = f"{(score.seen - seen_before) / (time.monotonic() - began):,.0f} images/s"
             skipped = f", {training.usable - score.seen} skipped" if score.seen < training.usable else ""
             in_order = torch.arange(len(validation))
             val = model.evaluate(network, until(stop, validation.batches(in_order, VAL_BATCH)), device)
+            if stop.requested:
+                val = model.Score()  # of some of the images it would say nothing
             check_score(score, val, settings.lr)
-            results = f"epoch {epoch + 1}/{arguments.epochs}  {described(score)}  val {described(val)}"
-            print(f"{results}  {time.monotonic() - began:.1f} s  ({rate}{skipped})", flush=True)
+            results = f"{title}  {described(score)}  val {described(val)}"
+            tell(f"{results}  {time.monotonic() - began:.1f} s  ({rate}{skipped})")
             score = model.Score()
         checkpoint = model.Checkpoint(
             asdict(settings), images.classes, len(training), step, astuple(score),
             network.state_dict(), optimizer.state_dict(),
         )  # fmt: skip
-        model.save(vars(checkpoint), arguments.output / CHECKPOINT)
+        if trained:
+            model.save(vars(checkpoint), arguments.output / CHECKPOINT)
 
+    if stop.requested and not trained:  # what an earlier run has written stays
+        return stopped_at_once(stop)
     save_results(network, images.classes, arguments)
     if step < total_steps:
         note(f"{PROGRAM}: stopped after {step:,} of {total_steps:,} steps; go on with\n  {go_on(arguments)}")
         return stop.status
     if len(parts[1]):
         share = 100 * commonest_share(images, parts[1])
-        print(f"for comparison: the commonest label alone would be right for {share:.1f} %")
+        tell(f"for comparison: the commonest label alone would be right for {share:.1f} %")
     return 0
+
+
+def stopped_at_once(stop: Stop) -> int:
+    """Say that this run has trained nothing; returns the exit status."""
+    note(f"{PROGRAM}: stopped before the first step; nothing was written")
+    return stop.status
+
+
+def tell(line: str) -> None:
+    """Print a line of the results; where nobody reads them any more (`| head`), the training goes on."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def agreed_settings(arguments: argparse.Namespace, checkpoint: Checkpoint | None) -> Settings:
@@ -193,7 +226,7 @@ def in_memory(images: HDF5Dataset, part: np.ndarray, workers: int, stop: Stop) -
     with progress(len(part), "decoding") as shown:
         decoded = decode_all(images, part, workers, shown.update, stop)
     for line in decoded.skipped[:SKIPPED_NAMED]:
-        note(f"{PROGRAM}: skipped {line}")
+        note(f"{PROGRAM}: skipped {printable(line)}")
     if len(decoded.skipped) > SKIPPED_NAMED:
         note(f"{PROGRAM}: skipped {len(decoded.skipped):,} images in all that cannot be decoded")
     return decoded
@@ -240,13 +273,19 @@ def save_results(network: ColourNet, labels: list[str], arguments: argparse.Name
     labels_file = arguments.output / f"{expand_paths(arguments.stores)[0].stem}_labels.json"
     model.save(network.state_dict(), weights)
     save_labels(labels, labels_file)
-    print(f"wrote {weights} and {labels_file}")
+    tell(f"wrote {printable(str(weights))} and {printable(str(labels_file))}")
 
 
 def go_on(arguments: argparse.Namespace) -> str:
     """The command that resumes this training."""
     checkpoint = arguments.output / CHECKPOINT
     options = ["-o", arguments.output, "--epochs", arguments.epochs, "--resume", checkpoint]
+    if arguments.cache is not None:
+        options += ["--cache", arguments.cache]
+    if arguments.device is not None:
+        options += ["--device", arguments.device]
+    if arguments.workers != cpu_count():
+        options += ["-j", arguments.workers]
     return shlex.join(map(str, [sys.argv[0], *arguments.stores, *options]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from conftest import ROOT, Run
 from small_stores import COLOURS, add, make_store, picture
 
 import train_model
+from imagestore import console
 from imagestore.console import Stop, main
 from imagestore.store import open_stores
 
@@ -122,6 +124,85 @@ def test_nothing_to_train_on_is_one_line(tmp_path: Path, way: str, capsys: pytes
     assert not list(tmp_path.glob("*.pth"))
 
 
+@pytest.mark.parametrize(
+    ("way", "looks"),  # before the first step a signal is looked for twice, and in memory once for each part
+    [(("--cache", "1G"), range(5)), (("--cache", "0"), range(3))],
+    ids=["in memory", "streamed"],
+)
+def test_stopped_before_its_first_step_a_training_leaves_what_is_there(
+    tmp_path: Path, way: tuple[str, ...], looks: range, capsys: pytest.CaptureFixture
+):
+    """No untrained weights in the place of good ones, no way on from a checkpoint that is not there."""
+    store = make_store(tmp_path / "train.h5", 20)
+    out = tmp_path / "out"
+    assert stopped_after(store, out, looks.stop, "--batch-size", 2, *way) == 143
+    checkpoint = (out / "checkpoint.pth").rename(tmp_path / "checkpoint.pth")
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    for cut in ((), ("--resume", checkpoint)):
+        for count in looks:
+            capsys.readouterr()
+            assert stopped_after(store, out, count, *way, *cut) == 143
+            said = capsys.readouterr().err.splitlines()
+            assert said[-1] == "train_model: stopped before the first step; nothing was written"
+            assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_stopped_while_validating_no_part_of_it_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(train_model, "VAL_BATCH", 1)
+    store = make_store(tmp_path / "train.h5", 20)
+    looks = 2 + 2 + 8 + 1  # for decoding, before the steps, before each step, before one of four batches
+    assert stopped_after(store, tmp_path, looks, "--batch-size", 2, "--val-fraction", 0.2) == 143
+    assert re.search(r"^epoch 1/40  loss [\d.]+  accuracy [\d.]+ %  val -  ", capsys.readouterr().out)
+
+
+def test_a_reader_that_has_seen_enough_does_not_end_the_training(tmp_path: Path):
+    """`train_model.py … | head -1`: all epochs are trained, as if nobody had read."""
+    store = make_store(tmp_path / "train.h5", 90)
+    command = shlex.join(map(str, [sys.executable, ROOT / "train_model.py", store, *LONG, "--epochs", 9]))
+    pipe = f"set -o pipefail; {command} -o piped | head -1; {command} -o whole >/dev/null"
+    done = subprocess.run(["bash", "-c", pipe], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    piped, whole = (torch.load(tmp_path / place / "model_weights.pth") for place in ("piped", "whole"))
+    assert all(torch.equal(piped[key], whole[key]) for key in whole)
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_weights(tmp_path: Path):
+    """What no file may grow beyond stands for the disk."""
+    store = make_store(tmp_path / "train.h5", 6)
+    (tmp_path / "model_weights.pth").write_text("good")
+    command = shlex.join(map(str, [sys.executable, ROOT / "train_model.py", store, "--epochs", 1]))
+    limited = ["bash", "-c", f"ulimit -f 8; {command}"]
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == ["train_model: error: File too large"]
+    assert (tmp_path / "model_weights.pth").read_text() == "good"
+    assert not (tmp_path / "checkpoint.pth").exists()
+
+
+def test_a_long_epoch_shows_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """On standard error, in steps; the lines of the epochs stay as they are."""
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LOG_LINES", 0)
+    store = make_store(tmp_path / "train.h5", 20)
+    status, out, said = in_this_process(capsys, store, "-o", tmp_path, "--epochs", 2, "--batch-size", 6)
+    assert (status, len(EPOCH.findall(out)), len(out.splitlines())) == (0, 2, 4)
+    steps = [line.rsplit(",", 2)[0] for line in said if line.startswith("epoch")]
+    assert steps == [f"epoch {epoch}/2: {step} of 3 steps" for epoch in (1, 2) for step in (1, 2, 3)]
+
+
+def test_the_way_on_names_what_was_given(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """What the checkpoint does not know: memory, device and workers; and nothing that was not given."""
+    store = make_store(tmp_path / "train.h5", 20)
+    given = ("--cache", 5000, "--device", "cpu", "-j", 19)
+    for options in ((), given):
+        arguments = train_model.build_parser().parse_args([*map(str, (store, "-o", tmp_path, *options))])
+        on = train_model.go_on(arguments)
+        assert on.endswith(shlex.join(map(str, ("--resume", tmp_path / "checkpoint.pth", *options))))
+
+
 def has_busy_workers(pid: int) -> bool:
     """Whether a process has children that have begun to bring batches, each with a thread for it."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -159,8 +240,8 @@ def test_resumed_training_ends_as_if_it_had_not_stopped(
         assert (tmp_path / "stopped/model_weights.pth").is_file()
         assert "Traceback" not in stopped.stderr
     script, *options = stopped.stderr.splitlines()[-1].split()
-    assert options[-2:] == ["--resume", str(tmp_path / "stopped/checkpoint.pth")]
-    resumed = run(Path(script).name, *options, "-j", "1")
+    assert options[-4:] == ["--resume", str(tmp_path / "stopped/checkpoint.pth"), "-j", "1"]
+    resumed = run(Path(script).name, *options)
     assert "epoch 1/30" not in resumed.stdout
     assert in_this_process(capsys, store, "-o", tmp_path / "whole", *LONG)[0] == 0
 
