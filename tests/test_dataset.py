@@ -19,7 +19,7 @@ from small_stores import COLOURS, add, make_store, picture
 from torch.utils.data import DataLoader
 
 from imagestore.console import Stop, UserError
-from imagestore.dataset import HDF5Dataset, Streamed, decode_all, split
+from imagestore.dataset import HDF5Dataset, Streamed, available_memory, decode_all, left_by_groups, split
 from imagestore.decode import NotAnImage
 from imagestore.store import open_stores
 
@@ -215,3 +215,37 @@ def test_older_stores_have_the_same_items(old_store: Path) -> None:
     assert (len(here), here.skipped) == (36, [])
     loader = DataLoader(dataset, batch_size=6, num_workers=2, timeout=60)
     assert torch.equal(torch.cat([images for images, _ in loader]), here.images)
+
+
+def group(folder: Path, **files: object) -> None:
+    """A control group's folder; `memory_max=5` is its file memory.max."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name.replace("_", ".", 1)).write_text(f"{content}\n")
+
+
+def test_memory_is_what_the_groups_around_a_process_leave(tmp_path: Path) -> None:
+    """Slurm limits the job, some folders above the process; siblings and what is not mounted say nothing."""
+    job = tmp_path / "system.slice/slurmstepd.scope/job_7"
+    group(tmp_path / "system.slice", memory_max=9000, memory_current=2000)
+    group(job, memory_max=5000, memory_current=1500)
+    group(job / "step_0/user", memory_max="max", memory_current=1400)
+    group(tmp_path / "system.slice/slurmstepd.scope/job_8", memory_max=10, memory_current=9)
+    step = "0::/system.slice/slurmstepd.scope/job_7/step_0/user\n"
+    assert sorted(left_by_groups(step, tmp_path)) == [3500, 7000]
+    assert list(left_by_groups("0::/seen/from/outside\n", job)) == [3500]
+    assert list(left_by_groups("0::/\n", tmp_path)) == []
+
+
+def test_memory_in_groups_of_version_1(tmp_path: Path) -> None:
+    """Of the many controllers that of memory counts; version 2 may be there beside it, without files."""
+    job = tmp_path / "memory/slurm/uid_1/job_7"
+    group(tmp_path / "memory", memory_limit_in_bytes=2**63 - 4096, memory_usage_in_bytes=4096)
+    group(job, memory_limit_in_bytes=800, memory_usage_in_bytes=300)
+    group(tmp_path / "cpu/slurm/uid_1/job_7", memory_limit_in_bytes=3, memory_usage_in_bytes=1)
+    said = "9:cpu,cpuacct:/slurm/uid_1/job_7\n5:memory:/slurm/uid_1/job_7\n1:name=systemd:/a:b\n0::/\n"
+    assert sorted(left_by_groups(said, tmp_path)) == [500, 2**63 - 8192]
+
+
+def test_some_memory_is_available_here() -> None:
+    assert 0 < available_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
