@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imagestore.arguments import add_device, memory, number, part, positive
+from imagestore.arguments import add_device, memory, number, part, positive, seed, side
 from imagestore.console import (
     Stop,
     UserError,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: mistakes in the arguments ar
 PROGRAM = "train_model"
 WEIGHTS, CHECKPOINT = "model_weights.pth", "checkpoint.pth"
 VAL_BATCH = 512  # images
+SEEDS = 2**63  # that torch tells apart, and NumPy
 SEEDS_APART = 1_000_003  # between the steps of one --seed and those of the next
 SKIPPED_NAMED = 10
 NOTHING_DECODED = "none of the images to train on can be decoded: name another store"
@@ -72,6 +73,17 @@ class Settings:
     label_smoothing: float = 0.05
     # randomness
     seed: int = 0
+
+
+KINDS = {  # what the command line takes for each setting
+    "size": side,
+    "val_fraction": part,
+    "batch_size": positive,
+    "lr": number,
+    "weight_decay": number,
+    "label_smoothing": part,
+    "seed": seed,
+}
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -109,14 +121,13 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
         raise UserError(NOTHING_DECODED)
 
     # the network and its optimizer, new or as the checkpoint left them
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(settings.seed % SEEDS)
     network = model.ColourNet(images.classes, settings.size).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay)
     step, score = 0, model.Score()
     if checkpoint:
         checkpoint.check_fits(arguments.resume, images.classes, len(training))
-        network.load_state_dict(checkpoint.model)
-        optimizer.load_state_dict(checkpoint.optimizer)
+        checkpoint.put_into(arguments.resume, network, optimizer)
         step, score = checkpoint.step, model.Score(*checkpoint.score)
     note(
         f"{PROGRAM}: {training.usable:,} images to train on, {validation.usable:,} to validate with, "
@@ -128,13 +139,14 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
         began, seen_before = time.monotonic(), score.seen
         epoch, done = divmod(step, steps_an_epoch)
         title = f"epoch {epoch + 1}/{arguments.epochs}"
-        generator = torch.Generator().manual_seed(settings.seed + epoch)
+        generator = torch.Generator().manual_seed((settings.seed + epoch) % SEEDS)
         order = torch.randperm(len(training), generator=generator)[done * settings.batch_size :]
 
         network.train()
         with progress(steps_an_epoch - done, title, "steps") as shown:
             for x, y in until(stop, training.batches(order, settings.batch_size)):
-                torch.manual_seed(settings.seed * SEEDS_APART + step)  # a resumed run takes the same steps
+                # A resumed run takes the same steps.
+                torch.manual_seed((settings.seed * SEEDS_APART + step) % SEEDS)
                 x, y = model.thin_out(x.to(device)), y.to(device)  # uint8 (B, 3, size/2, size/2), int64 (B,)
                 logits = network(x)  # (B, labels)
                 losses = cross_entropy(logits, y, reduction="sum", label_smoothing=settings.label_smoothing)
@@ -196,14 +208,23 @@ def agreed_settings(arguments: argparse.Namespace, checkpoint: Checkpoint | None
     given = {name: value for name, value in given.items() if value is not None}
     if checkpoint is None:
         return Settings(**given)
+    kept = settings_of(checkpoint, arguments.resume)
     for name, value in given.items():
-        if checkpoint.settings[name] != value:
+        if getattr(kept, name) != value:
             flag = "--" + name.replace("_", "-")
             raise UserError(
-                f"{flag} {value}: the checkpoint was made with {checkpoint.settings[name]}: "
+                f"{flag} {value}: the checkpoint was made with {getattr(kept, name)}: "
                 f"leave {flag} out, or begin anew without --resume"
             )
-    return Settings(**checkpoint.settings)
+    return kept
+
+
+def settings_of(checkpoint: Checkpoint, path: Path) -> Settings:
+    """The settings a checkpoint was made with, held to what the command line takes. Raises UserError."""
+    try:
+        return Settings(**{name: KINDS[name](str(checkpoint.settings[name])) for name in KINDS})
+    except (KeyError, argparse.ArgumentTypeError):
+        raise UserError(f"{path}: a checkpoint with odd settings; begin anew without --resume") from None
 
 
 def ready(images: HDF5Dataset, part: np.ndarray, arguments: argparse.Namespace, stop: Stop) -> Source:
@@ -316,8 +337,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--label-smoothing", type=part, metavar="E", help=f"(default: {kept.label_smoothing})")
     add("--val-fraction", type=part, metavar="F",
         help=f"share of the images to validate with (default: {kept.val_fraction})")  # fmt: skip
-    add("--size", type=positive, metavar="PIXELS", help=f"side of what it sees (default: {kept.size})")
-    add("--seed", type=int, metavar="N", help=f"the same seed, the same training (default: {kept.seed})")
+    add("--size", type=side, metavar="PIXELS", help=f"side of what it sees (default: {kept.size})")
+    add("--seed", type=seed, metavar="N", help=f"the same seed, the same training (default: {kept.seed})")
     add_device(parser)
     add("--cache", type=memory, metavar="SIZE",
         help="memory for decoded images, such as 2G (default: half of what is left); "

@@ -12,6 +12,10 @@ from pathlib import Path
 
 from imagestore.console import cpu_count
 
+LARGEST_COUNT = 2**63 - 1  # that NumPy and torch take
+LONGEST = 20  # digits: of thousands Python makes no number
+LARGEST_NUMBER = 1e18  # the product of two still fits a 32-bit float
+SMALLEST_SIDE, LARGEST_SIDE = 2, 4096  # pixels
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -24,19 +28,34 @@ def given_path(text: str) -> Path:
 
 def positive(text: str) -> int:
     """A number of things: a whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return _within(text, 1, LARGEST_COUNT)
+
+
+def side(text: str) -> int:
+    """The side of a square picture in pixels; training sees half of it, which must be one at least."""
+    return _within(text, SMALLEST_SIDE, LARGEST_SIDE)
+
+
+def seed(text: str) -> int:
+    """What random numbers begin with: a whole number of 63 bits."""
+    return _within(text, 0, LARGEST_COUNT)
+
+
+def _within(text: str, low: int, high: int) -> int:
+    short = text.isdecimal() and len(text) <= LONGEST
+    if not short or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"{text[:LONGEST]!r} is not a whole number from {low} to {high:,}")
     return int(text)
 
 
 def number(text: str) -> float:
-    """A number that is not negative."""
+    """A number that is not negative, nor absurdly large."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    if not 0 <= value <= LARGEST_NUMBER:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1e18")
     return value
 
 

@@ -30,7 +30,7 @@ def load_labels(path: Path) -> list[str]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
         raise UserError(f"{path}: not JSON; give the *_labels.json that train_model.py wrote") from None
-    if not _is_numbered(indices):
+    if not (_is_numbered(indices) and all(map(_is_a_name, indices))):
         raise UserError(f'{path}: no labels; expected {{"label": index, …}}, as train_model.py writes it')
     return sorted(indices, key=indices.__getitem__)
 
@@ -40,6 +40,15 @@ def _is_numbered(indices: object) -> bool:
         return False
     numbers = list(indices.values())
     return all(type(number) is int for number in numbers) and sorted(numbers) == list(range(len(numbers)))
+
+
+def _is_a_name(label: str) -> bool:
+    """Whether a store can have it: JSON can also spell halves of characters."""
+    try:
+        label.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def labels_crc32(labels: Sequence[str]) -> int:

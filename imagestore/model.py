@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from imagestore.console import UserError
 from imagestore.labels import labels_crc32
 
 PERCEPTRON = ("head.2", "head.5")  # the names of its two layers in the state dict
+SIDES = range(2, 4097)  # pixels: what --size of train_model.py takes
 SHARPNESS = 20.0  # of the assignment of a pixel to colours, per squared unit of Lab / 100
 XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 61966-2-1)
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
@@ -164,6 +166,9 @@ def predict(model: nn.Module, images: Tensor, device: torch.device) -> tuple[Ten
 
 # Files.
 
+NO_CHECKPOINT = "no checkpoint; train_model.py writes one as checkpoint.pth"
+NOT_WHAT_WAS_SAVED = (LookupError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError)
+
 
 def save(thing: dict[str, Any], path: Path) -> None:
     """`torch.save`, whole or not at all. Raises UserError, OSError."""
@@ -194,7 +199,7 @@ def load_model(path: Path, labels: Sequence[str], device: torch.device) -> Colou
     try:
         colours, hidden, trained_for = (len(state[f"{layer}.weight"]) for layer in ("nearness", *PERCEPTRON))
         side, checksum = int(state["side"]), int(state["labels_crc32"])
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, IndexError):
+    except NOT_WHAT_WAS_SAVED:
         raise UserError(f"{path}: weights of another network; use a file that train_model.py wrote") from None
     if trained_for != len(labels):
         raise UserError(
@@ -203,11 +208,15 @@ def load_model(path: Path, labels: Sequence[str], device: torch.device) -> Colou
         )
     if checksum != labels_crc32(labels):
         raise UserError(f"{path}: trained on other labels: use the labels file of the same training")
-    model = ColourNet(labels, side, colours, hidden)
+    if side not in SIDES:
+        raise UserError(f"{path}: trained on pictures of {side} pixels a side, which cannot be; train again")
     try:
+        model = ColourNet(labels, side, colours, hidden)
         model.load_state_dict(state)
-    except RuntimeError:
+    except NOT_WHAT_WAS_SAVED:
         raise UserError(f"{path}: weights of another network; use a file that train_model.py wrote") from None
+    if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
+        raise UserError(f"{path}: weights that are no numbers; train again")
     return model.to(device)
 
 
@@ -223,6 +232,28 @@ class Checkpoint:
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError where a file had something else under these names."""
+        kinds = ((self.settings, dict), (self.labels, list), (self.model, dict), (self.optimizer, dict))
+        if not all(isinstance(value, kind) for value, kind in kinds):
+            raise TypeError("not the parts of a checkpoint")
+        loss, right, seen = self.score
+        self.score = float(loss), operator.index(right), operator.index(seen)
+        if min(operator.index(self.images), operator.index(self.step)) < 0:
+            raise ValueError("less than nothing was trained")
+
+    def put_into(self, path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Load the state of both, which are on their device already. Raises UserError."""
+        try:
+            network.load_state_dict(self.model)
+            optimizer.load_state_dict(self.optimizer)
+            for weights in network.parameters():
+                means = optimizer.state[weights]
+                if not means["exp_avg"].shape == means["exp_avg_sq"].shape == weights.shape:
+                    raise ValueError("an optimizer of other weights")  # it would tell at its first step
+        except NOT_WHAT_WAS_SAVED:
+            raise UserError(f"{path}: {NO_CHECKPOINT}") from None
+
     def check_fits(self, path: Path, labels: list[str], images: int) -> None:
         """Raise UserError where it was made from other images than these."""
         if (self.labels, self.images) != (labels, images):
@@ -236,5 +267,5 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     """What `save(asdict(checkpoint), path)` wrote. Raises UserError."""
     try:
         return Checkpoint(**load(path, device))
-    except TypeError:
-        raise UserError(f"{path}: no checkpoint; train_model.py writes one as checkpoint.pth") from None
+    except NOT_WHAT_WAS_SAVED:
+        raise UserError(f"{path}: {NO_CHECKPOINT}") from None

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from imagestore import model
+from imagestore import arguments, model
 from imagestore.console import UserError
 from imagestore.labels import load_labels, save_labels
 
@@ -124,6 +124,27 @@ def test_other_labels_or_layers_do_not_load(tmp_path: Path):
         model.load_model(path, LABELS, CPU)
 
 
+@pytest.mark.parametrize("side", [0, 1, -5, 4097, 2**62, math.inf, math.nan])
+def test_weights_for_absurd_pictures_do_not_load(tmp_path: Path, side: float):
+    state = model.ColourNet(LABELS, side=12).state_dict()
+    model.save({**state, "side": torch.tensor(side)}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"weights\.pth: (trained on pictures of|weights of another network)"):
+        model.load_model(tmp_path / "weights.pth", LABELS, CPU)
+
+
+def test_every_side_that_can_be_trained_can_be_loaded():
+    assert (model.SIDES[0], model.SIDES[-1]) == (arguments.SMALLEST_SIDE, arguments.LARGEST_SIDE)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_do_not_load(tmp_path: Path, value: float):
+    state = model.ColourNet(LABELS, side=12).state_dict()
+    state["head.5.bias"][1] = value
+    model.save(state, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match="weights that are no numbers"):
+        model.load_model(tmp_path / "weights.pth", LABELS, CPU)
+
+
 def test_saving_is_whole_or_not_at_all(tmp_path: Path):
     """What cannot be saved leaves the old file, its mode, and no temporary one."""
     path = tmp_path / "weights.pth"
@@ -146,7 +167,19 @@ def test_labels_keep_their_order_and_names(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", "3", '{"a": 1}', '{"a": 0, "b": 0}', '{"a": "0"}', '{"a": true}', "[" * 100_000]
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "3",
+        '{"a": 1}',
+        '{"a": 0, "b": 0}',
+        '{"a": "0"}',
+        '{"a": true}',
+        r'{"\ud800": 0}',
+        "[" * 100_000,
+    ],
 )
 def test_other_json_is_no_labels_file(tmp_path: Path, text: str):
     (tmp_path / "labels.json").write_text(text)

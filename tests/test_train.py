@@ -310,6 +310,14 @@ def test_bad_input_gets_one_line_before_torch_is_imported(run: Run, tmp_path: Pa
         ([good, "--epochs", "0"], 2, "--epochs"),
         ([good, "--val-fraction", "1"], 2, "--val-fraction"),
         ([good, "--cache", "lots"], 2, "--cache"),
+        ([good, "--seed", 2**63], 2, "--seed"),
+        ([good, "--seed", "9" * 5000], 2, "--seed"),
+        ([good, "--seed", "-1"], 2, "--seed"),
+        ([good, "-b", 10**30], 2, "--batch-size"),
+        ([good, "--lr", "1e300"], 2, "--lr"),
+        ([good, "--wd", "nan"], 2, "--wd"),
+        ([good, "--size", "1"], 2, "--size"),
+        ([good, "--size", "4097"], 2, "--size"),
     ):
         done = run("train_model.py", *arguments, check=False, env=before)
         assert done.returncode == status, (arguments, done.stderr)
@@ -333,12 +341,70 @@ def test_what_only_torch_can_tell(tmp_path: Path, capsys: pytest.CaptureFixture)
         ([store, *resume, "--seed", 7], "--seed 7: the checkpoint was made with 0"),
         ([store, *out, "--resume", store], "torch can load"),
         ([store, *out, "--resume", tmp_path / "out/model_weights.pth"], "no checkpoint"),
-        ([store, *out, "--lr", "1e30"], "smaller --lr"),
+        ([store, *out, "--lr", "1e17"], "smaller --lr"),
     ):
         status, _, lines = in_this_process(capsys, *arguments)
         assert status == 1, (arguments, lines)
         assert said in lines[-1]
     assert (tmp_path / "out/model_weights.pth").read_bytes() == weights
+
+
+def test_the_largest_values_that_are_taken_train(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """And go on from a checkpoint: no sum or product of seeds and steps is too large for torch."""
+    store = make_store(tmp_path / "train.h5", 7)
+    largest = ("--seed", 2**63 - 1, "-b", 2**63 - 1, "--lr", "1e-30", "--wd", "1e18", "--size", 2)
+    for resume in ((), ("--resume", tmp_path / "checkpoint.pth")):
+        epochs = ("--epochs", 5 if resume else 2)
+        status, _, said = in_this_process(capsys, store, "-o", tmp_path, *largest, *epochs, *resume)
+        assert status == 0, said
+    status, _, said = in_this_process(capsys, store, "-o", tmp_path, "--lr", "1e18", "--wd", "1e18")
+    assert (status, len(said)) == (1, 2)
+    assert "choose a smaller --lr" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("place", "odd"),
+    [
+        ("settings", [1]),
+        ("settings", {"size": 32}),
+        ("settings/batch_size", 0),
+        ("settings/size", 10**9),
+        ("settings/lr", "fast"),
+        ("settings/seed", 2**70),
+        ("labels", None),
+        ("images", "many"),
+        ("step", -1),
+        ("step", None),
+        ("score", (1.0, 2)),
+        ("score", "abc"),
+        ("model", {}),
+        ("model/head.5.bias", torch.zeros(4)),
+        ("optimizer", {}),
+        ("optimizer/state", {}),
+        ("optimizer/state/0/exp_avg", torch.zeros(9)),
+        ("more", 1),
+    ],
+)
+def test_a_checkpoint_with_anything_odd_in_it(
+    tmp_path: Path, place: str, odd: object, capsys: pytest.CaptureFixture
+):
+    """One line, whatever it is, and nothing is written."""
+    store = make_store(tmp_path / "train.h5", 9)
+    out = ("-o", tmp_path, "--epochs", 1)
+    assert in_this_process(capsys, store, *out)[0] == 0
+    checkpoint = part = torch.load(tmp_path / "checkpoint.pth")
+    *above, last = (int(name) if name.isdecimal() else name for name in place.split("/"))
+    for name in above:
+        part = part[name]
+    part[last] = odd
+    torch.save(checkpoint, tmp_path / "odd.pth")
+    weights = (tmp_path / "model_weights.pth").read_bytes()
+    status, printed, said = in_this_process(capsys, store, *out, "--resume", tmp_path / "odd.pth")
+    assert (status, printed, len(said)) == (1, "", 1)
+    assert re.search(
+        r"error: \S+odd\.pth: (no checkpoint; train_model|a checkpoint with odd settings)", said[0]
+    )
+    assert (tmp_path / "model_weights.pth").read_bytes() == weights
 
 
 LABELS_LINE = "train_model: 11 images to train on, 1 to validate with, 3 labels, on cpu"
