@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from imagestore import publish
 from imagestore.archive import Archive, is_store, open_archive
-from imagestore.arguments import add_device, positive
+from imagestore.arguments import add_device, positive, seed
 from imagestore.console import (
     Stop,
     UserError,
@@ -72,12 +72,12 @@ class Answer:
 
     def line(self) -> str:
         """One line of the result."""
-        said = f"{printable(self.picture.name)}  {self.label}  {100 * self.confidence:.1f} %"
+        said = f"{printable(self.picture.name)}  {printable(self.label)}  {100 * self.confidence:.1f} %"
         if self.picture.truth is None:
             return said
         if self.picture.truth == self.label:
             return f"{said}  right"
-        return f"{said}  wrong: {self.picture.truth}"
+        return f"{said}  wrong: {printable(self.picture.truth)}"
 
 
 def classify(arguments: argparse.Namespace) -> int:
@@ -148,7 +148,7 @@ def of_stores(stores: list[ImageStore], chosen: list[int]) -> Iterator[Picture]:
         try:
             data = store.read(position)
         except StoreError as error:
-            note(f"{PROGRAM}: skipped {error}")
+            note(f"{PROGRAM}: skipped {printable(str(error))}")
             continue
         path = store.path_of(position)
         yield Picture(path, data, path.partition("/")[0])
@@ -207,7 +207,7 @@ def answered(
             decoded = list(zip(batch, pool.map(small, batch), strict=True))
             for picture, error in decoded:
                 if isinstance(error, NotAnImage):
-                    note(f"{PROGRAM}: skipped {picture.name}: {error}")
+                    note(f"{PROGRAM}: skipped {printable(picture.name)}: {error}")
             good = [(picture, x) for picture, x in decoded if isinstance(x, torch.Tensor)]
             if not good:
                 continue
@@ -260,7 +260,7 @@ def plot(answers: dict[str, list[Answer]], arguments: argparse.Namespace) -> Non
         for label, row in sorted(answers.items())
     ]
     figure = contact_sheet(rows, f"{arguments.source}: predicted label of each row, true label of each image")
-    print(f"wrote {show_or_save(figure, arguments.plot, arguments.plot)}")
+    print(f"wrote {printable(str(show_or_save(figure, arguments.plot, arguments.plot)))}")
 
 
 def caption(answer: Answer) -> str:
@@ -287,7 +287,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("labels", metavar="LABELS.json", type=Path, help="the labels file that train_model.py wrote")
     add("count", metavar="COUNT", type=wanted_count, help="how many images, or 'all'")
     add("--weights", type=Path, metavar="FILE", help=f"(default: {WEIGHTS} beside LABELS.json, else here)")
-    add("--seed", type=int, metavar="N", help="the same seed, the same images (default: others each time)")
+    add("--seed", type=seed, metavar="N", help="the same seed, the same images (default: others each time)")
     add("--plot", type=Path, metavar="FILE.png", help="write a contact sheet of the images and their labels")
     add("--heuristic", action="store_true",
         help="take the colour heuristic's label for the true one of an archive's images")  # fmt: skip

@@ -94,6 +94,23 @@ def test_a_member_of_any_name_is_one_plain_line(
     assert [name for name, *_ in LINE.findall(out)] == [r"jpg/\udcff.jpg", r"jpg/\x1b[1m\n.jpg"]
 
 
+def test_a_label_of_any_name_is_one_plain_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Predicted or true, and in what is passed over: a store may come from anywhere."""
+    names = ["dark\x1b[1m\nred", "no-utf8-\udcff"]
+    save(ColourNet(names, side=16).state_dict(), tmp_path / "model_weights.pth")
+    save_labels(names, tmp_path / "labels.json")
+    store = make_store(tmp_path / "test.h5", 6, colours=dict.fromkeys(["true\x1b[2m"], (9, 9, 9)))
+    add(store, "true\x1b[2m/text\n.jpg", b"not an image at all")
+    status, out, err = in_this_process(capsys, store, tmp_path / "labels.json", "all")
+    assert status == 0
+    lines = LINE.findall(out)
+    assert len(lines) == 6
+    assert {label for _, label, *_ in lines} <= {r"dark\x1b[1m\nred", r"no-utf8-\udcff"}
+    assert {verdict for *_, verdict in lines} == {r"wrong: true\x1b[2m"}
+    assert r"skipped true\x1b[2m/text\n.jpg: " in err
+    assert "\x1b" not in out + err
+
+
 def test_labels_it_was_not_trained_on_are_counted_as_wrong_and_told(
     labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -120,6 +137,7 @@ def test_bad_input_gets_one_line(
     (tmp_path / "text.h5").write_text("no store")
     (tmp_path / "no.json").write_text("{")
     (tmp_path / "gaps.json").write_text('{"red": 0, "blue": 2}')
+    (tmp_path / "half.json").write_text(r'{"red": 0, "blue": 1, "\ud800": 2}')
     (tmp_path / "two.json").write_text('{"red": 0, "blue": 1}')
     (tmp_path / "order.json").write_text(json.dumps({name: i for i, name in enumerate([*COLOURS][::-1])}))
     (tmp_path / "cut.pth").write_bytes((tmp_path / "model_weights.pth").read_bytes()[:5000])
@@ -136,6 +154,7 @@ def test_bad_input_gets_one_line(
         ([store, tmp_path / "none.json", 1], "no such file; train_model.py writes it"),
         ([store, tmp_path / "no.json", 1], "not JSON"),
         ([store, tmp_path / "gaps.json", 1], "no labels; expected"),
+        ([store, tmp_path / "half.json", 1], "no labels; expected"),
         ([store, tmp_path / "two.json", 1], "the weights know 3 labels, the labels file has 2"),
         ([store, tmp_path / "order.json", 1], "trained on other labels"),
         ([store, alone, 1], "name it with --weights"),
@@ -164,7 +183,7 @@ class Harmful:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("count", ["0", "-1", "1.5", "some"])
+@pytest.mark.parametrize("count", ["0", "-1", "1.5", "some", str(10**30)])
 def test_a_count_is_a_positive_number_or_all(count: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as ended:
         in_this_process(capsys, "test.h5", "labels.json", count)
