@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from imagestore import publish
 from imagestore.archive import Archive, is_store, open_archive
-from imagestore.arguments import add_device, positive, seed
+from imagestore.arguments import add_device, given_path, positive, seed
 from imagestore.console import (
     Stop,
     UserError,
@@ -284,14 +284,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("source", metavar="SOURCE", help="an image store, several as a quoted glob, an archive, or a folder")
-    add("labels", metavar="LABELS.json", type=Path, help="the labels file that train_model.py wrote")
+    add("labels", metavar="LABELS.json", type=given_path, help="the labels file that train_model.py wrote")
     add("count", metavar="COUNT", type=wanted_count, help="how many images, or 'all'")
-    add("--weights", type=Path, metavar="FILE", help=f"(default: {WEIGHTS} beside LABELS.json, else here)")
+    add("--weights", type=given_path, metavar="FILE",
+        help=f"(default: {WEIGHTS} beside LABELS.json, else here)")  # fmt: skip
     add("--seed", type=seed, metavar="N", help="the same seed, the same images (default: others each time)")
-    add("--plot", type=Path, metavar="FILE.png", help="write a contact sheet of the images and their labels")
+    add("--plot", type=given_path, metavar="FILE.png",
+        help="write a contact sheet of the images and their labels")  # fmt: skip
     add("--heuristic", action="store_true",
         help="take the colour heuristic's label for the true one of an archive's images")  # fmt: skip
-    add("--index", type=Path, metavar="FILE", help="the archive's index (default: in your cache folder)")
+    add("--index", type=given_path, metavar="FILE",
+        help="the archive's index (default: in your cache folder)")  # fmt: skip
     add_device(parser)
     return parser
 

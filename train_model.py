@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imagestore.arguments import add_device, memory, number, part, positive, seed, side
+from imagestore.arguments import add_device, given_path, memory, number, part, positive, seed, side
 from imagestore.console import (
     Stop,
     UserError,
@@ -328,8 +328,9 @@ def build_parser() -> argparse.ArgumentParser:
     kept = Settings()
     add = parser.add_argument
     add("stores", nargs="+", metavar="TRAIN.h5", help="image stores, or quoted globs, seen as one")
-    add("-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
-    add("--resume", type=Path, metavar="FILE", help=f"go on from this checkpoint (DIR/{CHECKPOINT})")
+    add("-o", "--output", type=given_path, default=Path(), metavar="DIR",
+        help="where to write (default: here)")  # fmt: skip
+    add("--resume", type=given_path, metavar="FILE", help=f"go on from this checkpoint (DIR/{CHECKPOINT})")
     add("--epochs", type=positive, default=40, help="times that every image is seen (default: %(default)s)")
     add("-b", "--batch-size", type=positive, metavar="N", help=f"images a step (default: {kept.batch_size})")
     add("--lr", type=number, help=f"highest learning rate (default: {kept.lr})")

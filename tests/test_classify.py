@@ -183,6 +183,15 @@ class Harmful:
         return Path.touch, (self.path,)
 
 
+@pytest.mark.parametrize("flag", ["--weights", "--plot", "--index"])
+def test_an_empty_path_is_a_variable_that_is_not_set(flag: str, capsys: pytest.CaptureFixture) -> None:
+    for arguments in (["test.h5", "labels.json", 1, flag, ""], ["test.h5", "", 1]):
+        with pytest.raises(SystemExit) as ended:
+            in_this_process(capsys, *arguments)
+        assert ended.value.code == 2
+        assert "a path is empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("count", ["0", "-1", "1.5", "some", str(10**30)])
 def test_a_count_is_a_positive_number_or_all(count: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as ended:
