@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -286,8 +287,11 @@ class Streamed:
         """As those of Decoded."""
         chunks = [self.positions[chunk.numpy()].tolist() for chunk in order.split(batch_size)]
         workers = min(self.workers, len(chunks))
-        loader = DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
-        with _kept_from_children(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        with warnings.catch_warnings(), _kept_from_children(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            warnings.simplefilter(
+                "ignore"
+            )  # of more workers than processors, each epoch; they were asked for
+            loader = DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
             batches = iter(loader)
         yield from batches
 

@@ -213,7 +213,8 @@ def has_busy_workers(pid: int) -> bool:
 def test_a_signal_to_the_whole_group_while_streaming(tmp_path: Path, number: signal.Signals):
     """From `timeout` or `scancel`: the workers live until the training ends them, and no longer than it."""
     store = make_store(tmp_path / "train.h5", 90)
-    options = ("-o", tmp_path, "--epochs", "200", "--batch-size", "1", "-j", "2", "--cache", "0")
+    workers = str(console.cpu_count() + 1)  # more than torch thinks good
+    options = ("-o", tmp_path, "--epochs", "200", "--batch-size", "1", "-j", workers, "--cache", "0")
     command = [sys.executable, ROOT / "train_model.py", store, *options]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, start_new_session=True, **pipes) as process:
@@ -227,6 +228,7 @@ def test_a_signal_to_the_whole_group_while_streaming(tmp_path: Path, number: sig
         finally:
             process.kill()
     assert process.returncode == (143 if number == signal.SIGTERM else -signal.SIGKILL), said
+    assert "Warning" not in said
 
 
 def test_resumed_training_ends_as_if_it_had_not_stopped(
@@ -307,6 +309,8 @@ def test_bad_input_gets_one_line_before_torch_is_imported(run: Run, tmp_path: Pa
         ([good, "-o", "text.h5"], 1, "cannot be written"),
         ([good, "-o", "/proc/nowhere"], 1, "cannot be written"),
         ([good, "--resume", "no.pth"], 1, "no such checkpoint"),
+        ([good, "-o", ""], 2, "a path is empty"),
+        ([good, "--resume", ""], 2, "a path is empty"),
         ([good, "--epochs", "0"], 2, "--epochs"),
         ([good, "--val-fraction", "1"], 2, "--val-fraction"),
         ([good, "--cache", "lots"], 2, "--cache"),
