@@ -11,6 +11,11 @@ is the image's group), also that, and the accuracy over all of them.
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main`: Ctrl-C during the imports has nothing to say
+
 import argparse
 import contextlib
 import itertools

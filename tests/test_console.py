@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import textwrap
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, environment
@@ -92,6 +93,16 @@ def test_a_signal_ends_the_command_and_cleans_up(signum: signal.Signals, status:
     assert (process.returncode, output) == (status, "cleaned up\n")
     assert len(messages.splitlines()) == 1
     assert "Traceback" not in messages
+
+
+@pytest.mark.parametrize("script", ["train_model.py", "classify.py"])
+def test_an_interrupt_during_the_imports_ends_without_a_word(script: str, tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=30,
+        env=environment({"PYTHONPATH": str(tmp_path)}),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 def test_a_pipe_closed_early_is_no_error() -> None:
