@@ -155,7 +155,8 @@ def _reply(connection: Connection, method: Callable[..., object], arguments: lis
     sent = time.monotonic()
     for entry in answer:
         batch.append(entry)
-        if len(batch) == ENTRIES_AT_ONCE or time.monotonic() - sent > 1:  # long before nobody waits any more
+        # Long before nobody waits any more, too: to know the size of a file may take a while.
+        if len(batch) == ENTRIES_AT_ONCE or time.monotonic() - sent > SECONDS_TO_ANSWER / 20:
             connection.send(batch)
             batch, sent = [], time.monotonic()
     if batch:

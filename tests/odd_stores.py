@@ -51,6 +51,8 @@ def make_odd(path: Path) -> dict[str, np.ndarray]:
             "arrays/chunked", data=np.arange(60_000).reshape(300, 200), chunks=(7, 30), compression=1
         )
         arrays["arrays/chunked"] = np.arange(60_000).reshape(300, 200)
+        rows = arrays["arrays/of_arrays"] = np.arange(12, dtype="<f4").reshape(4, 3)
+        file.create_dataset("arrays/of_arrays", (4,), np.dtype(("<f4", (3,))))[...] = rows
         add_links(file)
         add_attributes(file)
     return arrays
@@ -58,6 +60,7 @@ def make_odd(path: Path) -> dict[str, np.ndarray]:
 
 def odd_arrays() -> dict[str, np.ndarray]:
     """Arrays of many types and shapes."""
+    words = np.dtype([("größe", "<f4"), ("花", ">i2")])  # the second is not Latin-1
     point = np.dtype([("x", "<f4"), ("y", ">i2"), ("name", "S5")])
     return {
         "arrays/matrix": np.arange(12.0).reshape(3, 4),
@@ -69,6 +72,7 @@ def odd_arrays() -> dict[str, np.ndarray]:
         "arrays/complex": np.array([1 + 2j, -1j]),
         "arrays/fixed": np.array([b"ab", b"cdef"]),
         "arrays/points": np.array([(1.5, 2, b"here"), (2.5, 3, b"there")], dtype=point),
+        "arrays/words": np.array([(1.5, 2), (2.5, 3)], dtype=words),
         "arrays/no_rows": np.zeros((0, 3), np.float32),
         "shadow/x": np.arange(3),
     }
@@ -105,6 +109,7 @@ def add_links(file: h5py.File) -> None:
     links["absolute"] = h5py.SoftLink("/files/plain.jpg")
     links["relative"] = h5py.SoftLink("inside/one.jpg")
     links["to_array"] = h5py.SoftLink("/arrays/matrix")
+    links["to_link_to_array"] = h5py.SoftLink("to_array")
     links["to_shadowed"] = h5py.SoftLink("/shadow/x")
     links["dangling"] = h5py.SoftLink("/nowhere/at/all")
     links["to_root"] = h5py.SoftLink("/")
@@ -135,3 +140,15 @@ def make_other(path: Path) -> None:
     """The file that the external link of `make_odd` leads to, where it is called other.h5."""
     with h5py.File(path, "w") as file:
         file["far/away.jpg"] = np.frombuffer(some_bytes(3), np.uint8)
+
+
+def make_damaged(path: Path, names: list[str], damaged: list[str]) -> None:
+    """A file of `some_bytes(1)` under each name, of which HDF5 can make nothing of those that are damaged."""
+    with h5py.File(path, "w") as file:
+        for name in [*names, *damaged]:
+            file[name] = np.frombuffer(some_bytes(1), np.uint8)
+        addresses = [h5py.h5o.get_info(file[name].id).addr for name in damaged]
+    with path.open("r+b") as file:
+        for address in addresses:
+            file.seek(address)
+            file.write(b"\xff" * 16)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
 import random
+import select
 import shutil
 import signal
 import stat
@@ -20,7 +22,7 @@ import h5py
 import numpy as np
 import pytest
 from conftest import ROOT
-from odd_stores import MODIFIED, make_indexed, make_odd, some_bytes
+from odd_stores import MODIFIED, make_damaged, make_indexed, make_odd, some_bytes
 
 H5VFS = [sys.executable, str(ROOT / "h5vfs.py")]
 STRESS_SECONDS = float(os.environ.get("STRESS_SECONDS", "3"))
@@ -30,11 +32,11 @@ pytestmark = pytest.mark.usefixtures("fuse_library")
 
 @pytest.fixture
 def folder(tmp_path):
-    """A mountpoint, unmounted in the end whatever happened."""
+    """A mountpoint; it and all others beside it are unmounted in the end whatever happened."""
     mountpoint = tmp_path / "mnt"
     yield mountpoint
-    while str(mountpoint) in Path("/proc/self/mountinfo").read_text():
-        subprocess.run(["umount", "-l", str(mountpoint)], check=True, timeout=20)
+    for mounted in mounted_below(tmp_path):
+        subprocess.run(["umount", "-l", mounted], check=True, timeout=20)
     for pid in servers(mountpoint):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -63,8 +65,14 @@ def contents_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def mounted_below(folder: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_bytes().rstrip(b"\n").split(b"\n")
+    mountpoints = [line.split(b" ")[4].decode("unicode_escape") for line in lines]  # a space is \\040
+    return [mountpoint for mountpoint in mountpoints if mountpoint.startswith(f"{folder}/")]
+
+
 def is_mounted(folder: Path) -> bool:
-    return f" {folder} " in Path("/proc/self/mountinfo").read_text()
+    return str(folder) in mounted_below(folder.parent)
 
 
 def wait_until(true, seconds: float = 15.0) -> None:
@@ -116,7 +124,7 @@ def test_a_made_mountpoint_is_private(run, store, folder):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_unmount(store, folder, number):
     server = subprocess.Popen([*H5VFS, store[0], "-f", folder], stderr=subprocess.PIPE, text=True)
     wait_until(lambda: is_mounted(folder) and os.listdir(folder))
@@ -126,6 +134,76 @@ def test_signals_unmount(store, folder, number):
     assert "mounted on" in said
     assert "Traceback" not in said
     assert not is_mounted(folder)
+
+
+def test_under_nohup_a_lost_terminal_does_not_unmount(store, folder):
+    path, contents = store
+    server = subprocess.Popen(["nohup", *H5VFS, path, "-f", folder], stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: is_mounted(folder) and os.listdir(folder))
+        server.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert contents_of(folder) == contents
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=20) == 0
+    finally:
+        server.kill()
+
+
+def test_ended_while_mounting_it_leaves_nothing(folder, tmp_path):
+    make_damaged(tmp_path / "store.h5", ["label/good"], [])
+    for i in range(200):  # so that mounting takes a while
+        (tmp_path / f"part-{i}.h5").hardlink_to(tmp_path / "store.h5")
+    job = subprocess.Popen([*H5VFS, tmp_path / "part-*.h5", folder], stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(folder.exists)
+        job.send_signal(signal.SIGTERM)
+        assert (job.communicate(timeout=20)[1], job.returncode) == ("h5vfs: terminated\n", 143)
+    finally:
+        job.kill()
+    assert not servers(folder)
+    assert not is_mounted(folder)
+    assert not folder.exists()
+
+
+def test_the_background_holds_nothing_of_the_callers(store, folder, tmp_path):
+    reader, writer = os.pipe()
+    with (tmp_path / "lock").open("w") as locked, (tmp_path / "lock").open("w") as other:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        command, given = [*H5VFS, store[0], folder], (writer, locked.fileno())
+        subprocess.run(command, pass_fds=given, capture_output=True, timeout=30, check=True)
+        os.close(writer)
+        locked.close()
+        assert select.select([reader], [], [], 10)[0], "the pipe does not end"
+        assert os.read(reader, 1) == b""
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(reader)
+    assert is_mounted(folder)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_obstacle(run, folder, tmp_path, closed):
+    make_odd(tmp_path / "odd.h5")  # one without an index: a second process reads it
+    command = " ".join([*H5VFS, str(tmp_path / "odd.h5"), str(folder), closed])
+    assert subprocess.run(command, shell=True, capture_output=True, timeout=30).returncode == 0
+    assert (folder / "files/gzip.jpg").read_bytes() == some_bytes(1)
+    run("h5vfs.py", "-u", folder)
+
+
+def test_odd_mountpoints_are_known_again(run, store, folder, tmp_path):
+    """One with a line end in its name, and one that is a link."""
+    odd, link = tmp_path / "a\rb c", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    for mountpoint in (odd, link):
+        run("h5vfs.py", store[0], mountpoint, timeout=30)
+        assert len(os.listdir(mountpoint)) == 3
+    listed = subprocess.run([*H5VFS, "--list"], capture_output=True, timeout=30, check=True).stdout
+    assert os.fsencode(f"{odd}  {store[0]}\n") in listed
+    for mountpoint in (odd, link):
+        run("h5vfs.py", "-u", mountpoint)
+        assert not mounted_below(tmp_path) or mountpoint == odd
+    assert link.is_symlink()
 
 
 def test_a_command_runs_in_the_mount_and_its_status_is_kept(run, store, folder):
@@ -221,6 +299,8 @@ def test_what_cannot_be_mounted_is_said_before(run, store, folder, tmp_path):
     path, _ = store
     text = tmp_path / "notes.txt"
     text.write_text("no HDF5")
+    os.mkfifo(tmp_path / "pipe.h5")
+    assert "is a pipe" in refused(run, tmp_path / "pipe.h5", folder)
     assert "no such file" in refused(run, tmp_path / "none.h5", folder)
     assert "not an HDF5 file" in refused(run, text, folder)
     assert "is a folder" in refused(run, tmp_path, folder)
@@ -230,6 +310,8 @@ def test_what_cannot_be_mounted_is_said_before(run, store, folder, tmp_path):
     assert "cannot be made" in refused(run, path, text / "below")
     assert "no such FUSE package" in refused_by_environment(run, path, folder)
     assert "unknown option" in refused(run, "-o", "no_such_option", path, folder)
+    for option in ("subtype=x", "max_read=4096"):
+        assert f"-o {option} cannot be given" in refused(run, "-o", f"ro,{option}", path, folder)
     assert "not mounted" in refused(run, "-u", folder)
     run("h5vfs.py", path, folder)
     assert "already" in refused(run, path, folder)
@@ -261,11 +343,12 @@ def test_any_hdf5_file_is_a_folder(run, folder, tmp_path):
     run("h5vfs.py", tmp_path / "odd.h5", folder)
     for name in ("plain", "gzip", "lzf", "inside", "deeper/still/deep"):
         assert (folder / f"files/{name}.jpg").read_bytes() == some_bytes(1)
-    for name in ("matrix", "cube", "points", "chunked"):
+    for name in ("matrix", "cube", "points", "chunked", "of_arrays", "words"):
         np.testing.assert_array_equal(np.load(folder / f"arrays/{name}.npy"), arrays[f"arrays/{name}"])
     mapped = np.load(folder / "arrays/chunked.npy", mmap_mode="r")
     assert mapped[299, 199] == 59_999
     assert (folder / "links/absolute").read_bytes() == some_bytes(1)
+    np.testing.assert_array_equal(np.load(folder / "links/to_link_to_array"), arrays["arrays/matrix"])
     assert os.readlink(folder / "links/absolute") == "../files/plain.jpg"
     assert (folder / "links/hard.jpg").stat().st_ino == (folder / "files/plain.jpg").stat().st_ino
     assert (folder / "files/plain.jpg").stat().st_nlink == 2
@@ -343,6 +426,17 @@ def test_several_stores(run, folder, tmp_path):
     run("h5vfs.py", "-u", folder)
     run("h5vfs.py", "--side-by-side", tmp_path / "*.h5", folder)
     assert contents_of(folder / "b") == second
+
+
+def test_any_number_of_stores(run, store, folder, tmp_path):
+    """Their names are longer in all than the kernel takes as the name of what is mounted."""
+    deep = tmp_path / ("d" * 200)
+    deep.mkdir()
+    for i in range(100):
+        (deep / f"{i}.h5").hardlink_to(store[0])
+    run("h5vfs.py", deep / "*.h5", folder)
+    assert len(os.listdir(folder / "label0")) == 1000
+    assert f"{folder}  /" in run("h5vfs.py", "--list").stdout
 
 
 def test_a_large_folder_is_listed_whole_however_it_is_asked(run, folder, tmp_path):
@@ -429,6 +523,21 @@ def test_a_damaged_or_cut_store_costs_the_images_concerned(run, store, folder):
         else:
             assert_eio(folder / name)
     assert sorted(os.listdir(folder)) == ["label0", "label1", "label2"]
+
+
+def test_a_damaged_file_is_an_error_after_a_full_listing_too(run, folder, tmp_path):
+    good = [f"label{i}/good{j}" for i in range(3) for j in range(9)]
+    make_damaged(tmp_path / "a.h5", good, ["label0/bad", "label1/bad", "label2/bad"])
+    make_damaged(tmp_path / "b.h5", ["label1/other"], [])
+    run("h5vfs.py", tmp_path / "a.h5", tmp_path / "b.h5", folder)
+    for _ in range(2):
+        assert shell("ls", "-lR", folder, check=False).stdout.count("good") == len(good)
+        for i in range(3):
+            assert_eio(folder / f"label{i}/bad")
+            with pytest.raises(OSError) as raised:
+                (folder / f"label{i}/bad").stat()
+            assert raised.value.errno == errno.EIO
+            assert (folder / f"label{i}/good0").read_bytes() == some_bytes(1)
 
 
 def test_hdf5_crashing_does_not_end_the_mount(run, folder, tmp_path):

@@ -22,6 +22,7 @@ import pytest
 from conftest import ROOT, Run, environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from odd_stores import make_indexed, make_odd, some_bytes
 
 from imagestore.console import UserError
 from imagestore.index import Index, IndexBuilder, end_of_file_address, read_trailer, write_trailer
@@ -316,8 +317,8 @@ def test_one_line_says_what_is_wrong(
 # ----- interrupted, full, in the way -----
 
 
-def interrupt(command: list[str], when: object, cwd: Path) -> int:
-    """Run h5vfs.py, send SIGINT as soon as `when()` is true; the exit status."""
+def interrupt(command: list[str], when: object, cwd: Path, number: int = signal.SIGINT) -> int:
+    """Run h5vfs.py, send a signal as soon as `when()` is true; the exit status."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "h5vfs.py"), *command], cwd=cwd, env=environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -325,22 +326,36 @@ def interrupt(command: list[str], when: object, cwd: Path) -> int:
     end = time.monotonic() + 30
     while process.poll() is None and time.monotonic() < end:
         if when():
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             break
         time.sleep(0.001)
     return process.wait(timeout=30)
 
 
-def test_an_interrupted_pack_leaves_what_was_there(tmp_path: Path):
+ENDINGS = pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)])
+
+
+@ENDINGS
+def test_an_interrupted_pack_leaves_what_was_there(tmp_path: Path, number: int, status: int):
     (tmp_path / "top").mkdir()
     (tmp_path / "packed.h5").write_text("the old file")
     with open(tmp_path / "top/large", "wb") as file:
         file.truncate(600 << 20)
     before = sorted(os.listdir(tmp_path))
     begun = lambda: any(path.stat().st_size > 1 << 22 for path in tmp_path.glob(".packed.h5.*"))  # noqa: E731
-    assert interrupt(["pack", "top", "packed.h5"], begun, tmp_path) == 130
+    assert interrupt(["pack", "top", "packed.h5"], begun, tmp_path, number) == status
     assert sorted(os.listdir(tmp_path)) == before
     assert (tmp_path / "packed.h5").read_text() == "the old file"
+
+
+@ENDINGS
+def test_an_interrupted_unpack_leaves_no_temporary_file(tmp_path: Path, number: int, status: int):
+    with h5py.File(tmp_path / "large.h5", "w") as file:
+        file.create_dataset("label/large", (1 << 30,), np.uint8)
+    begun = lambda: any((tmp_path / "out/label").glob(".*.tmp"))  # noqa: E731
+    (tmp_path / "out/label").mkdir(parents=True)
+    assert interrupt(["unpack", "large.h5", "out"], begun, tmp_path, number) == status
+    assert not os.listdir(tmp_path / "out/label")
 
 
 def test_an_interrupted_unpack_goes_on_where_it_stopped(run: Run, tmp_path: Path):
@@ -412,6 +427,75 @@ def test_a_hostile_store_stays_inside(run: Run, tmp_path: Path):
     assert len(written) == len(count)
     assert len(evil) == len(count) - 2
     assert np.load(out / "array%~.npy").tolist() == [0, 1, 2]
+
+
+def test_nothing_of_other_files_is_unpacked(run: Run, tmp_path: Path):
+    secret = Path("/etc/hostname")
+    if not secret.exists():
+        secret = tmp_path / "secret"
+        secret.write_text("not to be seen")
+    size = secret.stat().st_size
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        file["data"] = np.frombuffer(secret.read_bytes(), np.uint8)
+    with h5py.File(tmp_path / "hostile.h5", "w") as file:
+        file.create_dataset("label/raw", (size,), np.uint8, external=[(str(secret), 0, size)])
+        file.create_dataset("label/array", (size, 1), np.uint8, external=[(str(secret), 0, size)])
+        layout = h5py.VirtualLayout((size,), np.uint8)
+        layout[:] = h5py.VirtualSource(str(tmp_path / "own.h5"), "data", (size,))
+        file.create_virtual_dataset("label/virtual", layout)
+        file["label/good"] = np.arange(3, dtype=np.uint8)
+    done = run("h5vfs.py", "unpack", "hostile.h5", "out", check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("another file") == 3
+    assert os.listdir(tmp_path / "out/label") == ["good"]
+
+
+def h5vfs_as_nobody(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    """Run h5vfs.py as a user who owns nothing, where root can; what it imports need not be readable then."""
+    become = (
+        "import ctypes, os, sys; import h5vfs; from imagestore import packing, unpacking\n"
+        "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: else /proc/self is not its own\n"
+        "sys.exit(h5vfs.main())"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", become, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60,
+        env=environment({"PYTHONPATH": str(ROOT)}),
+    )  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_read_leaves_the_output_as_it_was(tmp_path: Path):
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top/file").write_text("unreadable")
+    (tmp_path / "packed.h5").write_text("the old file")
+    tmp_path.chmod(0o777)
+    for mode in (0o000, 0o300, 0o400):
+        (tmp_path / "top").chmod(mode)
+        done = h5vfs_as_nobody("pack", "top", "packed.h5", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (1, "h5vfs: error: top: no permission to read it\n")
+    (tmp_path / "top").chmod(0o700)
+    assert sorted(os.listdir(tmp_path)) == ["packed.h5", "top"]
+    assert (tmp_path / "packed.h5").read_text() == "the old file"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder of another owner")
+def test_a_folder_of_another_owner_is_named_and_the_others_finished(tmp_path: Path):
+    contents = make_indexed(tmp_path / "store.h5")
+    (tmp_path / "store.h5").chmod(0o644)
+    tmp_path.chmod(0o777)
+    (tmp_path / "out/label1").mkdir(parents=True)
+    for folder in ("out", "out/label1"):
+        (tmp_path / folder).chmod(0o777)
+    done = h5vfs_as_nobody("unpack", "store.h5", "out", cwd=tmp_path)
+    assert done.returncode == 1
+    named, _, counted = done.stderr.splitlines()
+    assert named.startswith("h5vfs: label1: its time and permissions cannot be set")
+    assert counted == "h5vfs: error: 1 could not be unpacked; everything else was"
+    for name, data in contents.items():
+        assert (tmp_path / "out" / name).read_bytes() == data
+    packed = (tmp_path / "store.h5").stat().st_mtime_ns
+    times = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in ("label0", "label1", "label2")}
+    assert {name for name, time in times.items() if time == packed} == {"label0", "label2"}
 
 
 @pytest.fixture
@@ -521,6 +605,30 @@ def test_cat_is_quiet_when_nobody_reads_on(tmp_path: Path):
     command = f"'{sys.executable}' '{ROOT / 'h5vfs.py'}' cat large.h5 label/large | head -c 10"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, timeout=30, check=True)
     assert (done.stdout, done.stderr) == (bytes(10), b"")
+
+
+def test_closed_standard_streams_are_no_obstacle(tmp_path: Path):
+    make_odd(tmp_path / "odd.h5")
+    command = f"'{sys.executable}' '{ROOT / 'h5vfs.py'}'"
+    for arguments, expected in (
+        ("cat odd.h5 files/gzip.jpg <&-", some_bytes(1)),
+        ("cat odd.h5 files/gzip.jpg <&- 2>&-", some_bytes(1)),
+        ("ls odd.h5 links/inside >&-", b""),
+        ("ls odd.h5 links/inside <&- >&- 2>&-", b""),
+    ):
+        done = subprocess.run(
+            f"{command} {arguments}", shell=True, cwd=tmp_path, capture_output=True, timeout=30
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, expected, b""), arguments
+
+
+@pytest.mark.parametrize("tool", ["ls", "verify", "unpack"])
+def test_a_pipe_is_no_store(run: Run, tmp_path: Path, tool: str):
+    os.mkfifo(tmp_path / "pipe.h5")
+    done = run("h5vfs.py", tool, "pipe.h5", *["out"] * (tool == "unpack"), check=False, timeout=20)
+    assert done.returncode == 1
+    assert "pipe.h5: is a pipe or a device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 # ----- verify -----

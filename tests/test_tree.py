@@ -19,10 +19,20 @@ import pytest
 from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from odd_stores import CREATED, MODIFIED, ODD_NAMES, make_indexed, make_odd, make_other, some_bytes
+from odd_stores import (
+    CREATED,
+    MODIFIED,
+    ODD_NAMES,
+    make_damaged,
+    make_indexed,
+    make_odd,
+    make_other,
+    some_bytes,
+)
 
 from imagestore import hdf5, names
 from imagestore.console import UserError
+from imagestore.hdf5_objects import CHUNK_CACHE, Objects
 from imagestore.indexed import IndexedSource
 from imagestore.tree import Tree, open_tree
 
@@ -159,6 +169,43 @@ def test_an_array_larger_than_memory_is_read_where_it_is_looked_at(tmp_path):
         assert np.frombuffer(tree.read(node, at - 2, 6), "<u2").tolist() == [7, 9, 7]
 
 
+def test_a_chunk_larger_than_the_cache_is_decompressed_once(tmp_path):
+    path = tmp_path / "chunk.h5"
+    large = CHUNK_CACHE + 4096
+    with h5py.File(path, "w") as file:
+        one = file.create_dataset("one", (large,), np.uint8, chunks=(large,), compression=1, fillvalue=1)
+        one[0] = 2
+    with path.open("rb") as file:
+        objects = Objects(file.fileno(), path, False)
+        assert objects.read(b"one", 0, 3) == b"\2\1\1"
+        _, kept, _ = objects._open[b"one"].dataset.get_access_plist().get_chunk_cache()
+    assert kept >= large
+
+
+def test_texts_too_long_for_one_file_cost_only_themselves(tmp_path):
+    path = tmp_path / "texts.h5"
+    with h5py.File(path, "w") as file:
+        texts = file.create_dataset("label/texts", (100_000,), h5py.string_dtype())
+        texts[0] = "x" * (1 << 20)  # as one NumPy type they would be 100 GB
+        file["label/plain.jpg"] = np.frombuffer(some_bytes(1), np.uint8)
+    with open_tree([path]) as tree:
+        assert [name for name, _ in tree.children(tree.find(b"/label"))] == [b"plain.jpg", b"texts"]
+        assert tree.read(tree.find(b"/label/plain.jpg")) == some_bytes(1)
+        assert_eio(lambda: tree.find(b"/label/texts"))
+
+
+def test_a_long_listing_is_not_taken_for_silence(tmp_path, monkeypatch):
+    """Each of the texts must be read to know its size: longer than the limit in all, not each."""
+    monkeypatch.setattr(hdf5, "SECONDS_TO_ANSWER", 1.0)
+    path = tmp_path / "texts.h5"
+    with h5py.File(path, "w") as file:
+        first = file.create_dataset("label/0000", data=["text"] * 50_000)
+        for i in range(1, 200):
+            file[f"label/{i:04d}"] = first
+    with open_tree([path]) as tree:
+        assert len(list(tree.children(tree.find(b"/label")))) == 200
+
+
 def test_a_generated_name_never_hides_a_real_one(odd):
     tree, arrays = odd
     shown = dict(tree.children(tree.find(b"/shadow")))
@@ -182,6 +229,7 @@ def test_names_that_no_file_system_holds(odd):
         ("absolute", "../files/plain.jpg"),
         ("relative", "inside/one.jpg"),
         ("to_array", "../arrays/matrix.npy"),
+        ("to_link_to_array", "to_array"),
         ("to_shadowed", "../shadow/x%~.npy"),
         ("dangling", "../nowhere/at/all"),
         ("to_root", ".."),
@@ -371,6 +419,38 @@ def test_stores_are_merged_and_nothing_is_hidden(tmp_path):
     assert len(both) == 3
     assert merged == first | renamed
     assert len(set(inodes)) == len(inodes)
+
+
+def test_a_link_leads_to_the_file_of_its_own_store(run, tmp_path):
+    for number in (1, 2):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["red/same.jpg"] = np.array([number], np.uint8)
+            file["red/same"] = np.arange(number)
+            file[f"red/near{number}"] = h5py.SoftLink("same.jpg")
+            file[f"blue/far{number}"] = h5py.SoftLink("/red/same.jpg")
+            file[f"blue/array{number}"] = h5py.SoftLink("/red/same")
+            file[f"again{number}"] = h5py.SoftLink(f"blue/far{number}")
+    with open_tree([tmp_path / "1.h5", tmp_path / "2.h5"]) as tree:
+        targets = {
+            path: tree.target(tree.find(path), path) for path in (b"/red/near1", b"/red/near2", b"/blue/far2")
+        }
+    assert targets == {
+        b"/red/near1": b"same.jpg", b"/red/near2": b"same%~2.jpg", b"/blue/far2": b"../red/same%~2.jpg",
+    }  # fmt: skip
+    run("h5vfs.py", "unpack", "1.h5", "2.h5", "out")
+    for number in (1, 2):
+        for name in ("red/near", "blue/far", "again"):
+            assert (tmp_path / f"out/{name}{number}").read_bytes() == bytes([number])
+        assert len(np.load(tmp_path / f"out/blue/array{number}")) == number
+
+
+def test_a_damaged_file_among_those_of_several_stores_is_an_error(tmp_path):
+    make_damaged(tmp_path / "a.h5", ["label/good"], ["label/bad"])
+    make_damaged(tmp_path / "b.h5", ["label/other"], [])
+    with open_tree([tmp_path / "a.h5", tmp_path / "b.h5"]) as tree:
+        assert_eio(lambda: tree.find(b"/label/bad"))
+        for name in (b"/label/good", b"/label/other"):
+            assert tree.read(tree.find(name)) == some_bytes(1)
 
 
 def test_stores_stand_side_by_side(tmp_path):
