@@ -134,7 +134,7 @@ def mount_options(
     for option in given:
         if reason := NOT_TO_BE_SET.get(option.partition("=")[0]):
             raise UserError(f"-o {option} cannot be given: {reason}")
-    shown = name if len(os.fsencode(name)) <= LONGEST_SOURCE else f"{name[: LONGEST_SOURCE // 8]}…"
+    shown = name if len(os.fsencode(name)) <= LONGEST_SOURCE else f"{name[: LONGEST_SOURCE // 8]}..."
     escaped = shown.replace("\\", "\\\\").replace(",", "\\,")
     ours = [
         f"fsname={escaped}",

@@ -85,7 +85,10 @@ class Objects:
 
     def entry(self, path: bytes) -> Entry | None:
         """The object at a path; the root group where it is empty."""
-        return _described(h5o.open(self.file, path or b"/"), path.rpartition(b"/")[2])
+        return self._described(h5o.open(self.file, path or b"/"), path.rpartition(b"/")[2])
+
+    def _described(self, thing: h5g.GroupID | h5d.DatasetID | h5t.TypeID, name: bytes) -> Entry | None:
+        return _described(thing, name, self.follow_external)
 
     def _entry(self, group: h5g.GroupID, name: bytes, depth: int) -> Entry | None:
         try:
@@ -95,14 +98,14 @@ class Objects:
             if kind == h5l.TYPE_EXTERNAL and not self.follow_external:
                 file, inside = group.links.get_val(name)
                 return Entry(name, EXTERNAL, target=file + b":" + inside)
-            return _described(h5o.open(group, name), name)
+            return self._described(h5o.open(group, name), name)
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, UnicodeError):
             return Entry(name, DAMAGED)
 
     def _soft(self, group: h5g.GroupID, name: bytes) -> Entry:
         target = group.links.get_val(name)
         try:
-            found = _described(h5o.open(group, target), b"")
+            found = self._described(h5o.open(group, target), b"")
             shown_as_array = (
                 group.links.get_info(target).type != h5l.TYPE_SOFT
             )  # a link to a link has its name
@@ -125,7 +128,7 @@ class Objects:
             del dataset  # the cache is made when a dataset is opened that is not open yet
             dataset = h5d.open(self.file, path, access)
             readable.check(dataset, self.follow_external)
-            self._open[path] = _as_file(dataset)
+            self._open[path] = _as_file(dataset, self.follow_external)
         self._open.move_to_end(path)
         if len(self._open) > KEPT_OPEN:
             self._open.popitem(last=False)
@@ -159,7 +162,9 @@ class _Owner:
     id: h5o.ObjectID
 
 
-def _described(thing: h5g.GroupID | h5d.DatasetID | h5t.TypeID, name: bytes) -> Entry | None:
+def _described(
+    thing: h5g.GroupID | h5d.DatasetID | h5t.TypeID, name: bytes, follow_external: bool
+) -> Entry | None:
     info = h5o.get_info(thing)
     common = {"address": (info.fileno, info.addr), "links": info.rc, **_times(thing)}
     if isinstance(thing, h5g.GroupID):
@@ -172,7 +177,7 @@ def _described(thing: h5g.GroupID | h5d.DatasetID | h5t.TypeID, name: bytes) -> 
         return Entry(
             name, BYTES, size=thing.shape[0], stored=stored, offset=-1 if offset is None else offset, **common
         )
-    file = _as_file(thing)
+    file = _as_file(thing, follow_external)
     size = len(file.header) + math.prod(file.shape) * file.dtype.itemsize
     return Entry(name, ARRAY, size=size, stored=stored, **common)
 
@@ -224,12 +229,12 @@ class _File:
             first += count * steps[axis]
 
 
-def _as_file(dataset: h5d.DatasetID) -> _File:
+def _as_file(dataset: h5d.DatasetID, follow_external: bool) -> _File:
     shape = dataset.shape if dataset.shape is not None else (0,)
     if is_bytes(dataset):
         return _File(dataset, b"", shape, np.dtype(np.uint8))
     if dataset.dtype.hasobject:
-        texts = _texts(dataset, shape)
+        texts = _texts(dataset, shape, follow_external)
         return _File(dataset, _npy_header(shape, texts.dtype), shape, texts.dtype, texts.tobytes())
     dtype = _plain(dataset.dtype)
     # Elements that are arrays themselves are further axes of NumPy's.
@@ -269,12 +274,12 @@ def _npy_header_3(fields: dict[str, object]) -> bytes:
     return np.lib.format.magic(3, 0) + len(text).to_bytes(4, "little") + text
 
 
-def _texts(dataset: h5d.DatasetID, shape: tuple[int, ...]) -> np.ndarray:
+def _texts(dataset: h5d.DatasetID, shape: tuple[int, ...], follow_external: bool) -> np.ndarray:
     """The elements as text of one length, as NumPy needs it."""
     count = math.prod(shape)
     if count > MOST_TEXTS:
         raise ValueError("too many texts to show as one file")
-    readable.check(dataset)
+    readable.check(dataset, follow_external)
     values = np.empty(count, object)
     if count:
         values[:] = np.asarray(h5py.Dataset(dataset)[()], object).reshape(count)

@@ -54,6 +54,8 @@ def mount(settings: Settings) -> int:
     """Mount in the background; returns when the tree can be listed. Raises UserError."""
     with _mountpoint_ready(settings.mountpoint):
         _start(settings)
+        for number in fuse_adapter.ENDING:  # from here on it is mounted, and says so
+            signal.signal(number, signal.SIG_IGN)
     print(
         f"mounted on {settings.mountpoint}; to unmount: fusermount -u {shlex.quote(str(settings.mountpoint))}"
     )
@@ -113,10 +115,15 @@ def _mountpoint_ready(mountpoint: Path) -> Iterator[bool]:
     """Make the mountpoint where it is missing (the value: whether it was); undo that where mounting fails."""
     _clean_up_crashed(mountpoint)
     created = _make_folder(mountpoint)
+    is_ours = False
     try:
         _check_mountpoint(mountpoint)
+        is_ours = True
         yield created
     except BaseException:
+        if is_ours:
+            with contextlib.suppress(UserError):  # not mounted; else a signal came just when it was
+                unmount(mountpoint, lazy=True)
         if created:
             with contextlib.suppress(OSError):
                 mountpoint.rmdir()

@@ -49,8 +49,14 @@ def all_mounts() -> Iterator[Mount]:
 
 
 def _plain(escaped: str) -> str:
-    """Undo the octal escapes of /proc files (space, tab, newline, backslash)."""
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+    """Undo the octal escapes of /proc files."""
+    for code, character in (
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\043", "#"),
+        ("\\134", "\\"),
+    ):
         escaped = escaped.replace(code, character)
     return escaped
 

@@ -171,21 +171,26 @@ class Tree:
         text = self.sources[node.source].target(node)
         if len(self.sources) == 1 or self.side_by_side:
             return text
-        folder, slash, name = text.rpartition(b"/")
-        return folder + slash + self._name_among_others(node.source, os.path.dirname(path), folder, name)
+        at, parts = os.path.dirname(path), text.split(b"/")
+        for i, name in enumerate(parts):
+            try:
+                parts[i] = self._name_among_others(node.source, self.find(at), name)
+            except (KeyError, OSError):  # it leads nowhere
+                break
+            at = os.path.normpath(os.path.join(at, parts[i]))
+        return b"/".join(parts)
 
-    def _name_among_others(self, source: int, start: bytes, folder: bytes, name: bytes) -> bytes:
-        """How the file `name` that a link of `source` means is shown, beside those of other stores."""
-        above = os.path.normpath(os.path.join(b"/", start, folder))
-        try:
-            meant = self.sources[source].root()
-            for part in [*above.split(b"/"), name]:
-                meant = self.sources[source].child(meant, part) if part else meant
-            shown = dict(self.children(self.find(above)))
-        except (KeyError, OSError):  # it leads nowhere, or up
+    def _name_among_others(self, source: int, folder: Node, name: bytes) -> bytes:
+        """How what `source` has as `name` in a folder is shown, beside what other stores have there."""
+        if name in (b".", b"..") or not folder.parts:
             return name
-        same = [other for other, node in shown.items() if meant.ino in _numbers(node)]
-        return name if name in same or not same else same[0]
+        own = next((part for part in folder.parts if part.source == source), None)
+        if own is None:
+            raise KeyError(name)
+        number, shown = self.sources[source].child(own, name).ino, self._sharing(folder)
+        if name in shown and number in _numbers(shown[name]):
+            return name
+        return next((other for other, node in shown.items() if number in _numbers(node)), name)
 
     def attributes(self, node: Node) -> dict[str, bytes]:
         """What HDF5 keeps of a node: text as UTF-8, all else as JSON. Raises OSError."""

@@ -28,11 +28,12 @@ STOPS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 class Found(NamedTuple):
-    """Something in a tree: the path it is unpacked to, what it is, and whether it is wanted."""
+    """Something in a tree: the path it is unpacked to, what it is, whether it is wanted, its path there."""
 
     path: bytes
     node: Node
     included: bool
+    shown: bytes
 
 
 def unpack(
@@ -55,7 +56,7 @@ def unpack(
 
 def walk(tree: Tree, globs: Globs, report: Report) -> Iterator[Found]:
     """All that is wanted of a tree; a folder comes before what it holds."""
-    waiting = [Found(b"", tree.root, not globs.include)]
+    waiting = [Found(b"", tree.root, not globs.include, b"/")]
     while waiting:
         folder = waiting.pop()
         if folder.included:
@@ -78,7 +79,8 @@ def _inside(tree: Tree, folder: Found, globs: Globs, report: Report) -> Iterator
     for shown, node in children:
         path = os.path.join(folder.path, file_name(tree, folder.node, shown))
         if not globs.excludes(path):
-            yield Found(path, node, folder.included or globs.includes(path))
+            wanted = folder.included or globs.includes(path)
+            yield Found(path, node, wanted, os.path.join(folder.shown, shown))
 
 
 def file_name(tree: Tree, folder: Node, shown: bytes) -> bytes:
@@ -245,7 +247,7 @@ class Unpacker:
         return True
 
     def _symlink(self, found: Found, report: Report) -> None:
-        text = b"/".join(plain(part) for part in self.tree.target(found.node, found.path).split(b"/"))
+        text = b"/".join(plain(part) for part in self.tree.target(found.node, found.shown).split(b"/"))
         if leaves(text, found.path.count(b"/")):
             raise NotCopied("a link that leads out of the folder")
         folder, name = self._place(found.path)

@@ -96,6 +96,9 @@ def add_files(file: h5py.File, path: Path) -> None:
         layout = h5py.VirtualLayout((length,), np.uint8)
         layout[:] = h5py.VirtualSource(source, dataset, (length,))
         file.create_virtual_dataset(f"files/{name}.jpg", layout)
+    layout = h5py.VirtualLayout((2,), h5py.string_dtype())
+    layout[:] = h5py.VirtualSource("other.h5", "far/texts", (2,), h5py.string_dtype())
+    file.create_virtual_dataset("arrays/virtual_texts", layout)
     file["files/empty.jpg"] = np.zeros(0, np.uint8)
     file["files/deeper/still/deep.jpg"] = data
     file["shadow/x.npy"] = data
@@ -140,6 +143,7 @@ def make_other(path: Path) -> None:
     """The file that the external link of `make_odd` leads to, where it is called other.h5."""
     with h5py.File(path, "w") as file:
         file["far/away.jpg"] = np.frombuffer(some_bytes(3), np.uint8)
+        file["far/texts"] = ["far", "away"]
 
 
 def make_damaged(path: Path, names: list[str], damaged: list[str]) -> None:

@@ -75,11 +75,11 @@ def is_mounted(folder: Path) -> bool:
     return str(folder) in mounted_below(folder.parent)
 
 
-def wait_until(true, seconds: float = 15.0) -> None:
+def wait_until(true, seconds: float = 15.0, pause: float = 0.05) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def shell(*command: object, check: bool = True) -> subprocess.CompletedProcess:
@@ -166,6 +166,22 @@ def test_ended_while_mounting_it_leaves_nothing(folder, tmp_path):
     assert not folder.exists()
 
 
+def test_ended_just_when_it_is_mounted_it_leaves_nothing_or_succeeds(store, folder):
+    for _ in range(3):
+        job = subprocess.Popen([*H5VFS, store[0], folder], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            wait_until(lambda: is_mounted(folder), pause=0.0001)
+            job.send_signal(signal.SIGTERM)
+            said = job.communicate(timeout=20)[1]
+        finally:
+            job.kill()
+        assert (job.returncode, said) in [(0, b""), (143, b"h5vfs: terminated\n")]
+        assert is_mounted(folder) == folder.exists() == (job.returncode == 0)
+        if is_mounted(folder):
+            shell("umount", "-l", folder)
+            folder.rmdir()
+
+
 def test_the_background_holds_nothing_of_the_callers(store, folder, tmp_path):
     reader, writer = os.pipe()
     with (tmp_path / "lock").open("w") as locked, (tmp_path / "lock").open("w") as other:
@@ -192,14 +208,14 @@ def test_closed_standard_streams_are_no_obstacle(run, folder, tmp_path, closed):
 
 def test_odd_mountpoints_are_known_again(run, store, folder, tmp_path):
     """One with a line end in its name, and one that is a link."""
-    odd, link = tmp_path / "a\rb c", tmp_path / "link"
+    odd, link, path = tmp_path / "a\rb c", tmp_path / "link", store[0].rename(tmp_path / "a#b.h5")
     folder.mkdir()
     link.symlink_to(folder)
     for mountpoint in (odd, link):
-        run("h5vfs.py", store[0], mountpoint, timeout=30)
+        run("h5vfs.py", path, mountpoint, timeout=30)
         assert len(os.listdir(mountpoint)) == 3
     listed = subprocess.run([*H5VFS, "--list"], capture_output=True, timeout=30, check=True).stdout
-    assert os.fsencode(f"{odd}  {store[0]}\n") in listed
+    assert os.fsencode(f"{odd}  {path}\n") in listed
     for mountpoint in (odd, link):
         run("h5vfs.py", "-u", mountpoint)
         assert not mounted_below(tmp_path) or mountpoint == odd

@@ -268,6 +268,9 @@ def test_external_links_are_followed_only_when_asked(odd):
         assert following.read(following.find(b"/links/external/away.jpg")) == some_bytes(3)
         assert following.read(following.find(b"/files/outside.jpg")) == some_bytes(1)
         assert following.read(following.find(b"/files/virtual.jpg")) == some_bytes(3)
+        texts = following.read(following.find(b"/arrays/virtual_texts.npy"))
+        assert np.load(io.BytesIO(texts)).tolist() == [b"far", b"away"]
+    assert_eio(lambda: tree.find(b"/arrays/virtual_texts"))
 
 
 def test_attributes_are_text_or_json(odd):
@@ -427,9 +430,13 @@ def test_a_link_leads_to_the_file_of_its_own_store(run, tmp_path):
             file["red/same.jpg"] = np.array([number], np.uint8)
             file["red/same"] = np.arange(number)
             file[f"red/near{number}"] = h5py.SoftLink("same.jpg")
+            file[f"%41/odd{number}"] = h5py.SoftLink("/red/same.jpg")
             file[f"blue/far{number}"] = h5py.SoftLink("/red/same.jpg")
             file[f"blue/array{number}"] = h5py.SoftLink("/red/same")
             file[f"again{number}"] = h5py.SoftLink(f"blue/far{number}")
+            # A file in the first store, a folder in the second.
+            file["mixed" if number == 1 else "mixed/deep"] = np.array([number], np.uint8)
+            file[f"blue/mixed{number}"] = h5py.SoftLink("/mixed" if number == 1 else "/mixed/deep")
     with open_tree([tmp_path / "1.h5", tmp_path / "2.h5"]) as tree:
         targets = {
             path: tree.target(tree.find(path), path) for path in (b"/red/near1", b"/red/near2", b"/blue/far2")
@@ -439,7 +446,7 @@ def test_a_link_leads_to_the_file_of_its_own_store(run, tmp_path):
     }  # fmt: skip
     run("h5vfs.py", "unpack", "1.h5", "2.h5", "out")
     for number in (1, 2):
-        for name in ("red/near", "blue/far", "again"):
+        for name in ("red/near", "%41/odd", "blue/far", "blue/mixed", "again"):
             assert (tmp_path / f"out/{name}{number}").read_bytes() == bytes([number])
         assert len(np.load(tmp_path / f"out/blue/array{number}")) == number
 
