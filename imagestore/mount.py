@@ -188,12 +188,15 @@ def _start(settings: Settings, until_parent_ends: bool = False) -> int:
     """Start the process that serves; returns its id once the tree is ready. Raises UserError."""
     reader, writer = os.pipe()
     sys.stdout.flush()
+    # A signal during the fork would be lost in Python's own hooks around it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, fuse_adapter.ENDING)
     server = os.fork()
     if server == 0:
         os.close(reader)
         _be_server(settings, writer, until_parent_ends)
     os.close(writer)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, fuse_adapter.ENDING)
         with open(reader, "rb") as answers:
             answer = answers.read()
     except BaseException:  # interrupted: nothing may be mounted afterwards
@@ -211,6 +214,7 @@ def _be_server(settings: Settings, writer: int, until_parent_ends: bool) -> None
     """In the new process: serve, then end; never returns."""
     status = 1
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, fuse_adapter.ENDING)
         os.setsid()
         if until_parent_ends:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
