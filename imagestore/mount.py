@@ -214,6 +214,10 @@ def _be_server(settings: Settings, writer: int, until_parent_ends: bool) -> None
     """In the new process: serve, then end; never returns."""
     status = 1
     try:
+        # Nothing is to be tidied up before libfuse takes over; an exception might be lost in a fork's hooks.
+        for number in fuse_adapter.ENDING:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, fuse_adapter.ENDING)
         os.setsid()
         if until_parent_ends:
