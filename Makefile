@@ -29,7 +29,7 @@ demo: $(VENV)/.installed fuse
 	@PATH="$(abspath $(BIN)):$$PATH" ./demo/demo.sh $(if $(ARCHIVE),"$(ARCHIVE)")
 
 test: $(VENV)/.tested fuse
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff format --check .
