@@ -48,11 +48,14 @@ def main(
     """
     _have_standard_streams()
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, _raise_terminated)
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # the terminal is lost; not so under nohup
-        signal.signal(signal.SIGHUP, _raise_terminated)
-    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # as the scripts have it until here
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with _signals_unwind():
+        return _run(program, command, arguments)
+
+
+def _run(
+    program: str, command: Callable[[argparse.Namespace], int | None], arguments: argparse.Namespace
+) -> int:
+    """Run a command; every way that it may end is a line and an exit status."""
     try:
         status = command(arguments) or 0
         sys.stdout.flush()
@@ -78,6 +81,23 @@ def main(
             raise
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         return fail(program, f"unexpected {text} (IMAGESTORE_DEBUG=1 shows where)")
+
+
+@contextlib.contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """Have signals raise exceptions, so that every `finally` runs; after that, end Python without a word."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    if before[signal.SIGHUP] == signal.SIG_DFL:  # the terminal is lost; not so under nohup
+        signal.signal(signal.SIGHUP, _raise_terminated)
+    if before[signal.SIGINT] == signal.SIG_DFL:  # as the scripts have it until here
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) != signal.SIG_IGN:  # as a command leaves it that has come to its end
+                signal.signal(number, handler)
 
 
 def _have_standard_streams() -> None:
