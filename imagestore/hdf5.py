@@ -24,6 +24,7 @@ from imagestore.hdf5_objects import Entry, Objects
 
 SECONDS_TO_ANSWER = float(os.environ.get("IMAGESTORE_HDF5_SECONDS", "20"))
 ENTRIES_AT_ONCE = 512
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Helper:
@@ -98,9 +99,12 @@ class Helper:
     def _start(self) -> Connection:
         ours, theirs = multiprocessing.Pipe()
         self._owner = os.getpid()
+        # A signal during the fork would be lost in Python's own hooks around it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         self._pid = os.fork()
         if self._pid == 0:
             _child(theirs, self)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return ours
 
@@ -110,10 +114,8 @@ def _child(connection: Connection, helper: Helper) -> NoReturn:
     with contextlib.suppress(BaseException):
         gc.freeze()
         _keep_only(helper.fd, connection.fileno())
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(
-                number, signal.SIG_IGN
-            )  # Ctrl-C is for the mount; this end goes when the pipe closes.
+        for number in ENDING:  # they are for the mount; this end goes when the pipe closes
+            signal.signal(number, signal.SIG_IGN)
         _serve(connection, helper)
     os._exit(0)
 
