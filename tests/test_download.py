@@ -150,7 +150,11 @@ def test_a_good_file_is_left_alone(path: str, server: Server, tmp_path: Path) ->
     assert (folder / "pictures.tgz").stat().st_mtime == 1
 
 
-@pytest.mark.parametrize("bad", [b"", b"an error page", CONTENT[:-1], CONTENT + b"more"])
+@pytest.mark.parametrize(
+    "bad",
+    [b"", b"an error page", CONTENT[:-1], CONTENT + b"more"],
+    ids=["empty", "an error page", "cut short", "longer"],
+)
 def test_a_bad_file_is_replaced(path: str, server: Server, tmp_path: Path, bad: bytes) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -172,7 +176,9 @@ def test_the_part_of_an_earlier_run_is_resumed(path: str, server: Server, tmp_pa
     assert server.requests == ["bytes=1000-"]
 
 
-@pytest.mark.parametrize("part", [b"other", b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)])
+@pytest.mark.parametrize(
+    "part", [b"other", b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)], ids=["short", "as long", "longer"]
+)
 def test_the_part_of_another_file_is_dropped(path: str, server: Server, tmp_path: Path, part: bytes) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

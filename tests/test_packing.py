@@ -453,7 +453,7 @@ def test_nothing_of_other_files_is_unpacked(run: Run, tmp_path: Path):
 def h5vfs_as_nobody(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     """Run h5vfs.py as a user who owns nothing, where root can; what it imports need not be readable then."""
     become = (
-        "import ctypes, os, sys; import h5vfs; from imagestore import packing, unpacking\n"
+        "import ctypes, locale, os, sys; import h5vfs; from imagestore import packing, unpacking\n"
         "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: else /proc/self is not its own\n"
         "sys.exit(h5vfs.main())"
