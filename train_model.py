@@ -24,7 +24,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,7 +117,7 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
     # data
     images = dataset.HDF5Dataset(stores, size=settings.size)
     parts = dataset.split(images, settings.val_fraction, settings.seed)
-    training, validation = (ready(images, part, arguments, stop) for part in parts)
+    training, validation = ready(images, parts, arguments, stop)
     if stop.requested:
         return stopped_at_once(stop)
     steps_an_epoch = math.ceil(len(training) / settings.batch_size)
@@ -232,8 +232,10 @@ def settings_of(checkpoint: Checkpoint, path: Path) -> Settings:
         raise UserError(f"{path}: a checkpoint with odd settings; begin anew without --resume") from None
 
 
-def ready(images: HDF5Dataset, part: np.ndarray, arguments: argparse.Namespace, stop: Stop) -> Source:
-    """One part of the images: decoded into memory where all fit, else decoded whenever they are needed.
+def ready(
+    images: HDF5Dataset, parts: Sequence[np.ndarray], arguments: argparse.Namespace, stop: Stop
+) -> list[Source]:
+    """Each part of the images: decoded into memory where all fit, else decoded whenever they are needed.
 
     Without --cache, half of the memory that was left may be used.
     """
@@ -241,8 +243,8 @@ def ready(images: HDF5Dataset, part: np.ndarray, arguments: argparse.Namespace, 
 
     cache = available_memory() // 2 if arguments.cache is None else arguments.cache
     if decoded_bytes(len(images), images.size) <= cache:
-        return in_memory(images, part, arguments.workers, stop)
-    return Streamed(images, part, arguments.workers)
+        return [in_memory(images, part, arguments.workers, stop) for part in parts]
+    return [Streamed(images, part, arguments.workers) for part in parts]
 
 
 def in_memory(images: HDF5Dataset, part: np.ndarray, workers: int, stop: Stop) -> Decoded:

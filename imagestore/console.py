@@ -24,6 +24,8 @@ FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 SECONDS_BETWEEN_LOG_LINES = 10.0
 SECONDS_BEFORE_A_BAR = 0.3  # what is done by then needs none
 
@@ -86,7 +88,7 @@ def _run(
 @contextlib.contextmanager
 def _signals_unwind() -> Iterator[None]:
     """Have signals raise exceptions, so that every `finally` runs; after that, end Python without a word."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     signal.signal(signal.SIGTERM, _raise_terminated)
     if before[signal.SIGHUP] == signal.SIG_DFL:  # the terminal is lost; not so under nohup
         signal.signal(signal.SIGHUP, _raise_terminated)
@@ -206,6 +208,16 @@ def stopping() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def blocked(*signals: signal.Signals) -> Iterator[None]:
+    """Let signals wait until the block is left; processes started inside do not see them at all."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Progress(Protocol):

@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from imagestore.console import Stop
+from imagestore.console import Stop, blocked
 from imagestore.decode import NotAnImage, open_image
 from imagestore.store import ImageStore, StoreError, crc32, open_stores
 
@@ -287,26 +287,13 @@ class Streamed:
         """As those of Decoded."""
         chunks = [self.positions[chunk.numpy()].tolist() for chunk in order.split(batch_size)]
         workers = min(self.workers, len(chunks))
-        with warnings.catch_warnings(), _kept_from_children(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            warnings.simplefilter(
-                "ignore"
-            )  # of more workers than processors, each epoch; they were asked for
+        # `timeout` and `scancel` send signals to all: the parent acts on them, and ends its workers itself.
+        with warnings.catch_warnings(), blocked(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            # Of more workers than processors, each epoch; they were asked for.
+            warnings.simplefilter("ignore")
             loader = DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
             batches = iter(loader)
         yield from batches
-
-
-@contextlib.contextmanager
-def _kept_from_children(*signals: signal.Signals) -> Iterator[None]:
-    """Processes started inside never see these signals, which `timeout` or `scancel` sends to all.
-
-    The parent is what acts on them; it ends its workers itself, and they end when it is gone.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 Source = Decoded | Streamed

@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from imagestore import names
-from imagestore.console import UserError
+from imagestore.console import ENDING, UserError
 from imagestore.nodes import Node
 from imagestore.tree import Tree
 
@@ -37,7 +37,6 @@ BLOCK_SIZE = 4096
 CAN_LIST_FULLY, LISTS_FULLY_BY_ITSELF = 1 << 13, 1 << 14  # FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO
 FULL_LISTING = 1  # FUSE_READDIR_PLUS, of libfuse 3
 FULL_ENTRY = 2  # FUSE_FILL_DIR_PLUS
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NOT_TO_BE_SET = {"subtype": "by it h5vfs knows its own", "max_read": "the kernel decides"}
 
 Answer = Callable[..., int]

@@ -20,11 +20,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
+from imagestore.console import ENDING, blocked
 from imagestore.hdf5_objects import Entry, Objects
 
 SECONDS_TO_ANSWER = float(os.environ.get("IMAGESTORE_HDF5_SECONDS", "20"))
 ENTRIES_AT_ONCE = 512
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Helper:
@@ -99,12 +99,10 @@ class Helper:
     def _start(self) -> Connection:
         ours, theirs = multiprocessing.Pipe()
         self._owner = os.getpid()
-        # A signal during the fork would be lost in Python's own hooks around it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        self._pid = os.fork()
-        if self._pid == 0:
-            _child(theirs, self)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with blocked(*ENDING):  # a signal during the fork would be lost in Python's own hooks around it
+            self._pid = os.fork()
+            if self._pid == 0:
+                _child(theirs, self)
         theirs.close()
         return ours
 

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imagestore import publish
+from imagestore.arguments import LARGEST_SIDE, SMALLEST_SIDE
 from imagestore.console import UserError
 from imagestore.labels import labels_crc32
 
 PERCEPTRON = ("head.2", "head.5")  # the names of its two layers in the state dict
-SIDES = range(2, 4097)  # pixels: what --size of train_model.py takes
+SIDES = range(SMALLEST_SIDE, LARGEST_SIDE + 1)  # pixels: what --size of train_model.py takes
 SHARPNESS = 20.0  # of the assignment of a pixel to colours, per squared unit of Lab / 100
 XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 61966-2-1)
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),

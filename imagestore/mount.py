@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagestore import fuse_adapter
-from imagestore.console import UserError, note
+from imagestore.console import ENDING, UserError, note
 from imagestore.fuse_adapter import FollowingRequests, Library, Requests
 from imagestore.mounts import is_disconnected, read_further_ahead, unmount
 from imagestore.tree import Tree, open_tree
@@ -54,7 +54,7 @@ def mount(settings: Settings) -> int:
     """Mount in the background; returns when the tree can be listed. Raises UserError."""
     with _mountpoint_ready(settings.mountpoint):
         _start(settings)
-        for number in fuse_adapter.ENDING:  # from here on it is mounted, and says so
+        for number in ENDING:  # from here on it is mounted, and says so
             signal.signal(number, signal.SIG_IGN)
     print(
         f"mounted on {settings.mountpoint}; to unmount: fusermount -u {shlex.quote(str(settings.mountpoint))}"
@@ -189,14 +189,14 @@ def _start(settings: Settings, until_parent_ends: bool = False) -> int:
     reader, writer = os.pipe()
     sys.stdout.flush()
     # A signal during the fork would be lost in Python's own hooks around it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, fuse_adapter.ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     server = os.fork()
     if server == 0:
         os.close(reader)
         _be_server(settings, writer, until_parent_ends)
     os.close(writer)
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, fuse_adapter.ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         with open(reader, "rb") as answers:
             answer = answers.read()
     except BaseException:  # interrupted: nothing may be mounted afterwards
@@ -215,10 +215,10 @@ def _be_server(settings: Settings, writer: int, until_parent_ends: bool) -> None
     status = 1
     try:
         # Nothing is to be tidied up before libfuse takes over; an exception might be lost in a fork's hooks.
-        for number in fuse_adapter.ENDING:
+        for number in ENDING:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, fuse_adapter.ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         os.setsid()
         if until_parent_ends:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ImageOps
 
-from imagestore import colour
+from imagestore import colour, publish
 from imagestore.console import UserError
 from imagestore.decode import NotAnImage, open_image
 
@@ -160,10 +160,7 @@ def _save(figure: Figure, path: Path) -> None:
     except ValueError:
         kinds = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
         raise UserError(f"{path}: pictures are not written as .{kind}; choose one of {kinds}") from None
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; name the file to write")
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is a device or a pipe; name the file to write")
+    publish.check_replaceable(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(drawn.getvalue())

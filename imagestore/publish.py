@@ -48,16 +48,21 @@ def whole(path: str | Path) -> Iterator[Path]:
 def check_writable(path: Path) -> None:
     """Raise UserError where no file can be put at `path`: a folder is there, or it cannot be written to."""
     folder = path.parent
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; give the name of a file to write")
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is a device or a pipe; give the name of a file to write")
+    check_replaceable(path)
     if not folder.is_dir():
         raise UserError(f"{path}: there is no folder {folder}; make it first")
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise UserError(f"{path}: {folder} is on a read-only file system; write elsewhere")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"{path}: no permission to write in {folder}; write elsewhere")
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise UserError where something is at `path` that no file may take the place of."""
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is a device or a pipe; give the name of a file to write")
 
 
 def replace(temporary: Path, path: Path) -> None:
