@@ -585,6 +585,7 @@ def test_an_archive_that_shrinks_while_it_is_streamed(tmp_path):
         (b"\x89HDF\r\n\x1a\n" + bytes(1000), "is an HDF5 file"),
         (b"PK\3\4" + bytes(1000), "is a zip file"),
     ],
+    ids=["empty", "text", "gzip of text", "xz of text", "cut gzip", "cut bzip2", "HDF5", "zip"],
 )
 def test_what_is_no_archive_is_said_in_one_line(tmp_path, data, words):
     path = write(tmp_path / "a.tgz", data)
