@@ -195,9 +195,9 @@ class IndexBuilder:
         self.labels: dict[bytes, int] = {}
         self.label = array("i")
         self.numbers = {key: array(code) for key, code in NUMBERS.items()}
-        self.texts: dict[str, list[bytes]] = {key: [] for key in TEXTS}
+        self.texts = {key: bytearray() for key in TEXTS}
+        self.ends = {key: array("q") for key in TEXTS}
         self.whole = True
-        self.name_bytes = 0
 
     def __len__(self) -> int:
         return len(self.label)
@@ -208,9 +208,9 @@ class IndexBuilder:
         values = (row.offset, row.size, row.mtime, row.created, row.crc32 or 0, row.crc32 is not None)
         for column, value in zip(self.numbers.values(), values, strict=True):
             column.append(value)
-        self.texts["name"].append(row.name)
-        self.name_bytes += len(row.name)
-        self.texts["member"].append(row.member)
+        for key, text in (("name", row.name), ("member", row.member)):
+            self.texts[key] += text
+            self.ends[key].append(len(self.texts[key]))
         if self.seen:
             self.seen()
 
@@ -221,10 +221,9 @@ class IndexBuilder:
         self.label.frombytes(np.repeat(np.array(numbers, np.int32), np.diff(index.start)).tobytes())
         for key, column in self.numbers.items():
             column.frombytes(index.column(key).astype(column.typecode).tobytes())
-        for key, texts in self.texts.items():
-            end, text = index.column(f"{key}_end").tolist(), index.column(f"{key}_text").tobytes()
-            texts.extend(text[first:last] for first, last in pairwise([0, *end]))
-        self.name_bytes += len(index.column("name_text"))
+        for key, text in self.texts.items():
+            self.ends[key].frombytes((index.column(f"{key}_end") + len(text)).tobytes())
+            text += index.column(f"{key}_text").tobytes()
 
     def build(self) -> Index:
         """The index of all rows added so far."""
@@ -238,21 +237,29 @@ class IndexBuilder:
             key: np.frombuffer(column, column.typecode)[order] if column else np.zeros(0, column.typecode)
             for key, column in self.numbers.items()
         }
-        for key, texts in self.texts.items():
-            columns |= _text_columns(key, [texts[i] for i in order])
+        for key in TEXTS:
+            columns |= self._text_columns(key, order, start)
         return Index(labels, start, columns, whole=self.whole)
 
     def _order(self, label: np.ndarray, start: np.ndarray) -> np.ndarray:
         order = np.argsort(label, kind="stable")
-        names = self.texts["name"]
         for first, last in pairwise(start.tolist()):
-            order[first:last] = sorted(order[first:last].tolist(), key=names.__getitem__)
+            names = self._pieces("name", order[first:last])
+            order[first:last] = order[first + np.array(sorted(range(len(names)), key=names.__getitem__), int)]
         return order
 
+    def _text_columns(self, key: str, order: np.ndarray, start: np.ndarray) -> dict[str, np.ndarray]:
+        # A label at a time: as Python objects, the texts of a million images take 100 MB.
+        joined = [b"".join(self._pieces(key, order[first:last])) for first, last in pairwise(start.tolist())]
+        lengths = np.diff(np.frombuffer(self.ends[key], np.int64), prepend=0)
+        return {
+            f"{key}_end": np.cumsum(lengths[order]),
+            f"{key}_text": np.frombuffer(b"".join(joined), np.uint8),
+        }
 
-def _text_columns(key: str, texts: list[bytes]) -> dict[str, np.ndarray]:
-    end = np.cumsum([len(text) for text in texts], dtype=np.int64)
-    return {f"{key}_end": end, f"{key}_text": np.frombuffer(b"".join(texts), np.uint8)}
+    def _pieces(self, key: str, positions: np.ndarray) -> list[bytes]:
+        text, end = self.texts[key], self.ends[key]
+        return [bytes(text[end[i - 1] if i else 0 : end[i]]) for i in positions.tolist()]
 
 
 # The trailer: the columns, 8-byte aligned; a JSON header that says where each is; the footer.

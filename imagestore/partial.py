@@ -21,11 +21,10 @@ from imagestore import journal
 from imagestore.console import UserError
 from imagestore.index import READ_ONLY_THROUGH_HDF5, IndexBuilder, Row, end_of_file_address, write_trailer
 from imagestore.journal import Image
+from imagestore.name_cache import NameCache
 from imagestore.store import ImageStore
 
 LONGEST_NAME = 255  # bytes; what file systems allow
-LARGEST_CACHE = 128 << 20  # H5C__MAX_MAX_CACHE_SIZE
-SMALLEST_CACHE = 4 << 20  # bytes of HDF5 metadata kept in memory; see _grow_cache
 METADATA_BLOCK = 1 << 20  # HDF5 metadata in blocks of this size, not scattered between the images
 RESERVE = 4 << 20  # bytes to keep free so that the file can be finished; and for each image:
 RESERVE_FOR_EACH = 1 << 10
@@ -59,8 +58,7 @@ class Partial:
             path, "w" if base is None else "r+", locking=False, meta_block_size=METADATA_BLOCK
         )
         self._groups: dict[bytes, h5g.GroupID] = {}
-        self._cache = 0
-        self._grow_cache()
+        self._names = NameCache(self._file, None if base is None else base.index)
         self._next_number: dict[tuple[bytes, bytes], int] = {}
         self._types = _Types()
 
@@ -83,24 +81,10 @@ class Partial:
         self._rows.add(
             Row(image.label, name, at, len(data), image.mtime, image.created, image.crc32, image.member)
         )
-        self._grow_cache()
+        self._names.add(image.label, name)
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    def _grow_cache(self) -> None:
-        """Let HDF5 keep the names of all groups in memory.
-
-        A group's names are one block, written out whole when it must make room and read again for the next
-        name: with a million images in a few groups, that took half of the time.
-        """
-        if 2 * self._rows.name_bytes < self._cache:
-            return
-        self._cache = SMALLEST_CACHE + 4 * self._rows.name_bytes
-        config = self._file.id.get_mdc_config()
-        config.set_initial_size = True
-        config.initial_size = config.min_size = config.max_size = min(self._cache, LARGEST_CACHE)
-        self._file.id.set_mdc_config(config)
 
     def _claim(self, size: int) -> None:
         self._room -= size + RESERVE_FOR_EACH

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from imagestore import cache, index, index_cache, journal
 from imagestore.console import UserError
 from imagestore.index import crc32, walk
+from imagestore.name_cache import NameCache
 from imagestore.partial import LONGEST_NAME, numbered, safe_name
 from imagestore.store import ImageStore, StoreError, expand_paths, open_stores
 from imagestore.writer import Image, StoreWriter
@@ -309,6 +311,28 @@ def test_a_store_can_be_pickled_and_notices_that_it_was_replaced(store_path):
         write(store_path, {("red", b"late.jpg"): b"late"})
         with pytest.raises(StoreError, match="replaced"):
             pickle.loads(pickled)
+
+
+def test_what_hdf5_keeps_in_memory_holds_the_names_of_every_group(tmp_path):
+    """Its blocks of names, as they stand in the file, are what is reckoned with."""
+    path = tmp_path / "images.h5"
+    names = [(f"c{i % 7 * i % 5}", b"%d/" % i + b"n" * (i * i % 90 + 1)) for i in range(600)]
+    for some in (names[:5], names[5:60], names[60:]):
+        write(path, {(label, name): b"%d" % i for i, (label, name) in enumerate(some)})
+    data = path.read_bytes()
+    found = [
+        int.from_bytes(data[at.end() : at.end() + 8], "little") for at in re.finditer(b"HEAP\0{4}", data)
+    ]
+    root, *blocks = sorted(found)
+    with h5py.File(path) as file, ImageStore(path) as store:
+        begun = NameCache(file, store.index)
+        grown = NameCache(file, None)
+        for i in range(len(store)):
+            label, _, name = store.path_of(i).partition("/")
+            grown.add(label.encode(), name.encode())
+        assert sorted(begun.blocks.values()) == sorted(grown.blocks.values()) == blocks
+        needed = sum(blocks) + root
+        assert needed < file.id.get_mdc_config().max_size < needed + (1 << 20)
 
 
 def test_old_stores_are_read_and_added_to(tmp_path, old_store):
