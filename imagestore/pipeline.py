@@ -19,12 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from h5py.h5d import DatasetID
+
 from imagestore import colour
 from imagestore.archive import Archive, Member, Unfounded, choose_runs, open_archive
 from imagestore.archive_index import encode
 from imagestore.console import Progress, Stop, UserError, cpu_count, fail, note, printable, progress, stopping
 from imagestore.index import crc32
-from imagestore.store import ImageStore, open_stores
+from imagestore.store import ImageStore, StoreError, open_stores, palette_of
 from imagestore.workers import Labelled, Workers
 from imagestore.writer import DiskFull, Image, StoreWriter, identity
 
@@ -45,17 +47,18 @@ class Options:
 
 @dataclass
 class Report:
-    """How far a run came: images present already, members that are no images, what ended it early."""
+    """How far a run came: images present already, what was left out and why, what ended it early."""
 
     present: int = 0
     undecodable: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
     problem: str = ""
     stop: Stop = field(default_factory=Stop)
 
     @property
     def status(self) -> int:
         """The exit status of the command."""
-        return self.stop.status if self.stop.requested else int(bool(self.problem))
+        return self.stop.status if self.stop.requested else int(bool(self.problem or self.damaged))
 
 
 Labelling = Iterator[tuple[Member, bytes, Labelled]]
@@ -123,7 +126,8 @@ def merge(output: Path, patterns: list[str]) -> int:
         with stopping() as report.stop, progress(sum(map(len, stores)), "merging") as bar:
             with _noting_problems(report, output):
                 for store in stores:
-                    _copy(store, writer, report, bar)
+                    if not (report.stop.requested or _begun_as(store, writer, report, bar)):
+                        _copy(store, writer, report, bar)
             writer.publish([record for store in stores for record in store.heuristics()])
         _tell([writer], report)
     return report.status
@@ -232,19 +236,44 @@ def draw(seed: int, name: str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
+def _begun_as(store: ImageStore, writer: StoreWriter, report: Report, bar: Progress) -> bool:
+    """Whether a new store could begin as a copy of this one, all of whose images have their checksums."""
+    if not writer.begin_as(store):
+        return False
+    with contextlib.suppress(StoreError):  # met again, and told of, when the images are copied one by one
+        for i in store.in_file_order():
+            if report.stop.requested or crc32(store.read(i)) != store.index.crc32[i]:
+                break
+            bar.update()
+        else:
+            return True
+    writer.discard()
+    return False
+
+
 def _copy(store: ImageStore, writer: StoreWriter, report: Report, bar: Progress) -> None:
-    for i, data in store.images():
+    complete = store.complete()
+    for i in store.in_file_order():
         if report.stop.requested:
             return
-        row = store.index.row(i)
-        name = row.name.rpartition(b"/")[2]
-        checksum = crc32(data)
-        created = row.created or int(store.path.stat().st_mtime)
-        image = Image(
-            row.label, name, row.member or name, row.size, checksum, row.mtime, created, store.palette(i)
-        )
-        report.present += not writer.add(image, data)
+        try:
+            data, dataset = store.read(i), store.dataset(i)
+        except StoreError as error:
+            report.damaged.append(str(error))
+        else:
+            image = _image_in(store, i, data, dataset)
+            as_it_is = complete[i] and image.crc32 == store.index.crc32[i]
+            report.present += not writer.add(image, data, dataset if as_it_is else None)
         bar.update()
+
+
+def _image_in(store: ImageStore, i: int, data: bytes, dataset: DatasetID) -> Image:
+    row = store.index.row(i)
+    name = row.name.rpartition(b"/")[2]
+    created = row.created or int(store.path.stat().st_mtime)
+    return Image(
+        row.label, name, row.member or name, row.size, crc32(data), row.mtime, created, palette_of(dataset)
+    )
 
 
 @contextlib.contextmanager
@@ -290,12 +319,9 @@ def _tell(writers: list[StoreWriter], report: Report, passed_over: Mapping[str, 
     if kinds:
         note("passed over: " + ", ".join(f"{kind} ({n:,})" for kind, n in kinds.items()))
     if report.undecodable:
-        shown = "; ".join(report.undecodable[:NAMES_SHOWN])
-        more = len(report.undecodable) - NAMES_SHOWN
-        note(
-            f"skipped, cannot be decoded: {len(report.undecodable):,}: {shown}"
-            + (f"; and {more:,} more" if more > 0 else "")
-        )
+        note(f"skipped, cannot be decoded: {_first_of(report.undecodable)}")
+    if report.damaged:
+        note(f"left out, cannot be read: {_first_of(report.damaged)}")
     if report.stop.requested:
         report.problem = f"stopped by {signal.Signals(report.stop.signum).name}"
     if report.problem:
@@ -303,3 +329,14 @@ def _tell(writers: list[StoreWriter], report: Report, passed_over: Mapping[str, 
             "colourHeuristic",
             f"{report.problem}; what was finished is stored: run the same command again to go on",
         )
+    elif report.damaged:
+        fail(
+            "colourHeuristic",
+            f"{len(report.damaged):,} images could not be read and were left out; all others are stored",
+        )
+
+
+def _first_of(lines: list[str]) -> str:
+    """How many there are, and the first of them."""
+    more = len(lines) - NAMES_SHOWN
+    return f"{len(lines):,}: {'; '.join(lines[:NAMES_SHOWN])}" + (f"; and {more:,} more" if more > 0 else "")

@@ -16,19 +16,19 @@ import glob
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d
+from h5py import h5a, h5d, h5t
 
 from imagestore import index_cache, publish, readable
 from imagestore.console import UserError, progress
 from imagestore.index import Index, crc32, end_of_file_address, read_trailer, walk
 
-__all__ = ["ImageStore", "StoreError", "crc32", "expand_paths", "open_hdf5", "open_stores"]
+__all__ = ["ImageStore", "StoreError", "crc32", "expand_paths", "open_hdf5", "open_stores", "palette_of"]
 
 GLOB_CHARACTERS = frozenset("*?[")
 
@@ -174,30 +174,32 @@ class ImageStore:
     def _read_through_hdf5(self, i: int) -> bytes:
         dataset = self.dataset(i)
         try:
-            readable.check(dataset.id)
-            return dataset[()].tobytes()
+            readable.check(dataset)
+            return h5py.Dataset(dataset)[()].tobytes()
         except (OSError, RuntimeError, ValueError) as error:
             raise StoreError(f"{self.path}: cannot read {self.path_of(i)}: {_first_line(error)}") from error
 
-    def dataset(self, i: int) -> h5py.Dataset:
+    def dataset(self, i: int) -> h5d.DatasetID:
         """Image `i` as HDF5 sees it, with its attributes. Raises StoreError."""
         try:
             label = self.index.label_bytes[self.index.label_of(i)]
-            return h5py.Dataset(h5d.open(self.hdf5().id, label + b"/" + self.index.name(i)))
+            return h5d.open(self.hdf5().id, label + b"/" + self.index.name(i))
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise StoreError(f"{self.path}: cannot read {self.path_of(i)} ({_first_line(error)})") from error
 
     def palette(self, i: int) -> np.ndarray | None:
         """float32 (k, 7): share, L, a, b, R, G, B of image `i`, largest share first, where kept."""
-        owner = self.dataset(i).id
-        if not h5a.exists(owner, b"palette"):
-            return None
-        kept = h5a.open(owner, b"palette")
-        if len(kept.shape) != 2 or kept.shape[1] != 7 or kept.dtype.kind != "f":
-            return None
-        table = np.empty(kept.shape, np.float32)
-        kept.read(table)
-        return table
+        return palette_of(self.dataset(i))
+
+    def complete(self) -> np.ndarray:
+        """bool (N,): whether an image's dataset says all that one made here would, and nothing else is known.
+
+        Then a copy of the dataset is all it takes to have the image in another store.
+        """
+        index = self.index
+        named = np.diff(index.column("member_end"), prepend=0) > 0
+        kept = (index.offset >= 0) & (index.has_crc != 0) & (index.created > 0) & named
+        return kept & index.whole
 
     def copy_to(self, target: int) -> None:
         """Copy the HDF5 data, without the index, to an empty open file. Raises OSError, UserError."""
@@ -212,10 +214,25 @@ class ImageStore:
             return [record for record in json.loads(kept) if isinstance(record, dict)]
         return []
 
-    def images(self) -> Iterator[tuple[int, bytes]]:
-        """Every image with its position, in the order of their places in the file."""
-        for i in np.argsort(self.index.offset, kind="stable").tolist():
-            yield i, self.read(i)
+    def in_file_order(self) -> list[int]:
+        """The positions of all images, in the order of their places in the file."""
+        return np.argsort(self.index.offset, kind="stable").tolist()
+
+
+def palette_of(dataset: h5d.DatasetID) -> np.ndarray | None:
+    """The palette that is kept with an image, if it can be read; see ImageStore.palette."""
+    try:
+        if not h5a.exists(dataset, b"palette"):
+            return None
+        kept = h5a.open(dataset, b"palette")
+        shape = kept.shape
+        if len(shape) != 2 or shape[1] != 7 or not isinstance(kept.get_type(), h5t.TypeFloatID):
+            return None
+        table = np.empty(shape, np.float32)
+        kept.read(table, mtype=h5t.NATIVE_FLOAT)
+        return table
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return None
 
 
 def open_file(path: Path) -> int:

@@ -21,6 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from h5py.h5d import DatasetID
+
 from imagestore import journal, lock, publish
 from imagestore.console import UserError
 from imagestore.index import crc32
@@ -92,21 +94,42 @@ class StoreWriter:
         """Whether the store has the image with this `identity`."""
         return image in self._known
 
-    def add(self, image: Image, data: bytes) -> bool:
-        """Add an image; False where the store has it already. Raises DiskFull, OSError."""
+    def add(self, image: Image, data: bytes, like: DatasetID | None = None) -> bool:
+        """Add an image; False where the store has it already. Raises DiskFull, OSError.
+
+        `like` is a dataset of another store that is this image and is `complete` there.
+        """
         key = identity(image.member, image.size, image.crc32)
         if key in self._known:
             return False
         if self._partial is None:
-            self._partial = self._new_partial()
-        self._partial.add(image, data)
+            self._partial = self._new_partial(self._base)
+        self._partial.add(image, data, like)
         self._known.add(key)
         self._labels.add(image.label)
         return True
 
-    def _new_partial(self) -> Partial:
+    def begin_as(self, store: ImageStore) -> bool:
+        """Let a store that is new begin as a copy of another, made by copying the file.
+
+        False, and nothing done, where this one has images, there is no room for all of the other's, or the
+        other has one twice or one that is not `complete`. Raises OSError, UserError.
+        """
+        known = _identities(store)
+        if self._base is not None or self._partial is not None or not len(known) == len(store) > 0:
+            return False
+        if not store.complete().all():
+            return False
+        try:
+            self._partial = self._new_partial(store)
+        except DiskFull:
+            return False
+        self._known, self._labels = known, _labels(store)
+        return True
+
+    def _new_partial(self, base: ImageStore | None) -> Partial:
         token = secrets.token_hex(4)
-        return Partial(self._beside(f"{token}.partial"), self._beside(f"{token}.journal"), self._base)
+        return Partial(self._beside(f"{token}.partial"), self._beside(f"{token}.journal"), base)
 
     def _recover(self) -> int:
         """Take over what killed writers left; returns the number of images. Raises DiskFull, OSError."""

@@ -65,14 +65,15 @@ def leftovers(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def test_sigkill_at_any_moment(tmp_path, sample):
-    command = [sys.executable, ROOT / "tests" / "killed_runs.py", sample, tmp_path, KILLS, 5]
+@pytest.mark.parametrize(("command", "kills"), [("sort", KILLS), ("merge", KILLS // 2)])
+def test_sigkill_at_any_moment(tmp_path, sample, command, kills):
+    program = [sys.executable, ROOT / "tests" / "killed_runs.py", command, sample, tmp_path, kills, 5]
     done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, timeout=119,
+        list(map(str, program)), capture_output=True, text=True, timeout=119,
         env=environment({"XDG_CACHE_HOME": str(tmp_path / "cache")}),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{KILLS} kills" in done.stdout
+    assert f"{kills} kills" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -206,14 +207,19 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], timeout=10, check=True)
 
 
-def test_a_full_disk_publishes_what_is_finished(small_disk, tmp_path, run):
-    archive = draw(tmp_path / "flowers.tgz", count=40, seed=4, size=160)
-    pictures = members(archive)
-    padded = tmp_path / "padded"
-    padded.mkdir()
+@pytest.fixture
+def padded(tmp_path) -> Path:
+    """A folder of 800 pictures, 48 MB."""
+    pictures = members(draw(tmp_path / "flowers.tgz", count=40, seed=4, size=160))
+    folder = tmp_path / "padded"
+    folder.mkdir()
     for i in range(20):
         for name, data in pictures.items():
-            (padded / f"{i}-{Path(name).name}").write_bytes(data.ljust(60_000, b"\0"))
+            (folder / f"{i}-{Path(name).name}").write_bytes(data.ljust(60_000, b"\0"))
+    return folder
+
+
+def test_a_full_disk_publishes_what_is_finished(small_disk, padded, run):
     full = run("colourHeuristic.py", "sort", padded, small_disk / "store.h5", 800, 10, check=False)
     assert full.returncode == 1
     assert "disk is full" in full.stderr and "run the same command again" in full.stderr
@@ -224,6 +230,19 @@ def test_a_full_disk_publishes_what_is_finished(small_disk, tmp_path, run):
     again = run("colourHeuristic.py", "sort", padded, small_disk / "store.h5", 800, 10, check=False)
     assert again.returncode == 1 and len(again.stderr.splitlines()) <= 3
     assert contents(small_disk / "store.h5").items() >= first.items()
+
+
+def test_a_disk_that_is_full_before_all_is_merged(small_disk, padded, tmp_path, run):
+    run("colourHeuristic.py", "partition", padded, "a.h5", "b.h5", 0.3)
+    source = contents(tmp_path / "a.h5") | contents(tmp_path / "b.h5")
+    for order in (("a.h5", "b.h5"), ("b.h5", "a.h5")):  # the first fits, or not even that
+        full = run("colourHeuristic.py", "merge", small_disk / "store.h5", *order, check=False)
+        assert full.returncode == 1
+        assert "disk is full" in full.stderr and "run the same command again" in full.stderr
+        stored = contents(small_disk / "store.h5")
+        assert 50 < len(stored) < 800 and not leftovers(small_disk)
+        assert stored.items() <= source.items()
+        (small_disk / "store.h5").unlink()
 
 
 def test_a_truncated_archive_gives_what_it_has(tmp_path, sample, run):

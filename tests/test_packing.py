@@ -655,9 +655,9 @@ def test_verify_finds_what_is_damaged(run: Run, sample_store: Path, tmp_path: Pa
     shutil.copy(sample_store, store)
     with ImageStore(store) as images:
         name, offset, first = images.path_of(20), int(images.index.offset[20]), images.read(20)[:1]
-        address = h5py.h5o.get_info(images.dataset(20).id).addr
-        group = h5py.h5o.get_info(images.dataset(20).parent.id).addr
+        address = h5py.h5o.get_info(images.dataset(20)).addr
         label = name.split("/")[0]
+        group = h5py.h5o.get_info(images.hdf5()[label].id).addr
         names = {images.path_of(i) for i in range(len(images)) if images.path_of(i).startswith(label + "/")}
     if how == "a flipped bit":
         overwrite(store, offset, bytes([first[0] ^ 1]))

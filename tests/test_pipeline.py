@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import re
 import shutil
 import stat
 import struct
@@ -21,6 +22,7 @@ from PIL import Image as Picture
 from small_stores import picture
 
 from imagestore import colour
+from imagestore.index import walk
 from imagestore.pipeline import draw
 from imagestore.store import ImageStore
 from imagestore.workers import Workers
@@ -169,6 +171,65 @@ def test_merge_adds_and_recognises(run, sample, old_store, tmp_path):
     assert "(0 new)" in again.stdout
     itself = run("colourHeuristic.py", "merge", "all.h5", "all.h5", check=False)
     assert itself.returncode == 1 and "is the output" in itself.stderr
+
+
+def attributes(path: Path) -> dict[bytes, dict]:
+    """What plain h5py finds beside the bytes of every image, by the image's bytes."""
+    with h5py.File(path) as file:
+        return {
+            dataset[()].tobytes(): {key: np.asarray(value).tobytes() for key, value in dataset.attrs.items()}
+            for group in file.values()
+            for dataset in group.values()
+        }
+
+
+def test_merge_keeps_all_that_is_known_of_an_image(run, sample, tmp_path):
+    """Whether its store is where the new one begins, is added to it, or goes into one that is there."""
+    for k in (1, 2, 3):
+        run("colourHeuristic.py", "sort", sample, f"s{k}.h5", 60, 60, "--shard", f"{k}/3")
+    known = attributes(tmp_path / "s1.h5") | attributes(tmp_path / "s2.h5") | attributes(tmp_path / "s3.h5")
+    assert len(known) == 60 and all(len(each) == 5 for each in known.values())
+    run("colourHeuristic.py", "merge", "all.h5", "s1.h5", "s2.h5")
+    run("colourHeuristic.py", "merge", "all.h5", "s3.h5")
+    assert attributes(tmp_path / "all.h5") == known
+    with ImageStore(tmp_path / "all.h5") as merged, h5py.File(merged.path, locking=False) as file:
+        assert (merged.index.offset > 0).all() and merged.index.fresh and merged.index.whole
+        assert {merged.read(i) for i in range(len(merged))} == known.keys()
+        assert len(merged.heuristics()) == 1
+        assert walk(file).column("name_text").tobytes() == merged.index.column("name_text").tobytes()
+    subprocess.run(["h5stat", tmp_path / "all.h5"], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("order", [("damaged.h5", "b.h5"), ("b.h5", "damaged.h5")])
+def test_merge_leaves_out_what_is_damaged_and_says_so(run, sample, tmp_path, order):
+    run("colourHeuristic.py", "sort", sample, "damaged.h5", 60, 60, "--shard", "1/2")
+    run("colourHeuristic.py", "sort", sample, "b.h5", 60, 60, "--shard", "2/2")
+    with ImageStore(tmp_path / "damaged.h5") as store, (tmp_path / "damaged.h5").open("r+b") as file:
+        name, offset = store.path_of(7), int(store.index.offset[7])
+        first = store.read(7)[:1]
+        file.seek(offset)
+        file.write(bytes([first[0] ^ 1]))
+    done = run("colourHeuristic.py", "merge", "all.h5", *order, check=False)
+    assert done.returncode == 1 and "1 images could not be read" in done.stderr and name in done.stderr
+    assert len(contents(tmp_path / "all.h5")) == 59
+    again = run("colourHeuristic.py", "merge", "all.h5", *order, check=False)
+    assert again.returncode == 1 and "(0 new)" in again.stdout
+
+
+def test_merge_where_a_palette_is_damaged(run, sample, tmp_path):
+    """The image is what counts: it is stored without what cannot be read."""
+    run("colourHeuristic.py", "sort", sample, "a.h5", 10, 10)
+    run("colourHeuristic.py", "sort", sample, "b.h5", 30, 30)
+    path = tmp_path / "b.h5"
+    data = bytearray(path.read_bytes())
+    at = [found.start() for found in re.finditer(b"palette\0", data)]
+    for kind in at[::2]:
+        data[kind + 8] = 0xFF  # the class of its numbers: none that there is
+    path.write_bytes(data)
+    run("colourHeuristic.py", "merge", "all.h5", "a.h5", "b.h5")
+    with ImageStore(tmp_path / "all.h5") as store:
+        assert {store.read(i) for i in range(len(store))} >= set(contents(path).values())
+        assert 0 < sum(store.palette(i) is None for i in range(len(store))) < len(store)
 
 
 def test_merge_recognises_images_that_have_no_checksum(run, old_store, tmp_path):
