@@ -39,6 +39,7 @@ RUNS = 3
 MEGABYTE = 2**20
 MILLION = 1_000_000
 SMALL_IMAGE = 2048  # bytes
+SHARDS = 4
 
 SCRIPT = ROOT / "colourHeuristic.py"
 
@@ -127,18 +128,35 @@ def sort_figures(archive: Path) -> list[Figure]:
     ]
 
 
-def merge_figure(archive: Path) -> Figure:
-    """merge: a store written again without decoding, against plain copying."""
+def merge_figures(archive: Path) -> list[Figure]:
+    """merge of shards and of one store, start-up included."""
     place = Place("merge")
-    place.run("partition", archive, "train.h5", "test.h5", 1)
-    copying = median_of(lambda: command("cp", "train.h5", "copy.h5", cwd=place.folder), RUNS)
-    merging = median_of(
-        lambda: command("colourHeuristic.py", "merge", "all.h5", "train.h5", cwd=place.folder),
-        RUNS,
-        before=lambda: (place.folder / "all.h5").unlink(missing_ok=True),
-    )
+    shards = [f"shard{k}.h5" for k in range(1, SHARDS + 1)]
+    for k, shard in enumerate(shards, 1):
+        place.run("partition", archive, shard, "test.h5", 1, "--shard", f"{k}/{SHARDS}")
+    merge(place, "one.h5", shards)
+    figures = [merge_figure(place, f"{SHARDS} stores", shards), merge_figure(place, "one store", ["one.h5"])]
     place.clear()
-    return Figure("merge of 8,189 images", merging, "s", "cp", copying, "", RUNS)
+    return figures
+
+
+def merge(place: Place, output: str, stores: list[str]) -> None:
+    """Run the command in a place."""
+    command("colourHeuristic.py", "merge", output, *stores, cwd=place.folder)
+
+
+def merge_figure(place: Place, what: str, stores: list[str]) -> Figure:
+    """merge against plain copying of the same bytes, both to the disk, in turn."""
+    output = place.folder / "all.h5"
+    plain = f"cat {' '.join(stores)} > all.h5 && sync all.h5"
+    copying, merging = [], []
+    for _ in range(RUNS):
+        output.unlink(missing_ok=True)
+        copying.append(median_of(lambda: command("sh", "-c", plain, cwd=place.folder), 1))
+        output.unlink()
+        merging.append(median_of(lambda: merge(place, "all.h5", stores), 1))
+    seconds, yardstick = statistics.median(merging), statistics.median(copying)
+    return Figure(f"merge, 8,189 images of {what}", seconds, "s", "cat, sync", yardstick, "", RUNS)
 
 
 def repeat(archive: Path, times: int) -> Path:
@@ -228,7 +246,7 @@ def main() -> None:
     figures = partition_figures(archive)
     figures += sort_figures(archive)
     figures += sort_figures(build_archive(bench_folder() / "large.tgz", images=20_800))
-    figures.append(merge_figure(archive))
+    figures += merge_figures(archive)
     if arguments.ten_times:
         large, place = repeat(archive, 10), Place("ten-times")
         figures.append(memory_figure("memory, archive ten times as large", large, place))
