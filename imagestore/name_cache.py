@@ -1,9 +1,10 @@
-"""How much metadata HDF5 keeps in memory while a store is written: the names in its groups, and little more.
+"""How much metadata of a store HDF5 keeps in memory: the names in its groups, and little more.
 
 The names of a group are one block (its local heap), written out whole when the cache must make room, and read
 again for the next name: with a million images in a few groups, that took half of the time. So the blocks
 must fit. What room there is beyond them fills with the headers of datasets that nobody needs again, and
-each of those takes 12 KB of memory where HDF5 counts 0.7 (measured, HDF5 1.14 and 2.0). Used by partial.
+each of those takes 12 KB of memory where HDF5 counts 0.7 (measured, HDF5 1.14 and 2.0). Used by store
+and partial.
 """
 
 from __future__ import annotations

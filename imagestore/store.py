@@ -27,6 +27,7 @@ from h5py import h5a, h5d, h5t
 from imagestore import index_cache, publish, readable
 from imagestore.console import UserError, progress
 from imagestore.index import Index, crc32, end_of_file_address, read_trailer, walk
+from imagestore.name_cache import NameCache
 
 __all__ = ["ImageStore", "StoreError", "crc32", "expand_paths", "open_hdf5", "open_stores", "palette_of"]
 
@@ -76,12 +77,14 @@ class ImageStore:
 
     def _walk(self) -> Index:
         try:
-            with progress(None, f"{self.path.name} has no index, looking at") as bar:
-                return walk(self.hdf5(), bar.update)
+            # Closed again at once, else this process could not open it by other means, with locks.
+            with (
+                self._open_hdf5() as file,
+                progress(None, f"{self.path.name} has no index, looking at") as bar,
+            ):
+                return walk(file, bar.update)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise UserError(f"{self.path}: damaged HDF5 file ({_first_line(error)}): make it anew") from error
-        finally:
-            self._close_hdf5()  # else this process could not open it by other means, with locks
 
     def __enter__(self) -> ImageStore:
         return self
@@ -137,10 +140,13 @@ class ImageStore:
     def hdf5(self) -> h5py.File:
         """The file as h5py's; opened when first needed, once in each process, without locks."""
         if self._hdf5 is None or self._hdf5[0] != os.getpid():
-            # The open file, not whatever has its name by now.
-            opened = Path(f"/proc/self/fd/{self._fd}")
-            self._hdf5 = (os.getpid(), open_hdf5(opened if opened.exists() else self.path, self.path))
+            self._hdf5 = (os.getpid(), self._open_hdf5())
+            NameCache(self._hdf5[1], self.index)
         return self._hdf5[1]
+
+    def _open_hdf5(self) -> h5py.File:
+        opened = Path(f"/proc/self/fd/{self._fd}")  # not whatever has its name by now
+        return open_hdf5(opened if opened.exists() else self.path, self.path)
 
     def path_of(self, i: int) -> str:
         """The path of image `i` in the file, 'red/image_0001.jpg'."""
