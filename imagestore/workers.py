@@ -57,6 +57,10 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        try:
+            self._pool.submit(_nothing)
+        except BrokenProcessPool:
+            _kill_workers()
         self._pool.shutdown(cancel_futures=True)
 
     def label(self, images: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, bytes, Labelled]]:
@@ -95,6 +99,7 @@ class Workers:
         try:
             results = future.result()
         except BrokenProcessPool:  # some image killed its worker: find out which, one at a time
+            _kill_workers()
             results = [self._label_alone(data) for _, data in batch]
             self._pool = self._new_pool(self.count)
         for (key, data), found in zip(batch, results, strict=True):
@@ -135,6 +140,15 @@ def _in_worker(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _kill_workers() -> None:
+    """End what is left of a broken pool: it waits for workers, with a lock held from Python 3.12.1 on.
+
+    The pool has sent them SIGTERM, which they ignore.
+    """
+    for worker in multiprocessing.active_children():
+        worker.kill()
 
 
 def _nothing() -> None:

@@ -115,10 +115,10 @@ class StoreWriter:
         False, and nothing done, where this one has images, there is no room for all of the other's, or the
         other has one twice or one that is not `complete`. Raises OSError, UserError.
         """
-        known = _identities(store)
-        if self._base is not None or self._partial is not None or not len(known) == len(store) > 0:
+        if self._base is not None or self._partial is not None or not store.complete().all():
             return False
-        if not store.complete().all():
+        known = _identities(store)
+        if not len(known) == len(store) > 0:
             return False
         try:
             self._partial = self._new_partial(store)

@@ -99,6 +99,16 @@ def test_a_signal_publishes_what_is_finished(tmp_path, larger, run, number, stat
     assert "there already" in again.stderr
 
 
+def test_a_worker_that_is_killed_costs_nothing(tmp_path, larger):
+    """As the kernel does where memory is short: its images are labelled by others."""
+    process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 2)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    assert contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5") == members(larger)
+
+
 def test_another_writer_gets_one_clear_line_and_a_reader_goes_on(tmp_path, larger, sample, run):
     run("colourHeuristic.py", "sort", sample, "store.h5", 10, 5)
     before = contents(tmp_path / "store.h5")
