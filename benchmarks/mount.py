@@ -287,7 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--images", type=int, default=8189)
     parser.add_argument(
         "--epochs", type=int, default=3, help="runs of the ImageFolder epoch; 0 leaves it out"
