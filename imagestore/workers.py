@@ -1,20 +1,23 @@
 """Labelling in worker processes: batches of encoded images in, labels out, in the order they came.
 
 Used by pipeline. The processes are forked before the caller opens HDF5 files or starts threads; they end
-when the caller does, however it ends. What is under way at any time is bounded.
+when the caller does, however it ends. What is under way at any time is bounded. ProcessPoolExecutor will not
+do: where a worker dies, it hangs in Python 3.10 and from 3.12.1 on, since workers ignore SIGTERM.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import TypeVar
 
 import numpy as np
@@ -44,24 +47,25 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool = self._new_pool(count)
-
-    def _new_pool(self, count: int) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("fork")
-        pool = ProcessPoolExecutor(count, context, initializer=_in_worker, initargs=(os.getpid(),))
-        for ready in [pool.submit(_nothing) for _ in range(count)]:  # fork now
-            ready.result()
-        return pool
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        try:
+            for _ in range(count):
+                self._idle.put(_Worker())
+        except OSError:
+            self._end()
+            raise
+        self._threads = ThreadPoolExecutor(count)  # one waits for each worker
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._pool.submit(_nothing)
-        except BrokenProcessPool:
-            _kill_workers()
-        self._pool.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
+        self._end()
+
+    def _end(self) -> None:
+        while not self._idle.empty():
+            self._idle.get().end()
 
     def label(self, images: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, bytes, Labelled]]:
         """Label images as they come; yields them in the same order with what was found.
@@ -71,13 +75,13 @@ class Workers:
         under_way: deque[tuple[list[tuple[Key, bytes]], Future]] = deque()
         errors: list[Exception] = []
         for batch in _batches(_until_error(images, errors)):
-            under_way.append((batch, self._submit(batch)))
+            under_way.append((batch, self._threads.submit(self._label_batch, [data for _, data in batch])))
             while under_way and (
                 under_way[0][1].done() or self._is_enough([batch for batch, _ in under_way])
             ):
-                yield from self._finished(*under_way.popleft())
+                yield from _finished(*under_way.popleft())
         while under_way:
-            yield from self._finished(*under_way.popleft())
+            yield from _finished(*under_way.popleft())
         for error in errors:
             raise error
 
@@ -85,32 +89,70 @@ class Workers:
         size = sum(len(data) for batch in batches for _, data in batch)
         return len(batches) > self.count * (1 + BATCHES_AHEAD) or size > MOST_BYTES
 
-    def _submit(self, batch: list[tuple[Key, bytes]]) -> Future:
+    def _label_batch(self, images: list[bytes]) -> list[Labelled]:
+        worker = self._idle.get()
         try:
-            return self._pool.submit(_label_all, [data for _, data in batch])
-        except BrokenProcessPool as error:
-            failed: Future = Future()
-            failed.set_exception(error)
-            return failed
+            return worker.label(images)
+        except WorkerDied:  # some image killed it: find out which, one at a time
+            worker = _Worker()
+            found = []
+            for data in images:
+                try:
+                    found += worker.label([data])
+                except WorkerDied:
+                    found.append(Labelled(reason="the decoder crashed, or ran out of memory"))
+                    worker = _Worker()
+            return found
+        finally:
+            self._idle.put(worker)
 
-    def _finished(
-        self, batch: list[tuple[Key, bytes]], future: Future
-    ) -> Iterator[tuple[Key, bytes, Labelled]]:
+
+class WorkerDied(Exception):
+    """A worker ended in the middle of its work."""
+
+
+class _Worker:
+    """A process that labels, seen from its parent."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("fork")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, os.getpid()))
+        self._process.start()
+        theirs.close()
+
+    def label(self, images: list[bytes]) -> list[Labelled]:
+        """Label some images. Raises WorkerDied, after which the worker is of no use."""
         try:
-            results = future.result()
-        except BrokenProcessPool:  # some image killed its worker: find out which, one at a time
-            _kill_workers()
-            results = [self._label_alone(data) for _, data in batch]
-            self._pool = self._new_pool(self.count)
-        for (key, data), found in zip(batch, results, strict=True):
-            yield key, data, found
+            self._connection.send(images)
+            return self._connection.recv()
+        except (EOFError, OSError):
+            self.end()
+            raise WorkerDied from None
 
-    def _label_alone(self, data: bytes) -> Labelled:
-        with self._new_pool(1) as pool:
-            try:
-                return pool.submit(_label_all, [data]).result()[0]
-            except BrokenProcessPool:
-                return Labelled(reason="the decoder crashed, or ran out of memory")
+    def end(self) -> None:
+        """Let it end, which it does once it has nothing to do."""
+        with contextlib.suppress(OSError):
+            self._connection.send(None)
+        self._connection.close()
+        self._process.join()
+
+
+def _work(connection: Connection, parent: int) -> None:
+    """What a worker does, until it is sent None."""
+    # Signals are the parent's affair: it finishes what is under way. If it is killed, so are we.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    while (images := connection.recv()) is not None:
+        connection.send([label_one(data) for data in images])
+
+
+def _finished(batch: list[tuple[Key, bytes]], future: Future) -> Iterator[tuple[Key, bytes, Labelled]]:
+    for (key, data), found in zip(batch, future.result(), strict=True):
+        yield key, data, found
 
 
 def _until_error(images: Iterable[tuple[Key, bytes]], errors: list[Exception]) -> Iterator[tuple[Key, bytes]]:
@@ -131,32 +173,6 @@ def _batches(images: Iterable[tuple[Key, bytes]]) -> Iterator[list[tuple[Key, by
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _in_worker(parent: int) -> None:
-    # Signals are the parent's affair: it finishes what is under way. If it is killed, so are we.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _kill_workers() -> None:
-    """End what is left of a broken pool: it waits for workers, with a lock held from Python 3.12.1 on.
-
-    The pool has sent them SIGTERM, which they ignore.
-    """
-    for worker in multiprocessing.active_children():
-        worker.kill()
-
-
-def _nothing() -> None:
-    pass
-
-
-def _label_all(images: list[bytes]) -> list[Labelled]:
-    return [label_one(data) for data in images]
 
 
 def label_one(data: bytes) -> Labelled:

@@ -104,7 +104,10 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path, larger):
     process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 2)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGKILL)
-    _, err = process.communicate(timeout=90)
+    try:
+        _, err = process.communicate(timeout=90)
+    finally:
+        process.kill()
     assert process.returncode == 0, err
     assert contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5") == members(larger)
 
