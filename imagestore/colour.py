@@ -40,7 +40,7 @@ __all__ = [
     "settings",
 ]
 
-VERSION = "2"  # of the heuristic: another one may give another palette or label for the same bytes
+VERSION = "3"  # of the heuristic: another one may give another palette or label for the same bytes
 CLUSTERS = 8
 ROUNDS = 3  # of k-means; more hardly move the clusters of a photograph
 BITS = 4  # of each of R, G and B that tell one cell of the colour histogram from the next

@@ -14,10 +14,11 @@ learned, not guessed, from the answers of two kinds of people:
   lightseagreen, lightgoldenrodyellow) count more, as people write them.
 
 The fit places a few points for each term and minimises the cross-entropy between the answers and the
-points' Gaussian votes. Lightness counts half of what a and b do: people go by hue first. A point is no
-typical colour; only the boundary half way between two points of different terms means something, which
-is why some lie outside the gamut. The whole is what R. Benavente et al. (JOSA A 25, 2008) do with
-sigmoids and J. van de Weijer et al. (IEEE TIP 18, 2009) with a table of 32,768 entries.
+points' Gaussian votes. Black and its boundary with grey (pure greys below #2c2c2c are black) were then
+fitted again, mostly to the survey. Lightness counts half of what a and b do: people go by hue first. A
+point is no typical colour; only the boundary half way between two points of different terms means
+something, which is why some lie outside the gamut. The whole is what R. Benavente et al. (JOSA A 25,
+2008) do with sigmoids and J. van de Weijer et al. (IEEE TIP 18, 2009) with a table of 32,768 entries.
 
 Used by colour. Pure functions; safe in threads and processes.
 """
@@ -28,9 +29,9 @@ import numpy as np
 
 # Places in Lab (D65) that vote for a term.
 POINTS = {
-    "black": ((-9, -5, 17), (-9, 19, 1), (-8, -1, -8)),
+    "black": ((-15, -14, 9), (-14, 0, 0), (-12, 23, 1), (-11, 1, 16), (-9, 2, -6)),
     "white": ((118, -4, 27), (117, 3, 13), (118, 6, 11)),
-    "grey": ((39, 2, -1), (50, 4, -7), (50, 1, 1), (66, -6, 20)),
+    "grey": ((48, -1, 0), (50, 4, -7), (50, 1, 1), (66, -6, 20)),
     "red": ((22, 31, 9), (28, 59, 10), (29, 53, 47), (36, 42, 26), (43, 74, 27), (47, 79, 60)),
     "orange": ((55, 40, 58), (64, 59, 63), (65, 36, 65), (65, 39, 44), (77, 11, 65), (94, 14, 31)),
     "yellow": ((77, 5, 72), (86, -1, 80), (90, -2, 57), (96, -22, 84), (101, -16, 65), (104, -4, 26)),
