@@ -52,7 +52,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.installed: requirements.txt $(VENV)/.python
-	@echo 'Installing requirements.txt into $(VENV) (PyTorch is large: a few minutes, once)' >&2
+	@echo 'Installing requirements.txt into $(VENV) (PyTorch is large: 6 GB, a few minutes, once)' >&2
 	$(PIP) -r requirements.txt
 	@touch $@
 
