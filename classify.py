@@ -11,10 +11,10 @@ is the image's group), also that, and the accuracy over all of them.
 
 from __future__ import annotations
 
-import signal
+from imagestore.processes import let_interrupts_end_python
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main`: Ctrl-C during the imports has nothing to say
+if __name__ == "__main__":
+    let_interrupts_end_python()  # before the other imports, which take a moment
 
 import argparse
 import contextlib
@@ -28,22 +28,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagestore import publish
-from imagestore.archive import Archive, is_store, open_archive
+from imagestore import files
+from imagestore.archive.open import open_archive
+from imagestore.archive.protocol import Archive
 from imagestore.arguments import add_device, given_path, positive, seed
-from imagestore.console import (
-    Stop,
-    UserError,
-    cpu_count,
-    main,
-    note,
-    printable,
-    progress,
-    share_processors,
-    stopping,
-)
-from imagestore.labels import load_labels
-from imagestore.store import ImageStore, StoreError, expand_paths, open_stores
+from imagestore.console import UserError, main, note, printable, progress
+from imagestore.hdf5.superblock import is_hdf5
+from imagestore.processes import Stop, cpu_count, share_processors, stopping
+from imagestore.store.open import expand_paths, open_stores
+from imagestore.store.reader import ImageStore, StoreError
+from imagestore.training.labels_file import load_labels
 
 if TYPE_CHECKING:  # torch takes seconds to import: mistakes in the arguments are told before
     import torch
@@ -91,7 +85,7 @@ def classify(arguments: argparse.Namespace) -> int:
         labels = load_labels(arguments.labels)
         weights = arguments.weights or default_weights(arguments.labels)
         if arguments.plot:
-            publish.check_writable(arguments.plot)
+            files.check_writable(arguments.plot)
         source = open_source(arguments.source, arguments.index, opened)
         total, pictures = choose(source, arguments)
         answers = answered(until(stop, pictures), labels, weights, arguments)
@@ -123,7 +117,7 @@ def default_weights(labels_file: Path) -> Path:
 def open_source(source: str, index: Path | None, opened: contextlib.ExitStack) -> Source:
     """The stores or the archive that SOURCE names: by extension, else by content. Raises UserError."""
     paths = expand_paths([source])
-    if len(paths) > 1 or paths[0].suffix in STORE_SUFFIXES or is_store(paths[0]):
+    if len(paths) > 1 or paths[0].suffix in STORE_SUFFIXES or is_hdf5(paths[0]):
         return [opened.enter_context(store) for store in open_stores(paths)]
     return opened.enter_context(open_archive(paths[0], index))
 
@@ -169,11 +163,13 @@ def of_archive(archive: Archive, chosen: list[int], heuristic: bool) -> Iterator
 
 def heuristic_label(data: bytes) -> str | None:
     """What `colourHeuristic.py` would label the picture; None where it cannot be decoded."""
-    from imagestore import colour
+    from imagestore.colour.label import label_of
+    from imagestore.colour.palette import find_palette
+    from imagestore.decode import NotAnImage
 
     try:
-        return colour.label(colour.palette(data))
-    except colour.NotAnImage:
+        return label_of(find_palette(data))
+    except NotAnImage:
         return None
 
 
@@ -192,9 +188,11 @@ def answered(
     share_processors()
     import torch
 
-    from imagestore.dataset import decode, pixels
     from imagestore.decode import NotAnImage
-    from imagestore.model import choose_device, load_model, predict
+    from imagestore.training.checkpoint import load_model
+    from imagestore.training.dataset import decode, pixels
+    from imagestore.training.device import choose_device
+    from imagestore.training.evaluation import predict
 
     torch.set_num_threads(min(arguments.workers, cpu_count()))
     device = choose_device(arguments.device)
@@ -258,7 +256,7 @@ class Tally:
 
 def plot(answers: dict[str, list[Answer]], arguments: argparse.Namespace) -> None:
     """Write the contact sheet: a row for each predicted label, the true label under each picture."""
-    from imagestore.plot import contact_sheet, show_or_save
+    from imagestore.reports.pictures import contact_sheet, show_or_save
 
     rows = [
         (label, [(answer.picture.data, caption(answer)) for answer in row])

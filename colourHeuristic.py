@@ -11,10 +11,10 @@
 
 from __future__ import annotations
 
-import signal
+from imagestore.processes import let_interrupts_end_python
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main`: Ctrl-C during the imports has nothing to say
+if __name__ == "__main__":
+    let_interrupts_end_python()  # before the other imports, which take a moment
 
 import argparse
 import os
@@ -160,47 +160,47 @@ def _slurm_shard() -> tuple[int, int]:
 
 
 def _sort(arguments: argparse.Namespace) -> int:
-    from imagestore import pipeline
+    from imagestore.labelling.sort_and_partition import sort
 
     options = _options(arguments)
-    return pipeline.sort(arguments.tarfile, arguments.output, arguments.count, arguments.chunk, options)
+    return sort(arguments.tarfile, arguments.output, arguments.count, arguments.chunk, options)
 
 
 def _partition(arguments: argparse.Namespace) -> int:
-    from imagestore import pipeline
+    from imagestore.labelling.sort_and_partition import partition
 
     options = _options(arguments)
-    return pipeline.partition(arguments.tarfile, arguments.train, arguments.test, arguments.fraction, options)
+    return partition(arguments.tarfile, arguments.train, arguments.test, arguments.fraction, options)
 
 
 def _options(arguments: argparse.Namespace) -> object:
-    from imagestore.pipeline import Options
+    from imagestore.labelling.sort_and_partition import RunOptions
 
-    return Options(arguments.seed, arguments.workers, arguments.shard, arguments.index)
+    return RunOptions(arguments.seed, arguments.workers, arguments.shard, arguments.index)
 
 
 def _merge(arguments: argparse.Namespace) -> int:
-    from imagestore import pipeline
+    from imagestore.labelling.merge import merge
 
-    return pipeline.merge(arguments.output, arguments.stores)
+    return merge(arguments.output, arguments.stores)
 
 
 def _identify(arguments: argparse.Namespace) -> int:
-    from imagestore import examine
+    from imagestore.reports.identify import identify
 
-    return examine.identify(arguments.source, arguments.names, arguments.all, arguments.json, arguments.index)
+    return identify(arguments.source, arguments.names, arguments.all, arguments.json, arguments.index)
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from imagestore import examine
+    from imagestore.reports.show_and_summary import show
 
-    return examine.show(arguments.source, arguments.name, arguments.output, arguments.index)
+    return show(arguments.source, arguments.name, arguments.output, arguments.index)
 
 
 def _summary(arguments: argparse.Namespace) -> int:
-    from imagestore import examine
+    from imagestore.reports.show_and_summary import summary
 
-    return examine.summary(arguments.stores, arguments.csv)
+    return summary(arguments.stores, arguments.csv)
 
 
 def main() -> int:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import signal
+from imagestore.processes import let_interrupts_end_python
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main`: Ctrl-C during the imports has nothing to say
+if __name__ == "__main__":
+    let_interrupts_end_python()  # before the other imports, which take a moment
 
 import argparse
 import os
@@ -130,38 +130,40 @@ def tools_parser() -> argparse.ArgumentParser:
 def use_tool(arguments: argparse.Namespace) -> int:
     """Run the chosen tool."""
     if arguments.tool == "pack":
-        from imagestore.packing import pack
+        from imagestore.tools.pack import pack
 
         return pack(arguments.folder, arguments.output, arguments.include, arguments.exclude)
     if arguments.tool == "unpack":
-        from imagestore.unpacking import unpack
+        from imagestore.tools.unpack import unpack
 
         return unpack(arguments.paths, arguments.folder, arguments.include, arguments.exclude)
-    from imagestore import inspecting
+    from imagestore.tools.ls_and_cat import cat, list_files
+    from imagestore.tools.verify import verify
 
     if arguments.tool == "ls":
-        return inspecting.list_files([arguments.file], arguments.path, arguments.long)
+        return list_files([arguments.file], arguments.path, arguments.long)
     if arguments.tool == "cat":
-        return inspecting.cat([arguments.file], arguments.path)
-    return inspecting.verify(arguments.paths)
+        return cat([arguments.file], arguments.path)
+    return verify(arguments.paths)
 
 
 def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:
     """Mount, unmount or list mounts."""
-    from imagestore import mounts
+    from imagestore.mount import mount_table
 
     if arguments.list:
-        for found in mounts.own_mounts():
+        for found in mount_table.own_mounts():
             print(f"{found.mountpoint}  {found.stores}{'  (crashed)' if found.is_crashed() else ''}")
         return 0
     if arguments.unmount:
         for mountpoint in arguments.paths:
-            mounts.unmount(_absolute(mountpoint), arguments.lazy)
+            mount_table.unmount(_absolute(mountpoint), arguments.lazy)
         return 0
-    from imagestore import mount
+    from imagestore.mount.mount import mount, mount_in_foreground, run_in_mount
+    from imagestore.mount.settings import MountSettings
 
     *stores, mountpoint = arguments.paths
-    settings = mount.Settings(
+    settings = MountSettings(
         stores=stores,
         mountpoint=_absolute(mountpoint),
         options=[option for options in arguments.options for option in options.split(",")],
@@ -172,8 +174,8 @@ def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:
         library=arguments.library,
     )
     if command:
-        return mount.run_in_mount(settings, command)
-    return mount.mount_in_foreground(settings) if arguments.foreground else mount.mount(settings)
+        return run_in_mount(settings, command)
+    return mount_in_foreground(settings) if arguments.foreground else mount(settings)
 
 
 def _absolute(path: Path) -> Path:

@@ -12,10 +12,10 @@ steps as one that was not.
 
 from __future__ import annotations
 
-import signal
+from imagestore.processes import let_interrupts_end_python
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main`: Ctrl-C during the imports has nothing to say
+if __name__ == "__main__":
+    let_interrupts_end_python()  # before the other imports, which take a moment
 
 import argparse
 import math
@@ -32,24 +32,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagestore.arguments import add_device, given_path, memory, number, part, positive, seed, side
-from imagestore.console import (
-    Stop,
-    UserError,
-    cpu_count,
-    main,
-    note,
-    printable,
-    progress,
-    share_processors,
-    stopping,
-)
-from imagestore.store import ImageStore, expand_paths, open_stores
+from imagestore.console import UserError, main, note, printable, progress
+from imagestore.processes import Stop, cpu_count, share_processors, stopping
+from imagestore.store.open import expand_paths, open_stores
+from imagestore.store.reader import ImageStore
 
 if TYPE_CHECKING:  # torch takes seconds to import: mistakes in the arguments are told before
     from torch import Tensor
 
-    from imagestore.dataset import Decoded, HDF5Dataset, Source
-    from imagestore.model import Checkpoint, ColourNet, Score
+    from imagestore.training.batches import Batches, Decoded
+    from imagestore.training.checkpoint import Checkpoint
+    from imagestore.training.dataset import HDF5Dataset
+    from imagestore.training.evaluation import Score
+    from imagestore.training.network import ColourNet
 
 PROGRAM = "train_model"
 WEIGHTS, CHECKPOINT = "model_weights.pth", "checkpoint.pth"
@@ -107,16 +102,21 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
     import torch
     from torch.nn.functional import cross_entropy
 
-    from imagestore import dataset, model
+    from imagestore.training.checkpoint import Checkpoint, load_checkpoint, save_file
+    from imagestore.training.dataset import HDF5Dataset
+    from imagestore.training.device import choose_device
+    from imagestore.training.evaluation import Score, evaluate
+    from imagestore.training.network import ColourNet, thin_out
+    from imagestore.training.split import split
 
     torch.set_num_threads(min(arguments.workers, cpu_count()))
-    device = model.choose_device(arguments.device)
-    checkpoint = model.load_checkpoint(arguments.resume, device) if arguments.resume else None
+    device = choose_device(arguments.device)
+    checkpoint = load_checkpoint(arguments.resume, device) if arguments.resume else None
     settings = agreed_settings(arguments, checkpoint)
 
     # data
-    images = dataset.HDF5Dataset(stores, size=settings.size)
-    parts = dataset.split(images, settings.val_fraction, settings.seed)
+    images = HDF5Dataset(stores, size=settings.size)
+    parts = split(images, settings.val_fraction, settings.seed)
     training, validation = ready(images, parts, arguments, stop)
     if stop.requested:
         return stopped_at_once(stop)
@@ -127,13 +127,13 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
 
     # the network and its optimizer, new or as the checkpoint left them
     torch.manual_seed(settings.seed % SEEDS)
-    network = model.ColourNet(images.classes, settings.size).to(device)
+    network = ColourNet(images.classes, settings.size).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay)
-    step, score = 0, model.Score()
+    step, score = 0, Score()
     if checkpoint:
         checkpoint.check_fits(arguments.resume, images.classes, len(training))
         checkpoint.put_into(arguments.resume, network, optimizer)
-        step, score = checkpoint.step, model.Score(*checkpoint.score)
+        step, score = checkpoint.step, Score(*checkpoint.score)
     note(
         f"{PROGRAM}: {training.usable:,} images to train on, {validation.usable:,} to validate with, "
         f"{len(images.classes)} labels, on {device.type}"
@@ -152,7 +152,7 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
             for x, y in until(stop, training.batches(order, settings.batch_size)):
                 # A resumed run takes the same steps.
                 torch.manual_seed((settings.seed * SEEDS_APART + step) % SEEDS)
-                x, y = model.thin_out(x.to(device)), y.to(device)  # uint8 (B, 3, size/2, size/2), int64 (B,)
+                x, y = thin_out(x.to(device)), y.to(device)  # uint8 (B, 3, size/2, size/2), int64 (B,)
                 logits = network(x)  # (B, labels)
                 losses = cross_entropy(logits, y, reduction="sum", label_smoothing=settings.label_smoothing)
                 optimizer.param_groups[0]["lr"] = settings.lr * schedule(step / total_steps)
@@ -167,19 +167,19 @@ def train_on(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop
             rate = f"{(score.seen - seen_before) / (time.monotonic() - began):,.0f} images/s"
             skipped = f", {training.usable - score.seen} skipped" if score.seen < training.usable else ""
             in_order = torch.arange(len(validation))
-            val = model.evaluate(network, until(stop, validation.batches(in_order, VAL_BATCH)), device)
+            val = evaluate(network, until(stop, validation.batches(in_order, VAL_BATCH)), device)
             if stop.requested:
-                val = model.Score()  # of some of the images it would say nothing
+                val = Score()  # of some of the images it would say nothing
             check_score(score, val, settings.lr)
             results = f"{title}  {described(score)}  val {described(val)}"
             tell(f"{results}  {time.monotonic() - began:.1f} s  ({rate}{skipped})")
-            score = model.Score()
-        checkpoint = model.Checkpoint(
+            score = Score()
+        checkpoint = Checkpoint(
             asdict(settings), images.classes, len(training), step, astuple(score),
             network.state_dict(), optimizer.state_dict(),
         )  # fmt: skip
         if trained:
-            model.save(vars(checkpoint), arguments.output / CHECKPOINT)
+            save_file(vars(checkpoint), arguments.output / CHECKPOINT)
 
     if stop.requested and not trained:  # what an earlier run has written stays
         return stopped_at_once(stop)
@@ -234,12 +234,13 @@ def settings_of(checkpoint: Checkpoint, path: Path) -> Settings:
 
 def ready(
     images: HDF5Dataset, parts: Sequence[np.ndarray], arguments: argparse.Namespace, stop: Stop
-) -> list[Source]:
+) -> list[Batches]:
     """Each part of the images: decoded into memory where all fit, else decoded whenever they are needed.
 
     Without --cache, half of the memory that was left may be used.
     """
-    from imagestore.dataset import Streamed, available_memory, decoded_bytes
+    from imagestore.training.batches import Streamed, decoded_bytes
+    from imagestore.training.free_memory import available_memory
 
     cache = available_memory() // 2 if arguments.cache is None else arguments.cache
     if decoded_bytes(len(images), images.size) <= cache:
@@ -249,7 +250,7 @@ def ready(
 
 def in_memory(images: HDF5Dataset, part: np.ndarray, workers: int, stop: Stop) -> Decoded:
     """Decode one part of the images, and tell of those that cannot be."""
-    from imagestore.dataset import decode_all
+    from imagestore.training.batches import decode_all
 
     with progress(len(part), "decoding") as shown:
         decoded = decode_all(images, part, workers, shown.update, stop)
@@ -294,12 +295,12 @@ def commonest_share(images: HDF5Dataset, part: np.ndarray) -> float:
 
 def save_results(network: ColourNet, labels: list[str], arguments: argparse.Namespace) -> None:
     """Write the weights and the labels that go with them, and say where."""
-    from imagestore import model
-    from imagestore.labels import save_labels
+    from imagestore.training.checkpoint import save_file
+    from imagestore.training.labels_file import save_labels
 
     weights = arguments.output / WEIGHTS
     labels_file = arguments.output / f"{expand_paths(arguments.stores)[0].stem}_labels.json"
-    model.save(network.state_dict(), weights)
+    save_file(network.state_dict(), weights)
     save_labels(labels, labels_file)
     tell(f"wrote {printable(str(weights))} and {printable(str(labels_file))}")
 

@@ -31,8 +31,11 @@ from PIL import Image, ImageOps
 
 sys.path.insert(0, str(common.ROOT))
 
-from imagestore import colour, colour_names
-from imagestore.archive import open_archive
+from imagestore.archive.open import open_archive
+from imagestore.colour.cielab import srgb_to_lab
+from imagestore.colour.label import basic_term, label_of, name_of
+from imagestore.colour.palette import CLUSTERS, Palette, find_palette
+from imagestore.colour.terms import TERMS, votes
 
 ROUNDS = 5  # of timing
 SAMPLED = 8  # every so many photographs go through the full k-means, at about a second each
@@ -63,7 +66,7 @@ def draft(data: bytes) -> None:
 
 def label(data: bytes) -> str:
     """What a worker does with an image."""
-    return colour.label(colour.palette(data))
+    return label_of(find_palette(data))
 
 
 def milliseconds(photographs: Sequence[bytes]) -> tuple[float, float]:
@@ -90,7 +93,7 @@ def stability(photographs: Sequence[bytes]) -> dict[str, tuple[float, float]]:
         after = [label(encoded(*apply(Image.open(io.BytesIO(data)).convert("RGB")))) for data in photographs]
         pairs = list(zip(before, after, strict=True))
         whole = statistics.mean(a == b for a, b in pairs)
-        kept[change] = (statistics.mean(colour.basic(a) == colour.basic(b) for a, b in pairs), whole)
+        kept[change] = (statistics.mean(basic_term(a) == basic_term(b) for a, b in pairs), whole)
     return kept
 
 
@@ -103,7 +106,7 @@ def encoded(image: Image.Image, quality: int) -> bytes:
 
 def agreement(photographs: Sequence[bytes]) -> tuple[float, float]:
     """The shares whose basic term is that of scikit-learn's clusters, and that of most pixels."""
-    pairs = [(colour.basic(label(data)), *from_all_pixels(data)) for data in photographs]
+    pairs = [(basic_term(label(data)), *from_all_pixels(data)) for data in photographs]
     clusters = statistics.mean(mine == other for mine, other, _ in pairs)
     return clusters, statistics.mean(mine == other for mine, _, other in pairs)
 
@@ -112,18 +115,16 @@ def from_all_pixels(data: bytes) -> tuple[str, str]:
     """The basic terms by k-means over all pixels, and by counting the names of all pixels."""
     from sklearn.cluster import KMeans
 
-    lab = colour.srgb_to_lab(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).reshape(-1, 3))
-    found = KMeans(colour.CLUSTERS, n_init=1, random_state=0).fit(lab)
-    share = np.bincount(found.labels_, minlength=colour.CLUSTERS) / len(lab)
+    lab = srgb_to_lab(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).reshape(-1, 3))
+    found = KMeans(CLUSTERS, n_init=1, random_state=0).fit(lab)
+    share = np.bincount(found.labels_, minlength=CLUSTERS) / len(lab)
     order = np.argsort(-share)
-    clusters = colour.Palette(
-        share[order], found.cluster_centers_[order], np.zeros((len(order), 3), np.uint8)
-    )
+    clusters = Palette(share[order], found.cluster_centers_[order], np.zeros((len(order), 3), np.uint8))
     counts = sum(
-        np.bincount(colour_names.votes(lab[i : i + BLOCK]).argmax(0), minlength=len(colour.TERMS))
+        np.bincount(votes(lab[i : i + BLOCK]).argmax(0), minlength=len(TERMS))
         for i in range(0, len(lab), BLOCK)
     )
-    return colour.basic(colour.label(clusters)), colour.TERMS[int(counts.argmax())]
+    return basic_term(label_of(clusters)), TERMS[int(counts.argmax())]
 
 
 def swatches(names: dict[str, str]) -> list[tuple[str, str]]:
@@ -131,7 +132,7 @@ def swatches(names: dict[str, str]) -> list[tuple[str, str]]:
     kept = []
     for written, code in names.items():
         words = [OTHER_WORDS.get(word, word) for word in split(written)]
-        terms = {word for word in words if word in colour.TERMS}
+        terms = {word for word in words if word in TERMS}
         if len(terms) == 1 and words[-1] in terms:
             kept.append((code, words[-1]))
     return sorted(set(kept))
@@ -144,7 +145,7 @@ def held_out(written: str) -> bool:
 
 def split(written: str) -> list[str]:
     """The words of a name; CSS writes them together."""
-    terms = "|".join([*colour.TERMS, *OTHER_WORDS])
+    terms = "|".join([*TERMS, *OTHER_WORDS])
     return re.findall(rf"{terms}|[a-z]+?(?={terms}|\b)", written.lower())
 
 
@@ -152,7 +153,7 @@ def right(names: dict[str, str]) -> tuple[float, int]:
     """The share of the swatches that get the term of their name, and how many there are."""
     pairs = swatches(names)
     rgb = np.array([list(bytes.fromhex(code.lstrip("#"))) for code, _ in pairs], np.uint8)
-    given = [colour.basic(colour.name(lab)) for lab in colour.srgb_to_lab(rgb)]
+    given = [basic_term(name_of(lab)) for lab in srgb_to_lab(rgb)]
     return statistics.mean(g == term for g, (_, term) in zip(given, pairs, strict=True)), len(pairs)
 
 

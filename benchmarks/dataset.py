@@ -22,7 +22,8 @@ from torchvision.datasets import ImageFolder
 
 sys.path.insert(0, str(ROOT))
 
-from imagestore.dataset import HDF5Dataset, decode_all
+from imagestore.training.batches import decode_all
+from imagestore.training.dataset import HDF5Dataset
 
 IMAGES = 1600
 RUNS = 3

@@ -26,7 +26,8 @@ from common import ROOT, Figure, bench_folder, build_archive, have, memory_of, p
 
 sys.path.insert(0, str(ROOT))
 
-from imagestore.writer import Image, StoreWriter
+from imagestore.store.record import ImageRecord
+from imagestore.store.writer import StoreWriter
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "grey", "black")
 LABELS = [shade + colour for shade in ("", "dark-", "light-") for colour in COLOURS]
@@ -89,10 +90,11 @@ def make_million() -> Path:
 
 def add(writer: StoreWriter, label: str, name: str, data: bytes) -> None:
     """Add one image to a store."""
-    member = f"jpg/{name}".encode()
-    writer.add(
-        Image(label.encode(), name.encode(), member, len(data), zlib.crc32(data), 1_234_567_890, 0), data
-    )
+    image = ImageRecord(
+        label=label.encode(), name=name.encode(), member=f"jpg/{name}".encode(), size=len(data),
+        crc32=zlib.crc32(data), mtime=1_234_567_890,
+    )  # fmt: skip
+    writer.add(image, data)
 
 
 def make_squashfs(folder: Path) -> Path:

@@ -10,12 +10,20 @@ import argparse
 import math
 from pathlib import Path
 
-from imagestore.console import cpu_count
+from imagestore.processes import cpu_count
 
 LARGEST_COUNT = 2**63 - 1  # that NumPy and torch take
+
+
 LONGEST = 20  # digits: of thousands Python makes no number
+
+
 LARGEST_NUMBER = 1e18  # the product of two still fits a 32-bit float
+
+
 SMALLEST_SIDE, LARGEST_SIDE = 2, 4096  # pixels
+
+
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 

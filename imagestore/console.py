@@ -9,25 +9,35 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
+import difflib
 import errno
 import io
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import FrameType
 from typing import Protocol
 
+from imagestore.processes import ENDING
+
 FAILED = 1
+
+
 INTERRUPTED = 128 + signal.SIGINT
+
+
 TERMINATED = 128 + signal.SIGTERM
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SECONDS_BETWEEN_LOG_LINES = 10.0
+
+
 SECONDS_BEFORE_A_BAR = 0.3  # what is done by then needs none
+NAMES_TO_COMPARE = 20_000
 
 
 class UserError(Exception):
@@ -148,76 +158,26 @@ def note(text: str) -> None:
         sys.stderr.flush()
 
 
-def printable(text: str) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def did_you_mean(name: str, others: Iterable[str]) -> str:
+    """The end of a message that a name is not there: names like it among `others`, or nothing."""
+    like = difflib.get_close_matches(name, list(islice(others, NAMES_TO_COMPARE)))
+    return f": did you mean {' or '.join(map(printable, like))}?" if like else ""
+
+
+def printable(text: str | bytes) -> str:
     """A name on one line, whatever is in it, with nothing that a terminal would act on."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def cpu_count() -> int:
-    """The CPUs this process may use: its affinity, and Slurm's share where a job has one."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(allowed, int(share)) if share.isdecimal() and int(share) > 0 else allowed
-
-
-def share_processors() -> None:
-    """Let threads of OpenMP sleep while they wait; call it before torch is imported.
-
-    By default they spin, which on a busy node takes the time of those that work: a training with two
-    threads on two processors that others use as well was measured 4 to 7 times as slow.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _raise_terminated(signum: int, frame: FrameType | None) -> None:
     raise Terminated
-
-
-@dataclass
-class Stop:
-    """The signal that asked for an orderly end, once one has."""
-
-    signum: int | None = None
-
-    @property
-    def requested(self) -> bool:
-        """Whether to finish what is in hand and end."""
-        return self.signum is not None
-
-    @property
-    def status(self) -> int:
-        """The exit status: 130, 143, or 1 for a batch system's early warning (SIGUSR1)."""
-        return {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}.get(self.signum, FAILED)
-
-
-@contextlib.contextmanager
-def stopping() -> Iterator[Stop]:
-    """Watch SIGINT, SIGTERM and SIGUSR1: the first is noted, a second SIGINT interrupts at once."""
-    stop = Stop()
-
-    def noted(signum: int, frame: FrameType | None) -> None:
-        if stop.signum is not None and signum == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.signum = signum
-
-    before = {
-        number: signal.signal(number, noted) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def blocked(*signals: signal.Signals) -> Iterator[None]:
-    """Let signals wait until the block is left; processes started inside do not see them at all."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Progress(Protocol):

@@ -20,14 +20,22 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
+
+
 DAMAGE = (  # what Pillow's readers raise when a file is not what it should be
     OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, OverflowError, struct.error,
 )  # fmt: skip
+
+
 MOST_BYTES = 112 << 20  # that decoding may take: two workers and their parent stay below 400 MB
+
+
 MOST_SCANS = 100  # of a progressive JPEG, each as long as the file says; encoders write about ten
+
 
 # Bytes for each pixel beside the picture itself: decoded copies that the reader of the format holds.
 OVERHEAD = {"WEBP": 9, "TIFF": 4}
+
 
 _standard_error = threading.Lock()  # held while it is sent elsewhere
 

@@ -10,20 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from ctypes.util import find_library
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from demo.draw_flowers import draw, jpeg  # noqa: E402
-
-Run = Callable[..., subprocess.CompletedProcess]
+from demo.draw_flowers import draw, jpeg
+from tests.helpers.commands import ROOT, Run, environment, missing_for_fuse
 
 
 @pytest.fixture
@@ -54,12 +48,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return done
 
     return run_script
-
-
-def environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
-    """This process's environment with `changes`; a value of None removes a variable."""
-    merged = {**os.environ, **(changes or {})}
-    return {key: value for key, value in merged.items() if value is not None}
 
 
 @pytest.fixture(scope="session")
@@ -107,14 +95,6 @@ def _old_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             layout = layouts[i // 3 % len(layouts)]
             file.create_dataset(f"{label}/{folder}image_{i:04d}.jpg", data=pixels, **layout)
     return path
-
-
-def missing_for_fuse(library: str) -> str:
-    """What keeps this machine from mounting with `library`, or an empty string."""
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        return "/dev/fuse is not there or not permitted"
-    shared = {"fusepy": "fuse", "mfusepy": "fuse3"}[library]
-    return "" if find_library(shared) else f"lib{shared} is not installed (apt install fuse3 libfuse2)"
 
 
 @pytest.fixture(params=["fusepy", "mfusepy"])

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
 from PIL import Image
-from small_stores import COLOURS, add, make_store, picture
 
 import classify
 from imagestore.console import main
-from imagestore.labels import save_labels
-from imagestore.model import ColourNet, save
+from imagestore.training.checkpoint import save_file
+from imagestore.training.labels_file import save_labels
+from imagestore.training.network import ColourNet
+from tests.helpers.commands import Run
+from tests.helpers.small_stores import COLOURS, add, make_store, picture
 
 LINE = re.compile(r"^(\S+)  (\S+)  ([\d.]+) %(?:  (right|wrong: \S+))?$", re.MULTILINE)
 
@@ -27,7 +28,7 @@ LINE = re.compile(r"^(\S+)  (\S+)  ([\d.]+) %(?:  (right|wrong: \S+))?$", re.MUL
 def labels(tmp_path: Path) -> Path:
     """A network of three labels, untrained: what is printed is another matter than whether it is right."""
     torch.manual_seed(1)
-    save(ColourNet(list(COLOURS), side=16).state_dict(), tmp_path / "model_weights.pth")
+    save_file(ColourNet(list(COLOURS), side=16).state_dict(), tmp_path / "model_weights.pth")
     save_labels(list(COLOURS), tmp_path / "labels.json")
     return tmp_path / "labels.json"
 
@@ -97,7 +98,7 @@ def test_a_member_of_any_name_is_one_plain_line(
 def test_a_label_of_any_name_is_one_plain_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Predicted or true, and in what is passed over: a store may come from anywhere."""
     names = ["dark\x1b[1m\nred", "no-utf8-\udcff"]
-    save(ColourNet(names, side=16).state_dict(), tmp_path / "model_weights.pth")
+    save_file(ColourNet(names, side=16).state_dict(), tmp_path / "model_weights.pth")
     save_labels(names, tmp_path / "labels.json")
     store = make_store(tmp_path / "test.h5", 6, colours=dict.fromkeys(["true\x1b[2m"], (9, 9, 9)))
     add(store, "true\x1b[2m/text\n.jpg", b"not an image at all")

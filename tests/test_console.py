@@ -14,14 +14,15 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, environment
 
-from imagestore.console import cpu_count
+from imagestore.processes import cpu_count
+from tests.helpers.commands import ROOT, environment
 
 PROGRAM = """
 import argparse, os, signal, sys, time
 from imagestore import console
-from imagestore.console import UserError, note, progress, stopping
+from imagestore.console import UserError, note, progress
+from imagestore.processes import stopping
 
 def command(arguments):
 {body}

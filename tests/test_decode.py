@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from small_stores import COLOURS, picture
 
 from imagestore.decode import MOST_BYTES, NotAnImage, open_image
+from tests.helpers.small_stores import COLOURS, picture
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import h5py
 import pytest
-from conftest import ROOT, Run, environment
+
+from tests.helpers.commands import ROOT, Run, environment
 
 IMAGES = (".jpg", ".jpeg", ".png")
 

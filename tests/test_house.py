@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import ROOT, Run
+
+from tests.helpers.commands import ROOT, Run
 
 README = (ROOT / "README.md").read_text()
 SCRIPTS = ["colourHeuristic.py", "h5vfs.py", "train_model.py", "classify.py"]
@@ -25,57 +26,71 @@ HEAVY = {"torch", "torchvision", "matplotlib"}
 # ----- imports -----
 
 
-def layout() -> dict[str, tuple[str, set[str]]]:
-    """File -> (its room, the rooms it may import), as the README's layout table says.
-
-    A row with several files is one room, named after the first.
-    """
-    files = {}
+def rooms_of_the_readme() -> dict[str, set[str]]:
+    """Room -> the rooms it imports, by the README's layout table. A script is a room; so is a single file."""
     section = README.split("## Layout\n")[1]
-    for row in re.findall(r"^\|(.+)\|$", section, re.MULTILINE):
-        cells = [cell.strip() for cell in row.split("|")]
-        names = re.findall(r"`([\w/.]+\.py)`", cells[0])
-        if len(cells) == 3 and names:
-            allowed = set() if cells[2] == "nothing" else set(cells[2].split(", "))
-            paths = [name if name in SCRIPTS else f"imagestore/{name}" for name in names]
-            files.update({path: (Path(names[0]).stem, allowed) for path in paths})
-    return files
+    rows = re.findall(r"^\| `([\w.]+)/?` \|[^|]+\| ([^|]+) \|$", section, re.MULTILINE)
+    return {
+        place.removesuffix(".py"): set() if imports == "nothing" else set(imports.split(", "))
+        for place, imports in rows
+    }
 
 
-def imported(path: Path) -> Iterator[str]:
-    """The modules of the package that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules() -> dict[str, Path]:
+    """Every module with code by its dotted name, the scripts included."""
+    files = [*(ROOT / "imagestore").rglob("*.py"), *(ROOT / script for script in SCRIPTS)]
+    files = [file for file in files if file.name != "__init__.py"]
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
+
+
+MODULES = modules()
+
+
+def imported(file: Path) -> set[str]:
+    """The modules of this project that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "imagestore":
-            names = [f"imagestore.{alias.name}" for alias in node.names]
-        else:
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        yield from (name.split(".")[1] for name in names if name.startswith("imagestore."))
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return names & MODULES.keys()
 
 
-SOURCES = [*(ROOT / "imagestore").glob("*.py"), *(ROOT / script for script in SCRIPTS)]
-FILES = sorted(str(path.relative_to(ROOT)) for path in SOURCES if path.name != "__init__.py")
+def room_of(module: str) -> str:
+    """The folder of a module, or the module itself where it stands at the top."""
+    return module.removeprefix("imagestore.").split(".")[0]
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_each_file_imports_only_what_the_layout_allows(file: str) -> None:
-    rooms = layout()
-    assert file in rooms, f"the README's layout table does not list {file}"
-    room, allowed = rooms[file]
-    used = {rooms[f"imagestore/{module}.py"][0] for module in imported(ROOT / file)}
-    assert used <= allowed | {room}
+def rooms_of_the_code() -> dict[str, set[str]]:
+    """Room -> the rooms it imports, by the code."""
+    rooms: dict[str, set[str]] = {room_of(module): set() for module in MODULES}
+    for module, file in MODULES.items():
+        rooms[room_of(module)] |= {room_of(other) for other in imported(file)} - {room_of(module)}
+    return rooms
 
 
-def test_the_layout_lists_no_file_that_is_gone() -> None:
-    assert set(layout()) == set(FILES)
+def test_the_layout_table_and_the_imports_are_equal() -> None:
+    assert rooms_of_the_readme() == rooms_of_the_code()
+
+
+def circles(graph: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The part of a graph that remains after every node without arrows is removed, again and again."""
+    while leaves := {name for name, needs in graph.items() if not needs & graph.keys()}:
+        graph = {name: needs for name, needs in graph.items() if name not in leaves}
+    return graph
 
 
 def test_no_import_goes_round_in_a_circle() -> None:
-    graph = {path.stem: set(imported(path)) for path in SOURCES}
-    while leaves := {name for name, needs in graph.items() if not needs & graph.keys()}:
-        graph = {name: needs for name, needs in graph.items() if name not in leaves}
-    assert graph == {}
+    assert circles({module: imported(file) for module, file in MODULES.items()}) == {}
+    assert circles(rooms_of_the_code()) == {}
+
+
+def test_a_room_says_what_it_is_for_and_exports_nothing() -> None:
+    for file in (ROOT / "imagestore").rglob("__init__.py"):
+        tree = ast.parse(file.read_text())
+        assert ast.get_docstring(tree), f"{file} has no docstring"
+        assert len(tree.body) == 1, f"{file} holds more than its docstring"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import h5py
 import pytest
-from conftest import ROOT, missing_for_fuse
-from slurm import Slurm, missing, running_slurm, wait_until
-from small_stores import make_store
+
+from tests.helpers.commands import ROOT, missing_for_fuse
+from tests.helpers.slurm import Slurm, missing, running_slurm, wait_until
+from tests.helpers.small_stores import make_store
 
 EPOCH = re.compile(r"^epoch (\d+)/", re.MULTILINE)
 SCRIPTS = sorted((ROOT / "jobs").glob("*.sbatch"))

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, environment
+
+from tests.helpers.commands import ROOT, environment
 
 
 def make(*arguments: object, path: Path | None = None) -> subprocess.CompletedProcess:

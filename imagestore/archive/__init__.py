@@ -1,0 +1,1 @@
+"""Archives of images: opening them, streaming their members, fetching single ones."""

@@ -1,0 +1,1 @@
+"""Colours: from pixels to a palette, and from a palette to a label."""

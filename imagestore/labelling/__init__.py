@@ -1,0 +1,1 @@
+"""From archives to stores: the commands sort, partition and merge."""

@@ -1,0 +1,1 @@
+"""Mounting a tree of files with FUSE."""

@@ -1,0 +1,1 @@
+"""Looking into archives and stores: the commands identify, show and summary."""

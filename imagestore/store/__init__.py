@@ -1,0 +1,1 @@
+"""The image store: reading it, and adding images to it."""

@@ -1,0 +1,1 @@
+"""Using a store without a mount: pack, unpack, ls, cat and verify."""

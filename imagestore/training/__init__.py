@@ -1,0 +1,1 @@
+"""Training a network on stores: datasets, batches, the network and its files."""

@@ -1,0 +1,1 @@
+"""Stores as one tree of files and folders; knows no FUSE."""

@@ -1,0 +1,296 @@
+"""Nothing is lost: killed, stopped, out of disk, without its archive, or with somebody else writing."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from isal.isal_zlib import crc32
+
+from demo.draw_flowers import draw
+from imagestore.console import UserError
+from imagestore.store.reader import ImageStore
+from imagestore.store.record import ImageRecord
+from imagestore.store.writer import StoreWriter
+from tests.helpers.commands import ROOT, environment
+from tests.helpers.killed_runs import contents, members
+
+KILLS = int(os.environ.get("IMAGESTORE_KILLS", "100"))
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory, sample) -> Path:
+    """An archive that takes some seconds to label: the sample's pictures, many times."""
+    archive = tmp_path_factory.mktemp("larger") / "larger.tgz"
+    pictures = members(sample)
+    folder = archive.parent / "pictures"
+    folder.mkdir()
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        for i in range(6000 // len(pictures)):
+            for name, data in pictures.items():
+                file = folder / "picture.jpg"
+                file.write_bytes(data + b"%d" % i)
+                tar.add(file, f"{i}/{Path(name).name}")
+    return archive
+
+
+def start(folder: Path, *arguments: object) -> subprocess.Popen:
+    """A run in the background, that has begun to write."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "colourHeuristic.py"), *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+        env=environment({"XDG_CACHE_HOME": str(folder / "cache")}),
+    )  # fmt: skip
+    wait_until(lambda: any(path.stat().st_size > 100_000 for path in folder.glob(".*.partial")), process)
+    return process
+
+
+def wait_until(condition, process: subprocess.Popen, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(("command", "kills"), [("sort", KILLS), ("merge", KILLS // 2)])
+def test_sigkill_at_any_moment(tmp_path, sample, command, kills):
+    program = [
+        sys.executable,
+        ROOT / "tests" / "helpers" / "killed_runs.py",
+        command,
+        sample,
+        tmp_path,
+        kills,
+        5,
+    ]
+    done = subprocess.run(
+        list(map(str, program)), capture_output=True, text=True, timeout=119,
+        env=environment({"XDG_CACHE_HOME": str(tmp_path / "cache")}),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{kills} kills" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "number, status",
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 1)],
+    ids=["INT", "TERM", "USR1"],
+)
+def test_a_signal_publishes_what_is_finished(tmp_path, larger, run, number, status):
+    process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 1)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == status, err
+    assert (
+        "run the same command again" in err and signal.Signals(number).name in err and "Traceback" not in err
+    )
+    first = contents(tmp_path / "train.h5")
+    assert len(first) > 0 and not leftovers(tmp_path)
+    again = run("colourHeuristic.py", "partition", larger, "train.h5", "test.h5", 0.5)
+    train, test = contents(tmp_path / "train.h5"), contents(tmp_path / "test.h5")
+    assert train.items() >= first.items()
+    assert not train.keys() & test.keys()
+    assert train | test == members(larger)
+    assert "there already" in again.stderr
+
+
+def test_a_worker_that_is_killed_costs_nothing(tmp_path, larger):
+    """As the kernel does where memory is short: its images are labelled by others."""
+    process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 2)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    try:
+        _, err = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    assert contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5") == members(larger)
+
+
+def test_another_writer_gets_one_clear_line_and_a_reader_goes_on(tmp_path, larger, sample, run):
+    run("colourHeuristic.py", "sort", sample, "store.h5", 10, 5)
+    before = contents(tmp_path / "store.h5")
+    with ImageStore(tmp_path / "store.h5") as reader:
+        process = start(tmp_path, "sort", larger, "store.h5", 5000, 100, "--workers", 1)
+        second = run("colourHeuristic.py", "sort", sample, "store.h5", 10, 5, check=False)
+        assert second.returncode == 1
+        assert len(second.stderr.splitlines()) == 1 and "is writing it" in second.stderr
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert [reader.read(i) for i in range(len(reader))] and not reader.changed()
+    assert contents(tmp_path / "store.h5").items() > before.items()
+
+
+def test_the_lock_of_a_lost_process_is_taken_over(tmp_path):
+    path = tmp_path / "store.h5"
+    lock = tmp_path / ".store.h5.lock"
+    with StoreWriter(path):
+        ours = json.loads(lock.read_text())
+    lock.write_text(json.dumps(ours | {"started": "1"}))
+    with StoreWriter(path):
+        pass
+    lock.write_text('{"host": "another-node", "pid": 1, "started": "1"}')
+    with pytest.raises(UserError, match="another-node"):
+        StoreWriter(path)
+    os.utime(lock, (1, 1))
+    with StoreWriter(path):
+        pass
+    assert not lock.exists()
+
+
+def test_the_lock_of_a_process_in_another_container_is_not(tmp_path):
+    with StoreWriter(tmp_path / "store.h5"):
+        command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", sys.executable]
+        writing = "import sys; from imagestore.store.writer import StoreWriter; StoreWriter(sys.argv[1])"
+        done = subprocess.run(
+            [*command, "-c", writing, tmp_path / "store.h5"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=30,
+        )
+        assert done.returncode == 1 and "is writing it" in done.stderr, done.stderr
+
+
+def some_image(name: bytes, data: bytes, mtime: int) -> ImageRecord:
+    return ImageRecord(
+        label=b"red", name=name, member=name, size=len(data), crc32=crc32(data), mtime=mtime, created=2
+    )
+
+
+def test_what_another_tool_did_meanwhile_is_not_overwritten(tmp_path, sample, run):
+    path, data = tmp_path / "store.h5", b"bytes" * 100
+    run("colourHeuristic.py", "sort", sample, path, 10, 5)
+    with StoreWriter(path) as writer:
+        writer.add(some_image(b"one.jpg", data, 1), data)
+        with h5py.File(path, "r+") as file:
+            file["red/mine.jpg"] = np.zeros(5, np.uint8)
+        with pytest.raises(UserError, match="another tool changed it"):
+            writer.publish()
+    with ImageStore(path) as store:
+        assert len(store) == 11 and store.find("red/mine.jpg") >= 0
+    run("colourHeuristic.py", "sort", sample, path, 1, 1)
+    with ImageStore(path) as store:
+        assert len(store) == 13 and store.find("red/one.jpg") >= 0 and store.find("red/mine.jpg") >= 0
+    assert not leftovers(tmp_path)
+
+
+def test_a_signal_ends_the_first_pass_over_an_archive(tmp_path, sample):
+    """`sort` without an index reads the whole archive before it stores anything."""
+    picture = next(iter(members(sample).values()))
+    with tarfile.open(tmp_path / "large.tar", "w") as tar:
+        for i in range(300):
+            info = tarfile.TarInfo(f"{i}.jpg")
+            info.size = 2 << 20
+            tar.addfile(info, io.BytesIO((picture + b"%d" % i).ljust(info.size, b"\0")))
+    index = tmp_path / "index"
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "colourHeuristic.py", "sort", "large.tar", "a.h5", "1", "1",
+         "--index", index], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until((tmp_path / ".a.h5.lock").exists, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 143
+    assert not index.exists() and not (tmp_path / "a.h5").exists()
+
+
+def test_what_an_abandoned_writer_had_is_taken_over(tmp_path):
+    path, data = tmp_path / "store.h5", b"bytes" * 100
+    images = [some_image(b"%d.jpg" % i, data, i) for i in range(1500)]
+    with StoreWriter(path) as writer:
+        for image in images:
+            writer.add(image, data)
+    assert not path.exists()
+    with StoreWriter(path) as writer:
+        assert (writer.recovered, len(writer)) == (1500, 1500)
+        writer.publish()
+    assert len(contents(path)) == 1500 and not leftovers(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 24 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], timeout=10, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], timeout=10, check=True)
+
+
+@pytest.fixture
+def padded(tmp_path) -> Path:
+    """A folder of 800 pictures, 48 MB."""
+    pictures = members(draw(tmp_path / "flowers.tgz", count=40, seed=4, size=160))
+    folder = tmp_path / "padded"
+    folder.mkdir()
+    for i in range(20):
+        for name, data in pictures.items():
+            (folder / f"{i}-{Path(name).name}").write_bytes(data.ljust(60_000, b"\0"))
+    return folder
+
+
+def test_a_full_disk_publishes_what_is_finished(small_disk, padded, run):
+    full = run("colourHeuristic.py", "sort", padded, small_disk / "store.h5", 800, 10, check=False)
+    assert full.returncode == 1
+    assert "disk is full" in full.stderr and "run the same command again" in full.stderr
+    first = contents(small_disk / "store.h5")
+    assert 50 < len(first) < 800 and not leftovers(small_disk)
+    for name, data in first.items():
+        assert data == (padded / Path(name).name).read_bytes()
+    again = run("colourHeuristic.py", "sort", padded, small_disk / "store.h5", 800, 10, check=False)
+    assert again.returncode == 1 and len(again.stderr.splitlines()) <= 3
+    assert contents(small_disk / "store.h5").items() >= first.items()
+
+
+def test_a_disk_that_is_full_before_all_is_merged(small_disk, padded, tmp_path, run):
+    run("colourHeuristic.py", "partition", padded, "a.h5", "b.h5", 0.3)
+    source = contents(tmp_path / "a.h5") | contents(tmp_path / "b.h5")
+    for order in (("a.h5", "b.h5"), ("b.h5", "a.h5")):  # the first fits, or not even that
+        full = run("colourHeuristic.py", "merge", small_disk / "store.h5", *order, check=False)
+        assert full.returncode == 1
+        assert "disk is full" in full.stderr and "run the same command again" in full.stderr
+        stored = contents(small_disk / "store.h5")
+        assert 50 < len(stored) < 800 and not leftovers(small_disk)
+        assert stored.items() <= source.items()
+        (small_disk / "store.h5").unlink()
+
+
+def test_a_truncated_archive_gives_what_it_has(tmp_path, sample, run):
+    cut = tmp_path / "cut.tgz"
+    cut.write_bytes(sample.read_bytes()[: sample.stat().st_size * 2 // 3])
+    done = run("colourHeuristic.py", "partition", cut, "train.h5", "test.h5", 0.5, check=False)
+    assert done.returncode == 1 and "cut.tgz" in done.stderr
+    stored = contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5")
+    assert 10 < len(stored) < 60 and stored.items() <= members(sample).items()
+    shutil.copy(sample, cut)
+    run("colourHeuristic.py", "partition", cut, "train.h5", "test.h5", 0.5)
+    assert contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5") == members(sample)
+
+
+def test_an_output_on_a_read_only_disk_or_in_a_missing_folder(tmp_path, small_disk, sample, run):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], timeout=10, check=True)
+    for output, words in {
+        small_disk / "s.h5": "read-only",
+        tmp_path / "none" / "s.h5": "no folder",
+        tmp_path: "is a folder",
+    }.items():
+        done = run("colourHeuristic.py", "sort", sample, output, 5, 5, check=False)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and words in done.stderr
