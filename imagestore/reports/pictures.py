@@ -6,7 +6,6 @@ unless a window is asked for. Not thread-safe, as matplotlib is not.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
@@ -181,13 +180,8 @@ def _save(figure: Figure, path: Path) -> None:
     except ValueError:
         kinds = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
         raise UserError(f"{path}: pictures are not written as .{kind}; choose one of {kinds}") from None
-    files.check_replaceable(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(drawn.getvalue())
-        partial.replace(path)
+        with files.whole(path) as temporary:
+            temporary.write_bytes(drawn.getvalue())
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()

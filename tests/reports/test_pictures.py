@@ -132,7 +132,7 @@ def test_a_screen_that_is_none_leaves_a_file(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("folder", "is a folder"), ("a.xyz", "not written as .xyz"), ("no/a.png", "cannot be written")],
+    [("folder", "is a folder"), ("a.xyz", "not written as .xyz"), ("no/a.png", "there is no folder")],
 )
 def test_what_cannot_be_written_is_said_and_leaves_nothing(name, reason, tmp_path):
     (tmp_path / "folder").mkdir()
