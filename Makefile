@@ -14,13 +14,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SCRIPTS := download_data.sh demo/demo.sh .ci/run $(wildcard jobs/*.sh jobs/*.sbatch)
 
-.PHONY: help demo test lint format bench fuse clean
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: help demo test test-slow lint format bench fuse clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo                  draw an archive of flowers, then label, mount, train and classify it'
 	@echo 'make demo ARCHIVE=x.tgz    the same with an archive of yours'
 	@echo 'make test                  run the tests, real FUSE mounts included (ARGS="-k mount" for some)'
+	@echo 'make test-slow             run the long tests: killed runs, stress, a real Slurm where there is one'
 	@echo 'make lint                  ruff, and shellcheck where it is installed'
 	@echo 'make bench                 measure what the README quotes, on this machine'
 	@echo 'make clean                 remove what these made, .venv included'
@@ -29,7 +32,10 @@ demo: $(VENV)/.installed fuse
 	@PATH="$(abspath $(BIN)):$$PATH" ./demo/demo.sh $(if $(ARCHIVE),"$(ARCHIVE)")
 
 test: $(VENV)/.tested fuse
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-slow: $(VENV)/.tested fuse
+	$(PYTEST) -m slow $(ARGS)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff format --check .

@@ -82,7 +82,8 @@ def test_without_arguments_they_say_what_they_need(script: str, said: str) -> No
     assert said in done.stderr
 
 
-def test_an_array_job_labels_every_image_once_and_the_merge_waits_for_it(
+@pytest.mark.slow
+def test_merge_waits_for_an_array_job_that_labels_each_image_once(
     slurm: Slurm, sample: Path, tmp_path: Path
 ) -> None:
     array = submit(slurm, tmp_path, "partition", sample, 0.7, "--seed", 1, array="1-2")
@@ -97,7 +98,8 @@ def test_an_array_job_labels_every_image_once_and_the_merge_waits_for_it(
     assert len(set(wholes[0] + wholes[1])) == len(wholes[0] + wholes[1]) == 60
 
 
-def test_a_store_is_a_folder_for_any_program(slurm: Slurm, sample_store: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_job_sees_its_store_as_a_folder(slurm: Slurm, sample_store: Path, tmp_path: Path) -> None:
     if reason := missing_for_fuse("mfusepy") and missing_for_fuse("fusepy"):
         pytest.skip(reason)
     count = "from pathlib import Path; print(sum(path.is_file() for path in Path('{}').rglob('*')), 'files')"
@@ -107,7 +109,8 @@ def test_a_store_is_a_folder_for_any_program(slurm: Slurm, sample_store: Path, t
     assert f"mnt-{job}" not in Path("/proc/self/mounts").read_text()
 
 
-def test_a_training_that_is_warned_goes_back_into_the_queue_and_on(slurm: Slurm, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_warned_training_is_requeued_and_goes_on(slurm: Slurm, tmp_path: Path) -> None:
     """As before its time limit: the batch shell alone gets USR1, and no epoch is lost or done twice."""
     store = make_store(tmp_path / "train.h5", 60)
     arguments = ("train", store, "--epochs", 100_000, "--val-fraction", 0)
@@ -130,7 +133,8 @@ def test_a_training_that_is_warned_goes_back_into_the_queue_and_on(slurm: Slurm,
     assert epochs == list(range(1, len(epochs) + 1))
 
 
-def test_a_training_that_fails_is_not_requeued(slurm: Slurm, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_failed_training_is_not_requeued(slurm: Slurm, tmp_path: Path) -> None:
     job = submit(slurm, tmp_path, "train", tmp_path / "missing.h5")
     wait_for(slurm, job, "FAILED", tmp_path)
     assert "Restarts=0" in slurm.job(job)
