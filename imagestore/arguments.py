@@ -1,7 +1,7 @@
-"""Types and options that the command lines share: what argparse is given, declared once.
+"""Types and options of arguments that several commands share; argparse gets them as `type=`.
 
-Used by the four commands; imports nothing slow. Each type raises
-ArgumentTypeError, which argparse turns into one line and exit status 2.
+Each type raises ArgumentTypeError, which argparse turns into one line and exit status 2. Nothing slow is
+imported here.
 """
 
 from __future__ import annotations
@@ -12,52 +12,47 @@ from pathlib import Path
 
 from imagestore.processes import cpu_count
 
-LARGEST_COUNT = 2**63 - 1  # that NumPy and torch take
-
-
-LONGEST = 20  # digits: of thousands Python makes no number
-
-
-LARGEST_NUMBER = 1e18  # the product of two still fits a 32-bit float
-
-
+LARGEST_COUNT = 2**63 - 1  # NumPy and torch take no larger one
+MOST_DIGITS = 20  # Python refuses to read numbers of thousands of digits
+LARGEST_NUMBER = 1e18  # the product of two such numbers still fits a 32-bit float
 SMALLEST_SIDE, LARGEST_SIDE = 2, 4096  # pixels
-
-
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def given_path(text: str) -> Path:
-    """The path of a file or folder; an empty one is a variable that is not set, not the folder one is in."""
+    """The path of a file or folder. An empty one comes from a variable that is not set: it is refused."""
     if not text:
         raise argparse.ArgumentTypeError("a path is empty: is a variable unset?")
     return Path(text)
 
 
 def positive(text: str) -> int:
-    """A number of things: a whole number from 1."""
-    return _within(text, 1, LARGEST_COUNT)
+    """A count: a whole number from 1."""
+    return whole_number(text, 1, LARGEST_COUNT)
 
 
 def side(text: str) -> int:
     """The side of a square picture in pixels; training sees half of it, which must be one at least."""
-    return _within(text, SMALLEST_SIDE, LARGEST_SIDE)
+    return whole_number(text, SMALLEST_SIDE, LARGEST_SIDE)
 
 
 def seed(text: str) -> int:
-    """What random numbers begin with: a whole number of 63 bits."""
-    return _within(text, 0, LARGEST_COUNT)
+    """The seed of random numbers: a whole number of 63 bits."""
+    return whole_number(text, 0, LARGEST_COUNT)
 
 
-def _within(text: str, low: int, high: int) -> int:
-    short = text.isdecimal() and len(text) <= LONGEST
-    if not short or not low <= int(text) <= high:
-        raise argparse.ArgumentTypeError(f"{text[:LONGEST]!r} is not a whole number from {low} to {high:,}")
+def whole_number(text: str, low: int, high: int) -> int:
+    """A whole number from `low` to `high`."""
+    is_short = text.isdecimal() and len(text) <= MOST_DIGITS
+    if not is_short or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(
+            f"{text[:MOST_DIGITS]!r} is not a whole number from {low} to {high:,}"
+        )
     return int(text)
 
 
 def number(text: str) -> float:
-    """A number that is not negative, nor absurdly large."""
+    """A number from 0 to LARGEST_NUMBER."""
     try:
         value = float(text)
     except ValueError:
@@ -68,7 +63,7 @@ def number(text: str) -> float:
 
 
 def fraction(text: str) -> float:
-    """A share: a number from 0 to 1."""
+    """A share of a whole: a number from 0 to 1."""
     try:
         value = number(text)
     except argparse.ArgumentTypeError:
@@ -79,7 +74,7 @@ def fraction(text: str) -> float:
 
 
 def part(text: str) -> float:
-    """A share that leaves something over: from 0 to below 1."""
+    """A share that is not all: a number from 0 to below 1."""
     value = number(text)
     if value >= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
@@ -95,7 +90,7 @@ def memory(text: str) -> int:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """--device and --workers, for the commands that run a network."""
+    """Add --device and --workers, for the commands that run a network."""
     parser.add_argument("--device", help="cuda, cuda:1, mps or cpu (default: the first there is)")
     parser.add_argument(
         "-j", "--workers", type=positive, default=cpu_count(), metavar="N",

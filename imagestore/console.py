@@ -1,7 +1,6 @@
-"""What every command shares at the terminal: one-line errors, exit statuses, signals, progress.
+"""What every command shares at the terminal: exit statuses, one-line errors, progress, printable names.
 
-Used by the scripts and by the rooms that run long. Imports nothing of the package, and nothing
-slow: `--help` must answer at once.
+Imports nothing slow: `--help` must answer at once.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
-import difflib
 import errno
 import io
 import os
@@ -25,27 +23,23 @@ from typing import Protocol
 from imagestore.processes import ENDING
 
 FAILED = 1
-
-
 INTERRUPTED = 128 + signal.SIGINT
-
-
 TERMINATED = 128 + signal.SIGTERM
-
-
 SECONDS_BETWEEN_LOG_LINES = 10.0
-
-
-SECONDS_BEFORE_A_BAR = 0.3  # what is done by then needs none
+SECONDS_BEFORE_A_BAR = 0.3  # shorter work shows no bar
 NAMES_TO_COMPARE = 20_000
+ESCAPE_ERRORS = "imagestore-escape"  # our handler of what cannot be encoded; see codecs.register_error
 
 
 class UserError(Exception):
-    """Something the user must hear: one line that says what is wrong and what to do."""
+    """An error for the user: one line that says what is wrong and what to do."""
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived where nothing watches for it: unwind, so that every `finally` runs."""
+    """SIGTERM came while nothing watched for it: every `finally` on the way up runs."""
+
+
+# ----- from the arguments to the exit status -----
 
 
 def main(
@@ -54,20 +48,20 @@ def main(
     command: Callable[[argparse.Namespace], int | None],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Parse `argv`, run `command` and return the exit status; no traceback reaches the user.
+    """Parse `argv`, run `command` and return the exit status. No traceback reaches the user.
 
-    Set IMAGESTORE_DEBUG=1 to see the traceback of an error that nobody foresaw.
+    IMAGESTORE_DEBUG=1 in the environment shows the traceback of an unexpected error.
     """
-    _have_standard_streams()
+    _open_standard_streams()
     arguments = parser.parse_args(argv)
-    with _signals_unwind():
+    with _signals_as_exceptions():
         return _run(program, command, arguments)
 
 
 def _run(
     program: str, command: Callable[[argparse.Namespace], int | None], arguments: argparse.Namespace
 ) -> int:
-    """Run a command; every way that it may end is a line and an exit status."""
+    """Run a command, and turn each way in which it can end into at most one line and an exit status."""
     try:
         status = command(arguments) or 0
         sys.stdout.flush()
@@ -81,7 +75,7 @@ def _run(
         note(f"{program}: terminated")
         return TERMINATED
     except BrokenPipeError:
-        # The reader of a pipe (`| head`) has seen enough; Python must not complain at exit either.
+        # The reader of the pipe (`| head`) has ended. Python must not complain at its exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -96,100 +90,120 @@ def _run(
 
 
 @contextlib.contextmanager
-def _signals_unwind() -> Iterator[None]:
-    """Have signals raise exceptions, so that every `finally` runs; after that, end Python without a word."""
+def _signals_as_exceptions() -> Iterator[None]:
+    """Let signals raise exceptions, so that every `finally` runs. Afterwards, they end Python silently."""
     before = {number: signal.getsignal(number) for number in ENDING}
     signal.signal(signal.SIGTERM, _raise_terminated)
-    if before[signal.SIGHUP] == signal.SIG_DFL:  # the terminal is lost; not so under nohup
+    if before[signal.SIGHUP] == signal.SIG_DFL:  # the terminal is gone; nohup ignores this signal
         signal.signal(signal.SIGHUP, _raise_terminated)
-    if before[signal.SIGINT] == signal.SIG_DFL:  # as the scripts have it until here
+    if before[signal.SIGINT] == signal.SIG_DFL:  # see processes.let_interrupts_end_python
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
         for number, handler in before.items():
-            if signal.getsignal(number) != signal.SIG_IGN:  # as a command leaves it that has come to its end
+            if signal.getsignal(number) != signal.SIG_IGN:  # a command ignores signals once it is done
                 signal.signal(number, handler)
-
-
-def _have_standard_streams() -> None:
-    """Open /dev/null where one was closed (`>&-`): the next file would get its number, and its messages."""
-    for number, key in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, this one
-        if getattr(sys, key) is None:
-            setattr(sys, key, open(number, "w" if number else "r", closefd=False))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        codecs.register_error("shown", _shown)
-        sys.stdout.reconfigure(errors="shown")
-
-
-def _shown(error: UnicodeError) -> tuple[bytes, int]:
-    """For names that are no text, or none in this locale: bytes as they are, characters as escapes."""
-    assert isinstance(error, UnicodeEncodeError)
-    wrong = error.object[error.start : error.end]
-    shown = [
-        bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else c.encode("ascii", "backslashreplace")
-        for c in wrong
-    ]
-    return b"".join(shown), error.end
-
-
-def fail(program: str, message: str) -> int:
-    """Print the one line of an error; return the exit status that goes with it."""
-    note(f"{program}: error: {' '.join(message.split())}")
-    return FAILED
-
-
-def describe(error: OSError) -> str:
-    """An operating system error in words: the file, and what was wrong with it."""
-    reason = error.strerror or str(error)
-    if error.errno == errno.ENOSPC:
-        reason += ": free some space or write elsewhere, then run the same command again"
-    return f"{error.filename}: {reason}" if error.filename else reason
-
-
-def note(text: str) -> None:
-    """A message for the person, on standard error, as one write so that processes do not mix."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its kind where it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def did_you_mean(name: str, others: Iterable[str]) -> str:
-    """The end of a message that a name is not there: names like it among `others`, or nothing."""
-    like = difflib.get_close_matches(name, list(islice(others, NAMES_TO_COMPARE)))
-    return f": did you mean {' or '.join(map(printable, like))}?" if like else ""
-
-
-def printable(text: str | bytes) -> str:
-    """A name on one line, whatever is in it, with nothing that a terminal would act on."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _raise_terminated(signum: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
+def _open_standard_streams() -> None:
+    """Open /dev/null in place of a closed standard stream (`>&-`): a new file would get its number."""
+    for number, key in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is this one
+        if getattr(sys, key) is None:
+            setattr(sys, key, open(number, "w" if number else "r", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        codecs.register_error(ESCAPE_ERRORS, _escape)
+        sys.stdout.reconfigure(errors=ESCAPE_ERRORS)
+
+
+def _escape(error: UnicodeError) -> tuple[bytes, int]:
+    """Replace text that the terminal's encoding lacks: raw bytes stay, other characters become escapes."""
+    assert isinstance(error, UnicodeEncodeError)
+    escaped = [
+        bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else c.encode("ascii", "backslashreplace")
+        for c in error.object[error.start : error.end]
+    ]
+    return b"".join(escaped), error.end
+
+
+# ----- messages -----
+
+
+def note(text: str) -> None:
+    """Write a message to standard error in one write, so that lines of several processes do not mix."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def fail(program: str, message: str) -> int:
+    """Write the one line of an error; return the exit status that goes with it."""
+    note(f"{program}: error: {' '.join(message.split())}")
+    return FAILED
+
+
+def describe(error: OSError) -> str:
+    """An error of the operating system in words: the file, and what is wrong with it."""
+    reason = error.strerror or str(error)
+    if error.errno == errno.ENOSPC:
+        reason += ": free some space or write elsewhere, then run the same command again"
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or the name of its class if it has no text."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def did_you_mean(name: str, others: Iterable[str]) -> str:
+    """The end of a message that `name` is missing: similar names among `others`, or nothing."""
+    import difflib
+
+    similar = difflib.get_close_matches(name, list(islice(others, NAMES_TO_COMPARE)))
+    return f": did you mean {' or '.join(map(printable, similar))}?" if similar else ""
+
+
+def printable(text: str | bytes) -> str:
+    """A name on one line, without characters that a terminal acts on."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+# ----- progress -----
+
+
 class Progress(Protocol):
-    """How far a long run has come."""
+    """How far a long run is."""
 
     def update(self, n: int = 1) -> object:
-        """Count `n` more units done."""
+        """Count `n` more units as done."""
+
+
+@contextlib.contextmanager
+def progress(total: int | None, description: str, unit: str = "images") -> Iterator[Progress]:
+    """Show progress on standard error: a tqdm bar on a terminal, elsewhere a line now and then."""
+    if not sys.stderr.isatty():
+        yield LogProgress(total, description, unit)
+        return
+    from tqdm import tqdm
+
+    options = {"leave": False, "dynamic_ncols": True, "delay": SECONDS_BEFORE_A_BAR}
+    with tqdm(total=total, desc=description, unit=f" {unit}", **options) as bar:
+        yield bar
 
 
 @dataclass
 class LogProgress:
-    """Progress for a log file: a line now and then, instead of a bar that redraws itself."""
+    """Progress for a log file: a line now and then, in place of a bar that is drawn again and again."""
 
     total: int | None
     description: str
@@ -197,11 +211,11 @@ class LogProgress:
     done: int = 0
 
     def __post_init__(self) -> None:
-        """Start the clock: the first line comes when there is something to say."""
+        """Start the clock."""
         self.started = self.last = time.monotonic()
 
     def update(self, n: int = 1) -> None:
-        """Count `n` more units done; print a line when the last is a while ago."""
+        """Count `n` more units as done; write a line if the last one is old enough."""
         self.done += n
         now = time.monotonic()
         if now - self.last >= SECONDS_BETWEEN_LOG_LINES:
@@ -214,16 +228,3 @@ class LogProgress:
         left = (self.total - self.done) / rate if rate else 0
         done = f"{self.done:,} of {self.total:,} {self.unit}"
         return f"{self.description}: {done}, {rate:,.0f}/s, {left:,.0f} s left"
-
-
-@contextlib.contextmanager
-def progress(total: int | None, description: str, unit: str = "images") -> Iterator[Progress]:
-    """Show progress on standard error: a tqdm bar on a terminal, else a line now and then."""
-    if not sys.stderr.isatty():
-        yield LogProgress(total, description, unit)
-        return
-    from tqdm import tqdm
-
-    look = {"leave": False, "dynamic_ncols": True, "delay": SECONDS_BEFORE_A_BAR}
-    with tqdm(total=total, desc=description, unit=f" {unit}", **look) as bar:
-        yield bar

@@ -10,43 +10,17 @@ import struct
 import subprocess
 import sys
 import termios
-import textwrap
 from pathlib import Path
 
 import pytest
 
-from imagestore.processes import cpu_count
+from imagestore.console import did_you_mean, first_line, printable
 from tests.helpers.commands import ROOT, environment
-
-PROGRAM = """
-import argparse, os, signal, sys, time
-from imagestore import console
-from imagestore.console import UserError, note, progress
-from imagestore.processes import stopping
-
-def command(arguments):
-{body}
-
-sys.exit(console.main("tool", argparse.ArgumentParser("tool"), command))
-"""
-
-
-def start(body: str, env: dict[str, str | None] | None = None, **options: object) -> subprocess.Popen:
-    """A process that runs `body` as a command does, under console.main."""
-    source = PROGRAM.format(body=textwrap.indent(textwrap.dedent(body), "    "))
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    environ = environment({"PYTHONPATH": str(ROOT), "IMAGESTORE_DEBUG": None, **(env or {})})
-    return subprocess.Popen([sys.executable, "-c", source], text=True, env=environ, **pipes)
-
-
-def run_body(body: str, env: dict[str, str | None] | None = None) -> tuple[int, str, str]:
-    process = start(body, env)
-    output, messages = process.communicate(timeout=30)
-    return process.returncode, output, messages
+from tests.helpers.small_commands import run_body, start
 
 
 @pytest.mark.parametrize(("body", "status"), [("pass", 0), ("return 0", 0), ("return 7", 7)])
-def test_the_status_is_what_the_command_returns(body: str, status: int) -> None:
+def test_the_exit_status_is_what_the_command_returns(body: str, status: int) -> None:
     assert run_body(body) == (status, "", "")
 
 
@@ -56,7 +30,7 @@ def test_an_error_is_one_line() -> None:
     assert messages == "tool: error: no such file: x.h5: give another\n"
 
 
-def test_an_error_of_the_system_names_the_file() -> None:
+def test_an_error_of_the_system_names_its_file() -> None:
     status, _, messages = run_body('open("/nowhere/at/all")')
     assert status == 1
     assert messages == "tool: error: /nowhere/at/all: No such file or directory\n"
@@ -70,7 +44,7 @@ def test_a_full_disk_says_what_to_do() -> None:
     assert len(messages.splitlines()) == 1
 
 
-def test_what_nobody_foresaw_is_one_line_and_debugging_shows_where() -> None:
+def test_an_unexpected_error_is_one_line_but_debugging_shows_it() -> None:
     status, _, messages = run_body("return {}['missing']")
     assert (status, len(messages.splitlines())) == (1, 1)
     assert "KeyError" in messages
@@ -97,7 +71,7 @@ def test_a_signal_ends_the_command_and_cleans_up(signum: signal.Signals, status:
 
 
 @pytest.mark.parametrize("script", ["train_model.py", "classify.py"])
-def test_an_interrupt_during_the_imports_ends_without_a_word(script: str, tmp_path: Path) -> None:
+def test_an_interrupt_during_the_imports_prints_nothing(script: str, tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = subprocess.run(
         [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=30,
@@ -106,7 +80,7 @@ def test_an_interrupt_during_the_imports_ends_without_a_word(script: str, tmp_pa
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
-def test_a_pipe_closed_early_is_no_error() -> None:
+def test_a_pipe_that_is_closed_early_is_no_error() -> None:
     process = start('for i in range(100_000): print("line", i)')
     assert process.stdout.readline() == "line 0\n"
     process.stdout.close()
@@ -114,41 +88,7 @@ def test_a_pipe_closed_early_is_no_error() -> None:
     assert process.stderr.read() == ""
 
 
-@pytest.mark.parametrize(
-    ("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 1)]
-)
-def test_stopping_lets_the_work_in_hand_end(signum: signal.Signals, status: int) -> None:
-    process = start("""
-        with stopping() as stop:
-            print("ready", flush=True)
-            while not stop.requested:
-                time.sleep(0.01)
-            print("published")
-            return stop.status
-    """)
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signum)
-    output, _ = process.communicate(timeout=30)
-    assert (process.returncode, output) == (status, "published\n")
-
-
-def test_a_second_interrupt_ends_at_once() -> None:
-    process = start("""
-        with stopping() as stop:
-            print("ready", flush=True)
-            while not stop.requested:
-                time.sleep(0.01)
-            print("stuck", flush=True)
-            time.sleep(30)
-    """)
-    for line in ("ready\n", "stuck\n"):
-        assert process.stdout.readline() == line
-        process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 130
-
-
-def test_progress_in_a_log_is_lines_and_not_results() -> None:
+def test_progress_in_a_log_is_lines_on_standard_error() -> None:
     status, output, messages = run_body("""
         console.SECONDS_BETWEEN_LOG_LINES = 0
         with progress(4, "labelling") as bar:
@@ -163,7 +103,7 @@ def test_progress_in_a_log_is_lines_and_not_results() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "bar"), [(0.5, True), (0, False)])
-def test_progress_on_a_terminal_is_a_bar_unless_it_is_done_at_once(seconds: float, bar: bool) -> None:
+def test_progress_on_a_terminal_is_a_bar_if_the_work_is_long(seconds: float, bar: bool) -> None:
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
     process = start(
@@ -172,28 +112,50 @@ def test_progress_on_a_terminal_is_a_bar_unless_it_is_done_at_once(seconds: floa
         stderr=terminal,
     )
     assert process.wait(timeout=30) == 0
-    shown = os.read(main, 10_000).decode()
+    output = os.read(main, 10_000).decode()
     os.close(main)
     os.close(terminal)
-    assert ("labelling" in shown) == ("\r" in shown.replace("\r\n", "")) == bar
+    assert ("labelling" in output) == ("\r" in output.replace("\r\n", "")) == bar
 
 
-def test_cpu_count_honours_affinity_and_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
-    allowed = os.sched_getaffinity(0)
-    assert cpu_count() == len(allowed)
-    try:
-        os.sched_setaffinity(0, {min(allowed)})
-        assert cpu_count() == 1
-    finally:
-        os.sched_setaffinity(0, allowed)
-    for share, expected in [("1", 1), ("1000", len(allowed)), ("", len(allowed)), ("0", len(allowed))]:
-        monkeypatch.setenv("SLURM_CPUS_PER_TASK", share)
-        assert cpu_count() == expected
-
-
-def test_a_log_that_cannot_be_written_costs_no_results() -> None:
+def test_a_full_log_costs_no_results() -> None:
     with open("/dev/full", "w") as full:
         process = start('note("lost"); print("kept")', stderr=full)
         output, _ = process.communicate(timeout=30)
     assert (process.returncode, output) == (0, "kept\n")
+
+
+def test_a_closed_standard_error_does_not_get_the_next_file(tmp_path: Path) -> None:
+    body = f"""
+        file = open({str(tmp_path / "result")!r}, "w")
+        note("a message")
+        file.write("a result")
+        file.close()
+    """
+    process = start(body, stderr=None, preexec_fn=lambda: os.close(2))
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert (tmp_path / "result").read_text() == "a result"
+
+
+def test_output_that_the_locale_lacks_is_escaped() -> None:
+    ascii_only = {"PYTHONIOENCODING": None, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    status, output, messages = run_body(r'print("caf\u00e9 \udce9")', ascii_only, errors="surrogateescape")
+    assert (status, messages) == (0, "")
+    assert output == "caf\\xe9 \udce9\n"
+
+
+def test_printable_names_are_one_line_without_control_characters() -> None:
+    assert printable("plain é.jpg") == "plain é.jpg"
+    assert printable("two\nlines\x1b[31m") == "two\\nlines\\x1b[31m"
+    assert printable(b"caf\xe9") == "caf\\xe9"
+
+
+def test_similar_names_are_suggested() -> None:
+    assert did_you_mean("image_001.jpg", ["image_0001.jpg", "zebra"]) == ": did you mean image_0001.jpg?"
+    assert did_you_mean("image_001.jpg", ["zebra"]) == ""
+
+
+def test_the_first_line_of_an_error() -> None:
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(ValueError()) == "ValueError"
