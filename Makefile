@@ -1,8 +1,8 @@
 # Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
 #
-# The first run makes .venv and installs what is needed into it; later runs do so only when one of
-# the requirements files has changed. On a cluster, PYTHON=… names another interpreter and VENV=…
-# another place (a file system with room for PyTorch and many small files).
+# The first run makes .venv and installs the requirements into it. Later runs install only if a requirements
+# file has changed. On a cluster, PYTHON=… names another interpreter, and VENV=… another place (on a file
+# system with room for PyTorch and many small files).
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p; done; true))
@@ -25,8 +25,8 @@ help:
 	@echo 'make test                  run the tests, real FUSE mounts included (ARGS="-k mount" for some)'
 	@echo 'make test-slow             run the long tests: killed runs, stress, a real Slurm where there is one'
 	@echo 'make lint                  ruff, and shellcheck where it is installed'
-	@echo 'make bench                 measure what the README quotes, on this machine'
-	@echo 'make clean                 remove what these made, .venv included'
+	@echo 'make bench                 measure the figures of the README on this machine'
+	@echo 'make clean                 remove everything that these commands made, .venv included'
 
 demo: $(VENV)/.installed fuse
 	@PATH="$(abspath $(BIN)):$$PATH" ./demo/demo.sh $(if $(ARCHIVE),"$(ARCHIVE)")
@@ -70,7 +70,7 @@ $(VENV)/.measured: requirements-bench.txt $(VENV)/.installed
 	$(PIP) -r requirements-bench.txt
 	@touch $@
 
-# Mounting needs libfuse and /dev/fuse. Everything else works without, so this never stops a run.
+# Mounting needs libfuse and /dev/fuse. Everything else works without them, so a missing one stops nothing.
 fuse: $(VENV)/.installed
 	@if $(BIN)/python -c 'from ctypes.util import find_library as f; exit(not (f("fuse3") or f("fuse")))'; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Fetch an archive of flower photographs into a folder, and prove that it is the right one.
+# Fetch an archive of flower photographs into a folder, and check that it is the right one.
 #
 #   ./download_data.sh DIR                    the 102 category flowers (8,189 images, 345 MB)
 #   ./download_data.sh --dataset 17 DIR       the 17 category flowers (1,360 images, 60 MB)
 #   ./download_data.sh --url URL --md5 SUM DIR
 #
-# A broken download is resumed, a good file left alone, a bad one replaced. The file appears under
-# its name only when its checksum is right; until then it is NAME.part. Two at once are safe: the
-# second waits for the first, then finds its work done.
+# It resumes a broken download, leaves a good file alone, and replaces a bad one. The file gets its final
+# name when its checksum is right; until then it is NAME.part. Two runs at once are safe: the second
+# waits for the first, then finds the finished file.
 set -euo pipefail
 
 readonly SITE=https://www.robots.ox.ac.uk/~vgg/data/flowers
-readonly FRUITLESS=4                  # attempts in a row that bring nothing before it gives up
+readonly FRUITLESS=4                  # it gives up after so many attempts in a row without a byte
 readonly PAUSE=${DOWNLOAD_PAUSE:-3}   # seconds between two attempts
 readonly STALLED=60                   # seconds without a byte that end an attempt
 
@@ -34,17 +34,17 @@ note() { printf 'download_data: %s\n' "$*" >&2; }
 fail() { note "error: $*"; exit 1; }
 wrong_arguments() { note "error: $* (--help shows how)"; exit 2; }
 
-# Sets dir, url, wanted (the checksum, or 'none').
+# Set dir, url and expected (the checksum, or 'none').
 parse_arguments() {
     local dataset=102
-    dir='' url='' wanted=''
+    dir='' url='' expected=''
     while (($#)); do
         case $1 in
             -h | --help) usage; exit 0 ;;
             --dataset=* | --url=* | --md5=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
             --dataset | --url | --md5)
                 (($# > 1)) || wrong_arguments "$1 needs a value"
-                case $1 in --dataset) dataset=$2 ;; --url) url=$2 ;; --md5) wanted=$2 ;; esac
+                case $1 in --dataset) dataset=$2 ;; --url) url=$2 ;; --md5) expected=$2 ;; esac
                 shift ;;
             -*) wrong_arguments "no such option: $1" ;;
             *) [[ -z $dir ]] || wrong_arguments "one DIR, not two: $dir, $1"; dir=$1 ;;
@@ -57,7 +57,7 @@ parse_arguments() {
 
 choose_file() {
     if [[ -n $url ]]; then
-        [[ -n $wanted ]] || wrong_arguments "--url needs --md5 (or --md5 none, to take it unverified)"
+        [[ -n $expected ]] || wrong_arguments "--url needs --md5 (or --md5 none, to take it unverified)"
     else
         local sum
         case $1 in
@@ -66,13 +66,13 @@ choose_file() {
             *) wrong_arguments "--dataset is 17 or 102, not $1" ;;
         esac
         url=$SITE/$1/$1flowers.tgz
-        wanted=${wanted:-$sum}
+        expected=${expected:-$sum}
     fi
-    wanted=$(tr '[:upper:]' '[:lower:]' <<<"$wanted")
-    [[ $wanted == none || $wanted =~ ^[0-9a-f]{32}$ ]] || wrong_arguments "no MD5 sum: $wanted"
+    expected=$(tr '[:upper:]' '[:lower:]' <<<"$expected")
+    [[ $expected == none || $expected =~ ^[0-9a-f]{32}$ ]] || wrong_arguments "no MD5 sum: $expected"
 }
 
-# The MD5 of a file, with whichever program this system has for it.
+# Print the MD5 of a file, by the program that this system has.
 md5_of() {
     if command -v md5sum >/dev/null; then
         md5sum <"$1" | cut -d ' ' -f 1
@@ -83,20 +83,20 @@ md5_of() {
     fi
 }
 
-is_good() { [[ -s $1 ]] && [[ $wanted == none || $(md5_of "$1") == "$wanted" ]]; }
+is_good() { [[ -s $1 ]] && [[ $expected == none || $(md5_of "$1") == "$expected" ]]; }
 
 size_of() { wc -c <"$1" | tr -d ' '; }
 
-# One attempt at the rest of the file. Sets trouble: empty, or what went wrong, in words.
-# Returns 0 when the transfer ended well, 1 when it broke off, 2 when asking again is of no use.
+# Try once to fetch the rest of the file. Set trouble to the reason for a failure, in words, else to nothing.
+# Return 0 after a whole transfer, 1 after one that broke off, 2 if another attempt cannot help.
 fetch() {
     if command -v curl >/dev/null; then fetch_with_curl; else fetch_with_wget; fi
 }
 
 fetch_with_curl() {
-    local status=0 code show=(--silent)
-    [[ -t 2 ]] && show=(--progress-bar)
-    code=$(curl "${show[@]}" --fail --location --continue-at - --output "$part" --write-out '%{http_code}' \
+    local status=0 code progress=(--silent)
+    [[ -t 2 ]] && progress=(--progress-bar)
+    code=$(curl "${progress[@]}" --fail --location --continue-at - --output "$part" --write-out '%{http_code}' \
         --connect-timeout "$STALLED" --speed-limit 1 --speed-time "$STALLED" -- "$url") || status=$?
     trouble="curl exit status $status"
     case $status in
@@ -114,9 +114,9 @@ fetch_with_curl() {
 }
 
 fetch_with_wget() {
-    local status=0 show=(--quiet)
-    [[ -t 2 ]] && show+=(--show-progress)
-    wget "${show[@]}" --continue --output-document="$part" --tries=1 --timeout="$STALLED" -- "$url" || status=$?
+    local status=0 progress=(--quiet)
+    [[ -t 2 ]] && progress+=(--show-progress)
+    wget "${progress[@]}" --continue --output-document="$part" --tries=1 --timeout="$STALLED" -- "$url" || status=$?
     trouble="wget exit status $status"
     case $status in
         0) trouble=''; return 0 ;;
@@ -129,8 +129,8 @@ fetch_with_wget() {
     return 1
 }
 
-# Fetch until $part is good. Whatever goes wrong with a part that was there before (made from another
-# file, or the server cannot resume), is tried once more from the first byte.
+# Fetch until $part is good. If an older part leads to a failure (it comes from another file, or the server
+# cannot resume), start once more from the first byte.
 download() {
     local fruitless=0 before status
     while ((fruitless < FRUITLESS)); do
@@ -156,7 +156,7 @@ reject() {
     local found
     found=$(md5_of "$part")
     rm -f "$part"
-    fail "what $url sends has the MD5 $found, not $wanted: it was removed"
+    fail "what $url sends has the MD5 $found, not $expected: it was removed"
 }
 
 give_up() {
@@ -167,7 +167,7 @@ give_up() {
     fail "$url: $trouble"
 }
 
-# Hold $part alone, for as long as this process (and the program that it downloads with) lives.
+# Lock $part until this process and its download program end.
 hold_part() {
     while :; do
         { exec 9>>"$part"; } 2>/dev/null || fail "$part cannot be written"
@@ -180,7 +180,7 @@ hold_part() {
     done
 }
 
-# Returns 1 where the file system knows no locks, as Lustre mounted without them.
+# Return 1 if the file system has no locks, such as Lustre mounted without them.
 take_lock() {
     flock --nonblock --conflict-exit-code 75 9 2>/dev/null && return
     (($? == 75)) || return 1
@@ -213,10 +213,10 @@ main() {
         rm -f "$part"
     else
         [[ ! -e $file ]] || note "$file has the wrong checksum: fetching it again"
-        { [[ $wanted != none ]] && is_good "$part"; } || download
+        { [[ $expected != none ]] && is_good "$part"; } || download
         mv -f "$part" "$file"
     fi
-    note "$file is complete${wanted:+, MD5 $wanted}"
+    note "$file is complete${expected:+, MD5 $expected}"
     printf '%s\n' "$file"
 }
 
