@@ -208,7 +208,7 @@ def test_a_corrupt_file_is_refused_and_removed(path: str, server: Server, tmp_pa
     assert os.listdir(tmp_path / "data") == []
 
 
-def test_a_corrupt_download_does_not_harm_what_is_there(path: str, server: Server, tmp_path: Path) -> None:
+def test_a_corrupt_download_harms_no_older_file(path: str, server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "pictures.tgz").write_bytes(b"another edition")

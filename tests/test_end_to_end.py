@@ -148,7 +148,7 @@ def test_sort_again_adds_new_images_only(run: Run, flowers: Path, tmp_path: Path
     assert not Counter(both.values()) - in_archive(flowers)
 
 
-def test_more_than_there_are_takes_all_and_says_so(run: Run, sample: Path, tmp_path: Path) -> None:
+def test_a_count_above_the_total_takes_all_images(run: Run, sample: Path, tmp_path: Path) -> None:
     store = tmp_path / "all.h5"
     done = run("colourHeuristic.py", "sort", sample, store, "1000", "10")
     assert Counter(in_store(store).values()) == in_archive(sample)
@@ -303,7 +303,7 @@ WRONG_ARGUMENTS = [
 
 
 @pytest.mark.parametrize("command", FAILS, ids=" ".join)
-def test_what_fails_says_so_in_one_line_and_writes_nothing(run: Run, bad: Path, command: list[str]) -> None:
+def test_a_failure_is_one_line_and_writes_nothing(run: Run, bad: Path, command: list[str]) -> None:
     before = everything(bad)
     done = run(*command, cwd=bad, check=False)
     assert done.returncode == 1, done.stderr
@@ -337,7 +337,7 @@ def test_a_truncated_archive_keeps_what_was_read_and_fails(run: Run, bad: Path) 
     assert not [name for name in os.listdir(bad) if name.startswith(".")]
 
 
-def test_what_claims_to_be_an_image_is_named_and_passed_over(run: Run, sample: Path, tmp_path: Path) -> None:
+def test_a_false_image_is_named_and_passed_over(run: Run, sample: Path, tmp_path: Path) -> None:
     mixed = tmp_path / "mixed.tgz"
     with tarfile.open(sample) as source, tarfile.open(mixed, "w:gz") as target:
         for member in source:

@@ -178,7 +178,7 @@ def test_every_command_of_the_readme_is_right(line: str) -> None:
     parser.parse_args(given)
 
 
-def test_what_the_readme_links_to_is_there() -> None:
+def test_the_links_of_the_readme_lead_somewhere() -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
     assert [target for target in targets if not (ROOT / target).exists()] == []
 

@@ -83,7 +83,7 @@ def test_without_arguments_they_say_what_they_need(script: str, said: str) -> No
 
 
 @pytest.mark.slow
-def test_merge_waits_for_an_array_job_that_labels_each_image_once(
+def test_merge_waits_for_an_array_job_of_partition(
     slurm: Slurm, sample: Path, tmp_path: Path
 ) -> None:
     array = submit(slurm, tmp_path, "partition", sample, 0.7, "--seed", 1, array="1-2")
