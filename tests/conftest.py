@@ -1,7 +1,7 @@
-"""What the tests share: the commands run as a user runs them, and the files to run them on.
+"""Fixtures of all tests: the commands as a user runs them, and files to run them on.
 
-A test gets real files: photographs where $FLOWERS_TGZ names an archive of them, else drawn ones.
-Nothing here replaces h5py, FUSE, torch or Slurm by something else.
+The files are real: photographs if $FLOWERS_TGZ names an archive of them, else drawn pictures. Nothing here
+replaces h5py, FUSE, torch or Slurm.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs ($FLOWERS_TGZ) where there are some, else 150 drawn pictures of their size."""
+    """The photographs of $FLOWERS_TGZ if it is set, else 150 drawn pictures of their size."""
     given = os.environ.get("FLOWERS_TGZ")
     if given:
         return Path(given).resolve(strict=True)
@@ -79,7 +79,7 @@ def sample_store(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def old_store(_old_store: Path, tmp_path: Path) -> Path:
-    """A store as older tools write it: no attributes, odd labels, any layout, deeper groups. A test's own."""
+    """A copy of a store as older tools write it: no attributes, odd labels, any layout, deeper groups."""
     return Path(shutil.copy(_old_store, tmp_path / "old.h5"))
 
 
@@ -101,7 +101,7 @@ def _old_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fuse_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Mount with fusepy on libfuse 2, then with mfusepy on libfuse 3, by IMAGESTORE_FUSE.
 
-    Skips where that library is missing; where REQUIRE_FUSE is set (as in CI), fails instead.
+    Skips if that library is missing. If REQUIRE_FUSE is set, as in CI, the test fails instead.
     """
     missing = missing_for_fuse(request.param)
     if missing and os.environ.get("REQUIRE_FUSE"):

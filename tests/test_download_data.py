@@ -18,7 +18,7 @@ from tests.helpers.commands import ROOT, environment
 
 CONTENT = bytes(range(256)) * 2000
 MD5 = hashlib.md5(CONTENT).hexdigest()
-# The programs of the system that the script uses, but for what it downloads with.
+# The programs that the script calls, without curl and wget.
 TOOLS = (
     "bash",
     "cat",
@@ -39,7 +39,7 @@ TOOLS = (
 
 @dataclass
 class Server:
-    """What it serves, and how badly: a file, where it breaks off, whether it can resume."""
+    """The behaviour of a server: which file it sends, where it breaks off, whether it can resume."""
 
     url: str = ""
     content: bytes = CONTENT
@@ -52,9 +52,13 @@ class Server:
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            wanted = self.headers.get("Range")
-            server.requests.append(wanted)
-            first = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted and server.resumes else 0
+            range_header = self.headers.get("Range")
+            server.requests.append(range_header)
+            first = (
+                int(range_header.removeprefix("bytes=").split("-")[0])
+                if range_header and server.resumes
+                else 0
+            )
             if server.status != 200:
                 self.send_error(server.status)
             elif first >= len(server.content):
@@ -91,7 +95,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(params=["curl", "wget"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A PATH on which there is one of the two, and not the other."""
+    """A PATH with one of the two programs, and without the other."""
     if not shutil.which(request.param):
         pytest.skip(f"{request.param} is not installed")
     return _path_with(tmp_path / "bin", [*TOOLS, request.param])
@@ -227,7 +231,7 @@ def test_no_such_file_on_the_server(path: str, server: Server, tmp_path: Path) -
 
 
 def test_an_error_keeps_what_was_fetched(path: str, server: Server, tmp_path: Path) -> None:
-    """Nobody answers any more: the part stays for another day."""
+    """When the server no longer answers, the part stays for a later run."""
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "pictures.tgz.part").write_bytes(CONTENT[:1000])
@@ -237,7 +241,7 @@ def test_an_error_keeps_what_was_fetched(path: str, server: Server, tmp_path: Pa
 
 
 def test_two_at_once(path: str, server: Server, tmp_path: Path) -> None:
-    server.breaks_off = [len(CONTENT) // 2]  # so that the first pauses while the second begins
+    server.breaks_off = [len(CONTENT) // 2]  # the first pauses there, and the second begins
     line, bare = command(path, "--url", server.url, "--md5", MD5, tmp_path / "data")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     both = [subprocess.Popen(line, env=bare, **pipes) for _ in range(2)]
@@ -294,7 +298,7 @@ def test_wrong_arguments(tmp_path: Path, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("dataset", ["17", "102"])
 def test_the_addresses_of_the_data_sets(tmp_path: Path, dataset: str) -> None:
-    """A curl that only notes what it is asked for: the real files are not for tests to fetch."""
+    """A curl that only notes its arguments: the tests must not fetch the real files."""
     folder = Path(_path_with(tmp_path / "bin", TOOLS))
     curl = folder / "curl"
     curl.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "${@: -1}" >> asked; exit 3\n')

@@ -1,7 +1,7 @@
-"""The whole pipeline as a person runs it: the four commands, one after the other, on real photographs.
+"""The four commands one after the other, as a person runs them, on real photographs.
 
-On $FLOWERS_TGZ where it is set, else on drawn pictures. Bytes are compared with what Python's own
-tarfile reads from the archive.
+The photographs are those of $FLOWERS_TGZ if it is set, else drawn pictures. Bytes are compared with those
+of Python's own tarfile.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def parts(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 @pytest.fixture(scope="module")
 def trained(parts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one epoch on the larger part leaves: train_labels.json, beside model_weights.pth."""
+    """The labels file after one epoch on the larger part; the weights are beside it."""
     folder = tmp_path_factory.mktemp("trained")
     command = [sys.executable, str(ROOT / "train_model.py"), parts[0], "--epochs", "1", "-o", folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -204,7 +204,7 @@ def test_a_store_of_older_tools_trains_and_classifies(run: Run, old_store: Path,
     assert "accuracy" in done.stdout.lower()
 
 
-# ----- what bad input gets -----
+# ----- bad input -----
 
 
 def truncated(folder: Path, sample: Path) -> Path:
@@ -224,7 +224,7 @@ def without_images(folder: Path) -> Path:
 
 @pytest.fixture
 def bad(tmp_path: Path, sample: Path, sample_store: Path) -> Path:
-    """A folder of things that go wrong, beside two that do not: good.tgz and good.h5."""
+    """A folder of bad inputs, and two good ones: good.tgz and good.h5."""
     folder = tmp_path / "bad"
     folder.mkdir()
     shutil.copy(sample, folder / "good.tgz")
@@ -326,7 +326,7 @@ def test_wrong_arguments_say_so_and_write_nothing(run: Run, bad: Path, command: 
 
 
 def test_a_truncated_archive_keeps_what_was_read_and_fails(run: Run, bad: Path) -> None:
-    """What arrived whole is published; the exit status and one line say that it is not all."""
+    """The whole images are published. The exit status and one line say that others are missing."""
     done = run(*PARTITION, "truncated.tgz", "a.h5", "b.h5", "0.5", cwd=bad, check=False)
     assert done.returncode == 1
     assert "truncated.tgz" in done.stderr

@@ -1,4 +1,4 @@
-"""The house itself: what may import what, what starts at once, and that the README tells the truth."""
+"""The layout of the code, the start of the scripts, and the truth of the README."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.commands import ROOT, Run
 
 README = (ROOT / "README.md").read_text()
 SCRIPTS = ["colourHeuristic.py", "h5vfs.py", "train_model.py", "classify.py"]
-AT_ONCE = ["colourHeuristic.py", "h5vfs.py"]  # what a login node must answer without waiting
+LIGHT = ["colourHeuristic.py", "h5vfs.py"]  # their --help loads neither NumPy nor h5py
 HEAVY = {"torch", "torchvision", "matplotlib"}
 
 
@@ -103,7 +103,7 @@ def test_help_answers_at_once(script: str, run: Run) -> None:
     assert done.stdout.startswith("usage: ")
     loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert not loaded & HEAVY
-    if script in AT_ONCE:
+    if script in LIGHT:
         assert not loaded & {"numpy", "h5py", "PIL"}
 
 

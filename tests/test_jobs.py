@@ -22,7 +22,7 @@ SCRIPTS = sorted((ROOT / "jobs").glob("*.sbatch"))
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[Slurm]:
-    """A Slurm for this file. Skips where it cannot run; with REQUIRE_SLURM set, fails instead."""
+    """A Slurm for this file. Skips if it cannot run here; if REQUIRE_SLURM is set, fails instead."""
     reason = missing()
     if reason and os.environ.get("REQUIRE_SLURM"):
         pytest.fail(reason)
@@ -49,20 +49,20 @@ def wait_for(slurm: Slurm, job: str, state: str, folder: Path) -> None:
 
 
 def wait_for_epoch(slurm: Slurm, job: str, number: int, folder: Path) -> None:
-    """Wait until a training's log has so many epochs; fails where the job ends before."""
+    """Wait until the log of a training has so many epochs; fails if the job ends before."""
 
-    def come() -> bool:
+    def has_come() -> bool:
         assert not slurm.states(job) & {"FAILED", "COMPLETED", "CANCELLED"}, logs(folder)
         return len(EPOCH.findall(logs(folder))) >= number
 
-    wait_until(come, lambda: slurm.job(job) + logs(folder))
+    wait_until(has_come, lambda: slurm.job(job) + logs(folder))
 
 
 def images(path: Path) -> list[str]:
     """The names of a store's images, without their labels."""
     names: list[str] = []
     with h5py.File(path) as store:
-        store.visititems(lambda name, thing: names.append(name) if isinstance(thing, h5py.Dataset) else None)
+        store.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     return [name.split("/", 1)[1] for name in names]
 
 
@@ -74,18 +74,16 @@ def test_scripts_are_clean(script: Path) -> None:
         assert found.stdout == ""
 
 
-@pytest.mark.parametrize(("script", "said"), [("partition", "give an archive"), ("look", "give a store")])
-def test_without_arguments_they_say_what_they_need(script: str, said: str) -> None:
+@pytest.mark.parametrize(("script", "message"), [("partition", "give an archive"), ("look", "give a store")])
+def test_without_arguments_they_say_what_they_need(script: str, message: str) -> None:
     path = ROOT / f"jobs/{script}.sbatch"
     done = subprocess.run(["bash", path], capture_output=True, text=True, timeout=10)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.slow
-def test_merge_waits_for_an_array_job_of_partition(
-    slurm: Slurm, sample: Path, tmp_path: Path
-) -> None:
+def test_merge_waits_for_an_array_job_of_partition(slurm: Slurm, sample: Path, tmp_path: Path) -> None:
     array = submit(slurm, tmp_path, "partition", sample, 0.7, "--seed", 1, array="1-2")
     merge = submit(slurm, tmp_path, "merge", dependency=f"afterok:{array}")
     wait_for(slurm, merge, "COMPLETED", tmp_path)
@@ -111,7 +109,7 @@ def test_a_job_sees_its_store_as_a_folder(slurm: Slurm, sample_store: Path, tmp_
 
 @pytest.mark.slow
 def test_a_warned_training_is_requeued_and_goes_on(slurm: Slurm, tmp_path: Path) -> None:
-    """As before its time limit: the batch shell alone gets USR1, and no epoch is lost or done twice."""
+    """Only the batch shell gets USR1, as before a time limit. No epoch is lost or done twice."""
     store = make_store(tmp_path / "train.h5", 60)
     arguments = ("train", store, "--epochs", 100_000, "--val-fraction", 0)
     job = submit(slurm, tmp_path, *arguments)
@@ -122,7 +120,7 @@ def test_a_warned_training_is_requeued_and_goes_on(slurm: Slurm, tmp_path: Path)
     assert (tmp_path / "model_weights.pth").is_file()
     assert "goes back into the queue" in logs(tmp_path)
 
-    # A requeued job waits two minutes for its turn: the same script, started anew, stands in for it.
+    # A requeued job waits two minutes, so the test starts the same script anew in its place.
     before = len(EPOCH.findall(logs(tmp_path)))
     slurm("scancel", job)
     again = submit(slurm, tmp_path, *arguments)

@@ -1,4 +1,4 @@
-"""The Makefile on machines that lack something: one line says what, and what to do."""
+"""The Makefile on machines that lack something: one line names it, and says what to do."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def program(path: Path, script: str) -> Path:
 
 
 def assert_one_line(done: subprocess.CompletedProcess, *words: str) -> None:
-    told = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
-    assert len(told) == 1, done.stderr
-    assert all(word in told[0] for word in words), told
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
+    assert len(lines) == 1, done.stderr
+    assert all(word in lines[0] for word in words), lines
 
 
 def test_a_python_without_venv(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_no_python_that_is_new_enough(tmp_path: Path) -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A .venv that is up to date, of a machine where no FUSE library can be found or installed."""
+    """An up-to-date .venv on a machine where no FUSE library can be found or installed."""
     program(tmp_path / "venv/bin/python", "exit 1")
     for stamp in (".python", ".installed"):
         (tmp_path / "venv" / stamp).touch()

@@ -1,4 +1,4 @@
-"""The commands run as a user runs them, and what a test must know of the machine it runs on."""
+"""Where the checkout is, the environment of a command, and whether this machine can mount."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
 
 
 def missing_for_fuse(library: str) -> str:
-    """What keeps this machine from mounting with `library`, or an empty string."""
+    """The reason why this machine cannot mount with `library`, or an empty string."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "/dev/fuse is not there or not permitted"
     shared = {"fusepy": "fuse", "mfusepy": "fuse3"}[library]

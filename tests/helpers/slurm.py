@@ -1,6 +1,6 @@
-"""A real Slurm on this machine, for test_jobs: a controller and two nodes of two CPUs, in its own folder.
+"""A real Slurm on this machine: a controller and two nodes of two CPUs each, in a folder of its own.
 
-Everything is private (munge's key and socket too), so that a Slurm that runs here already is not touched.
+All of it is private, munge's key and socket too: a Slurm that already runs here is not touched.
 Needs root, and the packages slurmctld, slurmd, slurm-client and munge.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel", "squeue")
 NODES = ("n1", "n2")
-PATIENCE = 60.0  # seconds that anything may take to come about
+PATIENCE = 60.0  # seconds to wait for a change
 PATIENCE_AT_THE_END = 10.0  # seconds for the daemons to end by themselves
 
 CONFIGURATION = """
@@ -56,18 +56,20 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 def missing() -> str:
-    """What keeps this machine from running Slurm, or an empty string."""
+    """The reason why Slurm cannot run on this machine, or an empty string."""
     if os.geteuid() != 0:
         return "Slurm's daemons need root"
-    gone = [program for program in PROGRAMS if shutil.which(program) is None]
+    not_installed = [program for program in PROGRAMS if shutil.which(program) is None]
     return (
-        f"not installed: {', '.join(gone)} (apt install slurmctld slurmd slurm-client munge)" if gone else ""
+        f"not installed: {', '.join(not_installed)} (apt install slurmctld slurmd slurm-client munge)"
+        if not_installed
+        else ""
     )
 
 
 @dataclass(frozen=True)
 class Slurm:
-    """A running Slurm; `environment` makes its commands, and the jobs, find it."""
+    """A running Slurm; its commands and jobs find it through `environment`."""
 
     environment: dict[str, str]
 
@@ -84,7 +86,7 @@ class Slurm:
         return self("sbatch", "--parsable", *arguments, cwd=cwd)
 
     def job(self, number: str) -> str:
-        """What the controller knows of a job (of an array: of each of its tasks)."""
+        """The controller's description of a job, or of each task of an array."""
         return self("scontrol", "show", "job", number)
 
     def states(self, number: str) -> set[str]:
@@ -92,24 +94,24 @@ class Slurm:
         return set(re.findall(r"JobState=(\w+)", self.job(number)))
 
     def wait_until_idle(self) -> None:
-        """Wait until nothing is left of any job on any node."""
+        """Wait until no node has a job."""
         nodes = ("scontrol", "show", "nodes")
         wait_until(lambda: self(*nodes).count("State=IDLE ") == len(NODES), lambda: self(*nodes))
 
 
-def wait_until(true: Callable[[], object], what: Callable[[], str]) -> None:
-    """Wait for something to come true; else fail, and show `what` there is instead."""
+def wait_until(is_true: Callable[[], object], describe: Callable[[], str]) -> None:
+    """Wait until `is_true()`; after PATIENCE fail with the text of `describe()`."""
     deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, what()
+    while not is_true():
+        assert time.monotonic() < deadline, describe()
         time.sleep(0.1)
 
 
 @contextlib.contextmanager
 def running_slurm() -> Iterator[Slurm]:
-    """Start Slurm, and end it, even where these tests are killed: then the guard sees its input end."""
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # its path must fit into a socket's name
-    folder.chmod(0o755)  # munge wants its socket reachable for all
+    """Start Slurm and end it. If the tests are killed, a guard process ends Slurm."""
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # a short path: it must fit into the name of a socket
+    folder.chmod(0o755)  # munge wants everybody to reach its socket
     guard = [sys.executable, __file__, str(folder)]
     with subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True):
         yield _started(folder)
@@ -122,7 +124,7 @@ def _started(folder: Path) -> Slurm:
     configuration = folder / "slurm.conf"
     text = CONFIGURATION.format(host=socket.gethostname().split(".")[0], ports=_free_ports(3), folder=folder)
     configuration.write_text(text)
-    # Jobs inherit this: the interpreter that runs the tests is the python3 that the scripts find.
+    # Jobs inherit this PATH: its python3 is the interpreter that runs the tests.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     slurm = Slurm({**os.environ, "SLURM_CONF": str(configuration), "PATH": path})
     files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munged.pid",
@@ -137,15 +139,15 @@ def _started(folder: Path) -> Slurm:
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 def _pids(folder: Path) -> list[int]:
-    """The daemons that live, by their pid files."""
+    """The ids of the daemons that still run, by their pid files."""
     pids = []
     for pid_file in folder.glob("*.pid"):
         with contextlib.suppress(OSError, ValueError):
@@ -156,7 +158,7 @@ def _pids(folder: Path) -> list[int]:
 
 
 def _end(folder: Path) -> None:
-    """Cancel every job, then end each daemon by the pid in its pid file, kindly, then by force."""
+    """Cancel every job, then end each daemon: first with SIGTERM, then with SIGKILL."""
     _cancel_jobs({**os.environ, "SLURM_CONF": str(folder / "slurm.conf")})
     for kind in (signal.SIGTERM, signal.SIGKILL):
         for pid in _pids(folder):
@@ -169,12 +171,12 @@ def _end(folder: Path) -> None:
 
 
 def _cancel_jobs(environment: dict[str, str]) -> None:
-    """Cancel all jobs and wait until their processes are gone: they would outlive the daemons."""
+    """Cancel all jobs and wait until their processes have ended: they would outlive the daemons."""
     deadline = time.monotonic() + PATIENCE_AT_THE_END
-    with contextlib.suppress(subprocess.SubprocessError):  # no controller to ask: there are no jobs
-        ask = {"env": environment, "check": True, "capture_output": True, "timeout": PATIENCE_AT_THE_END}
-        subprocess.run(["scancel", "--user=root"], **ask)
-        while subprocess.run(["squeue", "--noheader"], **ask).stdout and time.monotonic() < deadline:
+    with contextlib.suppress(subprocess.SubprocessError):  # without a controller there are no jobs
+        options = {"env": environment, "check": True, "capture_output": True, "timeout": PATIENCE_AT_THE_END}
+        subprocess.run(["scancel", "--user=root"], **options)
+        while subprocess.run(["squeue", "--noheader"], **options).stdout and time.monotonic() < deadline:
             time.sleep(0.1)
 
 
