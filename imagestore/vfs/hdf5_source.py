@@ -1,145 +1,138 @@
-"""Any HDF5 file as files: listed group by group through HDF5 when a folder is first looked into.
+"""Any HDF5 file as a tree of nodes, listed group by group when somebody first asks for a folder.
 
-Groups are folders, datasets files, links links; what has been listed stays listed. Used by tree, which sees
-it as it sees an IndexedSource. Not thread-safe; usable after a fork.
+Groups are folders, datasets are files, and links are symbolic links. A listing is kept once it is made.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from imagestore.console import UserError
 from imagestore.hdf5 import objects
 from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.hdf5.objects import Entry
 from imagestore.vfs import names
-from imagestore.vfs.node import INODE_BITS, Node
+from imagestore.vfs.node import INODE_BITS, Node, ObjectKey
+from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
 
-BLOCK = 1 << 20  # bytes asked of HDF5 at once
+BLOCK = 1 << 20  # bytes that are read through HDF5 at once
+SECTOR = 512  # bytes; the unit of Node.blocks
 
 
-class Place(NamedTuple):
-    """Where a node of a walked file is: its path, its bytes' offset, a link's text, the groups above it.
+class Hdf5Source(Source):
+    """Any HDF5 file; see Source for what the methods promise. The key of a node is an ObjectKey."""
 
-    And the permissions that are kept for it, of which its mode shows what a read-only file system may grant.
-    """
-
-    path: bytes
-    offset: int = -1
-    target: bytes = b""
-    above: tuple[tuple[int, int], ...] = ()
-    permissions: int | None = None
-
-
-class Hdf5Source:
-    """Any HDF5 file, listed group by group when a folder is first looked into."""
+    lists_at_once = False
 
     def __init__(self, file: StoreFile, helper: HelperProcess, number: int) -> None:
-        """Raises UserError where it is no HDF5 file."""
-        self.file, self.helper, self.number = file, helper, number
-        self._listed: dict[bytes, dict[bytes, Node]] = {}
-        self.images = 0
+        """`number` is the store's number in the tree. Raises UserError if this is no HDF5 file."""
+        self.file, self.images = file, 0
+        self._helper, self._number = helper, number
+        self._listings: dict[bytes, dict[bytes, Node]] = {}  # path of a group -> shown name -> node
         try:
-            self._root = self.helper.entry(b"")
+            self._root_entry = helper.entry(b"")
         except OSError as error:
-            helper.close()
-            reason = error.strerror or ""
             cut = (
                 "cut short: copy or make it again"
-                if "truncated" in reason
+                if "truncated" in (error.strerror or "")
                 else "not an HDF5 file, or damaged"
             )
             raise UserError(f"{file.path}: {cut}") from error
 
     def root(self) -> Node:
-        """The file's root group."""
-        return self._node(self._root, stat.S_IFDIR, Place(b"", above=(self._root.address,)), nlink=2)
+        entry = self._root_entry
+        return self._node(entry, stat.S_IFDIR, ObjectKey(b"", groups=(entry.address,)), nlink=2)
 
-    def _node(self, entry: Entry, kind: int, place: Place, nlink: int = 1, suffix: str = "") -> Node:
-        then = self.file.opened
-        return Node(
-            self.file.mode(kind, entry.permissions),
-            self.number << INODE_BITS | self._ino(entry, place.path),
-            nlink,
-            entry.size if kind != stat.S_IFLNK else len(place.target),
-            -(-entry.stored // 512),
-            then.st_mtime_ns if entry.modified is None else entry.modified * 10**9,
-            then.st_ctime_ns if entry.created is None else entry.created * 10**9,
-            self.number,
-            place._replace(permissions=entry.permissions),
-            suffix,
-        )
+    def entries(self, folder: Node) -> Iterator[tuple[bytes, int, int]]:
+        return ((shown_name, node.mode, node.ino) for shown_name, node in self._listing(folder).items())
 
-    def _ino(self, entry: Entry, path: bytes) -> int:
-        """The object's address in this file; for all else a number from its path, above every address."""
-        number, address = entry.address
-        if number == self._root.address[0] and address:
-            return address
-        digest = hashlib.blake2b(b"%d %d %s" % (number, address, b"" if address else path), digest_size=8)
-        return 1 << INODE_BITS - 1 | int.from_bytes(digest.digest(), "little") >> 64 - INODE_BITS + 1
+    def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
+        return iter(sorted(self._listing(folder).items()))
+
+    def child(self, folder: Node, shown_name: bytes) -> Node:
+        node = self._listing(folder).get(shown_name)
+        if node is None:
+            raise NoSuchName(shown_name)
+        if node.is_damaged:
+            raise self.file.error("damaged")
+        return node
 
     def _listing(self, folder: Node) -> dict[bytes, Node]:
         path = folder.key.path
-        if path not in self._listed:
-            listing = dict(self._child_of(folder.key, entry) for entry in self.helper.entries(path))
-            if self.file.changed():
-                raise self.file.damaged("changed since it was opened")
+        if path not in self._listings:
+            listing = dict(self._named_node(folder.key, entry) for entry in self._helper.entries(path))
+            if self.file.was_changed():
+                raise self.file.error("changed since it was opened")
             self.images += sum(node.is_file for node in listing.values())
-            self._listed[path] = listing
-        return self._listed[path]
+            self._listings[path] = listing
+        return self._listings[path]
 
-    def _child_of(self, folder: Place, entry: Entry) -> tuple[bytes, Node]:
+    def _named_node(self, folder: ObjectKey, entry: Entry) -> tuple[bytes, Node]:
+        """The shown name and the node of one link in a group."""
         path = folder.path + b"/" + entry.name if folder.path else entry.name
-        shown = names.escape(entry.name)
+        shown_name = names.escape(entry.name)
         if entry.kind == objects.GROUP:
-            if entry.address in folder.above:
-                up = len(folder.above) - 1 - folder.above.index(entry.address)
-                return shown, self._symlink(entry, path, b"/".join([b".."] * up) or b".")
-            return shown, self._node(
-                entry, stat.S_IFDIR, Place(path, above=(*folder.above, entry.address)), 2
-            )
-        if entry.kind == objects.SOFT:
-            return shown, self._symlink(entry, path, _relative(entry, len(folder.above) - 1, folder.path))
-        if entry.kind == objects.EXTERNAL:
-            return shown, self._symlink(entry, path, b"%external:" + names.escape(entry.target))
+            return shown_name, self._group(folder, entry, path)
+        if entry.kind == objects.SOFT_LINK:
+            target = _relative_target(entry, folder.path, depth=len(folder.groups) - 1)
+            return shown_name, self._symlink(entry, path, target)
+        if entry.kind == objects.EXTERNAL_LINK:
+            return shown_name, self._symlink(entry, path, b"%external:" + names.escape(entry.target))
         if entry.kind == objects.ARRAY:
-            shown, place = names.generated(entry.name, entry.shadowed), Place(path)
-            return shown, self._node(entry, stat.S_IFREG, place, entry.links, ".npy")
+            node = self._node(entry, stat.S_IFREG, ObjectKey(path), entry.links)
+            return names.numpy_file(entry.name, entry.shadowed), node._replace(is_generated=True)
         if entry.kind == objects.DAMAGED:
-            return shown, self._node(entry, stat.S_IFREG, Place(path), nlink=0)
-        offset = entry.offset if entry.address[0] == self._root.address[0] else -1
-        return shown, self._node(entry, stat.S_IFREG, Place(path, offset), entry.links)
+            return shown_name, self._node(entry, stat.S_IFREG, ObjectKey(path), nlink=0)
+        is_in_store_file = entry.address[0] == self._root_entry.address[0]
+        key = ObjectKey(path, entry.offset if is_in_store_file else -1)
+        return shown_name, self._node(entry, stat.S_IFREG, key, entry.links)
+
+    def _group(self, folder: ObjectKey, entry: Entry, path: bytes) -> Node:
+        """A folder; a symbolic link upwards if the group is one of those that hold it."""
+        if entry.address not in folder.groups:
+            key = ObjectKey(path, groups=(*folder.groups, entry.address))
+            return self._node(entry, stat.S_IFDIR, key, nlink=2)
+        levels_up = len(folder.groups) - 1 - folder.groups.index(entry.address)
+        return self._symlink(entry, path, b"/".join([b".."] * levels_up) or b".")
 
     def _symlink(self, entry: Entry, path: bytes, target: bytes) -> Node:
-        plain = Entry(entry.name, objects.SOFT)
-        node = self._node(plain, stat.S_IFLNK, Place(path, target=target))
+        link = Entry(name=entry.name, kind=objects.SOFT_LINK, size=len(target))
+        node = self._node(link, stat.S_IFLNK, ObjectKey(path, target=target))
         return node._replace(mode=stat.S_IFLNK | 0o777)
 
-    def entries(self, folder: Node) -> Iterator[tuple[bytes, int, int]]:
-        """(shown name, mode, inode number) of all that a folder holds. Raises OSError."""
-        return ((shown, node.mode, node.ino) for shown, node in self._listing(folder).items())
+    def _node(self, entry: Entry, file_type: int, key: ObjectKey, nlink: int = 1) -> Node:
+        then = self.file.stat_at_open
+        return Node(
+            mode=self.file.mode(file_type, entry.permissions),
+            ino=self._number << INODE_BITS | self._inode(entry, key.path),
+            nlink=nlink,
+            size=entry.size,
+            blocks=-(-entry.stored // SECTOR),
+            mtime_ns=then.st_mtime_ns if entry.modified is None else entry.modified * 10**9,
+            ctime_ns=then.st_ctime_ns if entry.created is None else entry.created * 10**9,
+            source=self._number,
+            key=key._replace(permissions=entry.permissions),
+        )
 
-    def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
-        """(shown name, node) of all that a folder holds. Raises OSError."""
-        return iter(sorted(self._listing(folder).items()))
-
-    def child(self, folder: Node, shown: bytes) -> Node:
-        """The node of one name. Raises KeyError; OSError where HDF5 cannot make sense of it."""
-        node = self._listing(folder)[shown]
-        if node.nlink == 0:
-            raise self.file.damaged("damaged")
-        return node
+    def _inode(self, entry: Entry, path: bytes) -> int:
+        """The address of an object in this file; for other objects a hash, which is above all addresses."""
+        file_number, address = entry.address
+        if file_number == self._root_entry.address[0] and address:
+            return address
+        text = b"%d %d %s" % (file_number, address, b"" if address else path)
+        digest = hashlib.blake2b(text, digest_size=8).digest()
+        top_bit = 1 << (INODE_BITS - 1)
+        return top_bit | int.from_bytes(digest, "little") >> (64 - INODE_BITS + 1)
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
-        """Bytes of a dataset as a file. Raises OSError (EIO)."""
-        if node.nlink == 0:
-            raise self.file.damaged("damaged")
+        if node.is_damaged:
+            raise self.file.error("damaged")
         size = max(0, min(size, node.size - offset))
         if not size:
             return b""
@@ -147,58 +140,54 @@ class Hdf5Source:
             data = self.file.pread(node.key.offset + offset, size)
         else:
             blocks = range(offset // BLOCK, -(-(offset + size) // BLOCK))
-            whole = b"".join(self._block(node, block) for block in blocks)
-            data = whole[offset - blocks.start * BLOCK :][:size]
-        if self.file.changed():
-            raise self.file.damaged("changed since it was opened")
+            joined = b"".join(self._block(node, block) for block in blocks)
+            data = joined[offset - blocks.start * BLOCK :][:size]
+        if self.file.was_changed():
+            raise self.file.error("changed since it was opened")
         return data
 
     def _block(self, node: Node, block: int) -> bytes:
-        data = self.file.recent(node.ino, block)
+        """Block number `block` of a file, through HDF5."""
+        data = self.file.cached_block(node.ino, block)
         if data is not None:
             return data
-        wanted = min(BLOCK, node.size - block * BLOCK)
-        data = self.helper.read(node.key.path, block * BLOCK, wanted)
-        if len(data) != wanted:
-            raise self.file.damaged("cut short")
-        return self.file.remember(node.ino, block, data)
+        size = min(BLOCK, node.size - block * BLOCK)
+        data = self._helper.read(node.key.path, block * BLOCK, size)
+        if len(data) != size:
+            raise self.file.error("cut short")
+        return self.file.cache_block(node.ino, block, data)
 
     def attributes(self, node: Node) -> dict[str, bytes]:
-        """The attributes that HDF5 keeps of a node. Raises OSError."""
-        return {} if node.is_symlink or node.nlink == 0 else self.helper.attributes(node.key.path)
+        return {} if node.is_symlink or node.is_damaged else self._helper.attributes(node.key.path)
 
-    def link(self, node: Node) -> bytes:
-        """The node's path in the HDF5 file."""
+    def target(self, node: Node) -> bytes:
+        if not node.is_symlink:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return node.key.target
+
+    def hdf5_path(self, node: Node) -> bytes:
         return node.key.path
 
     def permissions(self, node: Node) -> int | None:
-        """The permissions kept for a node, or None."""
         return node.key.permissions
 
-    def place(self, node: Node) -> int:
-        """Where the bytes of a file are; -1 where only HDF5 can read them."""
+    def data_offset(self, node: Node) -> int:
         return node.key.offset
 
-    def target(self, node: Node) -> bytes:
-        """Text of a symbolic link: relative, and within the store."""
-        return node.key.target
-
     def close(self) -> None:
-        """Let go of the file."""
-        self.helper.close()
-        os.close(self.file.fd)
+        self._helper.close()
+        self.file.close()
 
 
-def _relative(entry: Entry, depth: int, folder: bytes) -> bytes:
-    """A soft link's target as the shortest path from its folder, which is `depth` folders deep."""
+def _relative_target(entry: Entry, folder: bytes, depth: int) -> bytes:
+    """The target of a soft link as the shortest path from its folder, which is `depth` folders deep."""
     target = [part for part in entry.target.split(b"/") if part not in (b"", b".")]
     shown = [names.escape(part) for part in target]
     if entry.target_is_array:
-        shown[-1] = names.generated(target[-1], entry.shadowed)
+        shown[-1] = names.numpy_file(target[-1], entry.shadowed)
     if not entry.target.startswith(b"/"):
         return b"/".join(shown) or b"."
     here = folder.split(b"/") if folder else []
-    common = sum(
-        1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(here, target, strict=False))
-    )
+    pairs = zip(here, target, strict=False)
+    common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     return b"/".join([b".."] * (depth - common) + shown[common:]) or b"."

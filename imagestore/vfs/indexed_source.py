@@ -1,7 +1,7 @@
-"""A store with a fresh index as files: folders are slices of its columns, images are read with `pread`.
+"""A store as a tree of nodes, read from the columns of its index.
 
-A million images are ready at once, and every image's CRC-32 is checked; HDF5 is only asked for attributes.
-Used by tree, which sees it as it sees a Hdf5Source. Not thread-safe; usable after a fork.
+A folder is a slice of the columns, and an image is read with one `pread`. So a million images are ready at
+once. The CRC-32 of each image is compared. HDF5 is only asked for attributes.
 """
 
 from __future__ import annotations
@@ -18,166 +18,197 @@ from imagestore.store.index import StoreIndex
 from imagestore.store.trailer import read_trailer
 from imagestore.vfs import names
 from imagestore.vfs.node import INODE_BITS, Node
+from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
 
-LARGEST_CHECKED = 16 << 20  # bytes: a larger image is read in pieces, without its checksum
+LARGEST_CHECKED = 16 << 20  # bytes: a larger image is read in pieces, without a look at its checksum
+MOST_CACHED_NAMES = 200_000  # in dictionaries of names; larger folders are searched by bisection
+ROOT_INODE, FIRST_LABEL_INODE = 1, 2
+ROOT_KEY = -1  # the key of the root folder; that of a label's folder is the label's number
 
 
-MOST_NAMES = 200_000  # in dictionaries of names; larger folders are searched by bisection
-
-
-ROOT, FIRST_LABEL = 1, 2  # inode numbers
-
-
-TOP = -1  # the root folder's key, where a label's is its position
-
-
-def index_that_says_all(fd: int) -> StoreIndex | None:
-    """A file's fresh index, unless the file holds more than the images whose places it knows."""
+def complete_index(fd: int) -> StoreIndex | None:
+    """The fresh index of a file, if one `pread` can read each image and the file holds only these images."""
     index = read_trailer(fd, end_of_file_address(fd))
-    if index is None or not index.whole or ((index.offset < 0) & (index.size > 0)).any():
+    if index is None or not index.covers_whole_file or ((index.offset < 0) & (index.size > 0)).any():
         return None
     return index
 
 
-class IndexedSource:
-    """A store with a fresh index: folders are slices of its columns."""
+class IndexedSource(Source):
+    """A store whose index is complete; see Source for what the methods promise.
+
+    The key of an image's node is its position in the index.
+    """
+
+    lists_at_once = True
 
     def __init__(self, file: StoreFile, helper: HelperProcess, number: int, index: StoreIndex) -> None:
-        """Loads the columns: a file cut short later costs the images behind the cut, not the names."""
-        self.file, self.helper, self.number, self.index = file, helper, number, index
-        self.offset, self.size = index.offset, index.size
-        self.crc32, self.has_crc = index.crc32, index.has_crc
-        self.mtime, self.created = index.mtime, index.created
-        self.name_end, self.name_text = index.column("name_end"), index.column("name_text")
-        self.first_image = FIRST_LABEL + len(index.label_bytes)
-        self._places: dict[int, dict[bytes, int]] = {}
-        self._labels = {names.escape(label): i for i, label in enumerate(index.label_bytes)}
+        """`number` is the store's number in the tree. Loads the columns.
 
-    @property
-    def images(self) -> int:
-        """How many images there are."""
-        return len(self.index)
+        If the file is cut short later, only the images behind the cut are lost, and no names.
+        """
+        self.file, self.images = file, len(index)
+        self._helper, self._number, self._index = helper, number, index
+        self._offset, self._size = index.offset, index.size
+        self._crc32, self._has_crc = index.crc32, index.has_crc
+        self._mtime, self._created = index.mtime, index.created
+        self._name_end, self._name_text = index.column("name_end"), index.column("name_text")
+        self._first_image_inode = self._inode(FIRST_LABEL_INODE + len(index.label_bytes))
+        self._mtime_ns_at_open = file.stat_at_open.st_mtime_ns
+        self._ctime_ns_at_open = file.stat_at_open.st_ctime_ns
+        self._label_numbers = {names.escape(label): i for i, label in enumerate(index.label_bytes)}
+        self._positions: dict[int, dict[bytes, int]] = {}  # label number -> shown name -> image position
 
     def root(self) -> Node:
-        """The store's root folder."""
-        return self._folder(ROOT, TOP, 2 + len(self.index.label_bytes))
+        return self._folder(ROOT_KEY, ROOT_INODE, nlink=2 + len(self._index.label_bytes))
 
-    def _folder(self, ino: int, label: int, nlink: int) -> Node:
-        mode, then = self.file.folder_mode, self.file.opened
-        times = then.st_mtime_ns, then.st_ctime_ns
-        return Node(mode, self._ino(ino), nlink, 0, 0, *times, self.number, label)
+    def _folder(self, key: int, inode: int, nlink: int = 2) -> Node:
+        return Node(
+            mode=self.file.folder_mode,
+            ino=self._inode(inode),
+            nlink=nlink,
+            size=0,
+            blocks=0,
+            mtime_ns=self._mtime_ns_at_open,
+            ctime_ns=self._ctime_ns_at_open,
+            source=self._number,
+            key=key,
+        )
 
-    def _ino(self, ino: int) -> int:
-        return self.number << INODE_BITS | ino
+    def _label_folder(self, label: int) -> Node:
+        return self._folder(label, FIRST_LABEL_INODE + label)
+
+    def _image(self, position: int, size: int, mtime: int, created: int) -> Node:
+        """The node of an image; times in seconds, 0 if unknown.
+
+        This runs for each image of a listing. Keywords would take 1.6 times as long, so the fields are in
+        Node's order.
+        """
+        return Node(
+            self.file.file_mode,
+            self._first_image_inode + position,
+            1,  # nlink
+            size,
+            -(-size // 512),  # blocks
+            mtime * 10**9 or self._mtime_ns_at_open,
+            created * 10**9 or self._ctime_ns_at_open,
+            self._number,
+            position,  # key
+        )
+
+    def _inode(self, number: int) -> int:
+        return self._number << INODE_BITS | number
 
     def entries(self, folder: Node) -> Iterator[tuple[bytes, int, int]]:
-        """(shown name, mode, inode number) of all that a folder holds: what a listing needs."""
-        if folder.key == TOP:
-            for shown, label in sorted(self._labels.items()):
-                yield shown, self.file.folder_mode, self._ino(FIRST_LABEL + label)
+        if folder.key == ROOT_KEY:
+            for shown_name, label in sorted(self._label_numbers.items()):
+                yield shown_name, self.file.folder_mode, self._inode(FIRST_LABEL_INODE + label)
             return
-        mode, first = self.file.file_mode, self._ino(self.first_image)
-        for i, name in self._names(folder.key):
-            yield names.escape(name), mode, first + i
+        mode, first = self.file.file_mode, self._first_image_inode
+        for position, name in self._names(folder.key):
+            yield names.escape(name), mode, first + position
 
     def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
-        """(shown name, node) of all that a folder holds."""
-        if folder.key == TOP:
-            for shown, label in sorted(self._labels.items()):
-                yield shown, self._folder(FIRST_LABEL + label, label, 2)
+        if folder.key == ROOT_KEY:
+            for shown_name, label in sorted(self._label_numbers.items()):
+                yield shown_name, self._label_folder(label)
             return
-        then, mode, ino = self.file.opened, self.file.file_mode, self._ino(self.first_image)
-        images = slice(int(self.index.start[folder.key]), int(self.index.start[folder.key + 1]))
-        columns = (column[images].tolist() for column in (self.size, self.mtime, self.created))
-        for (i, name), size, mtime, created in zip(self._names(folder.key), *columns, strict=True):
-            times = mtime * 10**9 or then.st_mtime_ns, created * 10**9 or then.st_ctime_ns
-            yield names.escape(name), Node(mode, ino + i, 1, size, -(-size // 512), *times, self.number, i)
+        images = slice(*self._image_range(folder.key))
+        columns = (column[images].tolist() for column in (self._size, self._mtime, self._created))
+        for (position, name), size, mtime, created in zip(self._names(folder.key), *columns, strict=True):
+            yield names.escape(name), self._image(position, size, mtime, created)
+
+    def _image_range(self, label: int) -> tuple[int, int]:
+        """The positions of a label's images: the first, and the one behind the last."""
+        return int(self._index.start[label]), int(self._index.start[label + 1])
 
     def _names(self, label: int) -> Iterator[tuple[int, bytes]]:
-        first, last = int(self.index.start[label]), int(self.index.start[label + 1])
-        ends = self.name_end[first:last].tolist()
-        at = int(self.name_end[first - 1]) if first else 0
-        text = self.name_text[at : ends[-1] if ends else at].tobytes()
+        """(position, link name) of a label's images."""
+        first, last = self._image_range(label)
+        ends = self._name_end[first:last].tolist()
+        text_start = int(self._name_end[first - 1]) if first else 0
+        text = self._name_text[text_start : ends[-1] if ends else text_start].tobytes()
         begin = 0
-        for i, end in enumerate(ends, first):
-            yield i, text[begin : end - at]
-            begin = end - at
+        for position, end in enumerate(ends, first):
+            yield position, text[begin : end - text_start]
+            begin = end - text_start
 
-    def child(self, folder: Node, shown: bytes) -> Node:
-        """The node of one name. Raises KeyError."""
-        if folder.key == TOP:
-            label = self._labels[shown]
-            return self._folder(FIRST_LABEL + label, label, 2)
-        i, then = self._position(folder.key, shown), self.file.opened
-        size, mtime, created = int(self.size[i]), int(self.mtime[i]), int(self.created[i])
-        times = mtime * 10**9 or then.st_mtime_ns, created * 10**9 or then.st_ctime_ns
-        ino = self._ino(self.first_image + i)
-        return Node(self.file.file_mode, ino, 1, size, -(-size // 512), *times, self.number, i)
+    def child(self, folder: Node, shown_name: bytes) -> Node:
+        if folder.key == ROOT_KEY:
+            label = self._label_numbers.get(shown_name)
+            if label is None:
+                raise NoSuchName(shown_name)
+            return self._label_folder(label)
+        i = self._position(folder.key, shown_name)
+        return self._image(i, int(self._size[i]), int(self._mtime[i]), int(self._created[i]))
 
-    def _position(self, label: int, shown: bytes) -> int:
-        """The position of an image, by a dictionary of the folder's names; in a huge folder by bisection."""
-        if label in self._places:
-            return self._places[label][shown]
-        count = int(self.index.start[label + 1] - self.index.start[label])
-        if count <= MOST_NAMES or names.is_shortened(shown):
-            return self._placed(label, count)[shown]
-        i = self.index.find(self.index.label_bytes[label], names.unescape(shown))
-        if i < 0 or names.escape(self.index.name(i)) != shown:
-            raise KeyError(shown)
-        return i
+    def _position(self, label: int, shown_name: bytes) -> int:
+        """The position of an image: by a dictionary of the folder's names; in a huge folder by bisection."""
+        positions = self._positions.get(label)
+        if positions is None:
+            first, last = self._image_range(label)
+            if last - first > MOST_CACHED_NAMES and not names.is_shortened(shown_name):
+                return self._bisect(label, shown_name)
+            positions = self._cache_names(label, last - first)
+        position = positions.get(shown_name)
+        if position is None:
+            raise NoSuchName(shown_name)
+        return position
 
-    def _placed(self, label: int, count: int) -> dict[bytes, int]:
-        if sum(map(len, self._places.values())) + count > MOST_NAMES:
-            self._places.clear()
-        self._places[label] = {names.escape(name): i for i, name in self._names(label)}
-        return self._places[label]
+    def _bisect(self, label: int, shown_name: bytes) -> int:
+        position = self._index.find(self._index.label_bytes[label], names.unescape(shown_name))
+        if position < 0 or names.escape(self._index.name(position)) != shown_name:
+            raise NoSuchName(shown_name)
+        return position
+
+    def _cache_names(self, label: int, count: int) -> dict[bytes, int]:
+        """The positions of a label's images by shown name, kept as long as there is room for the names."""
+        if sum(map(len, self._positions.values())) + count > MOST_CACHED_NAMES:
+            self._positions.clear()
+        self._positions[label] = {names.escape(name): position for position, name in self._names(label)}
+        return self._positions[label]
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
-        """Bytes of an image, compared with its checksum. Raises OSError (EIO) where they do not fit it."""
-        if node.size > LARGEST_CHECKED or not self.has_crc[node.key]:
-            return self._unchecked(node, offset, min(size, max(0, node.size - offset)))
-        data = self.file.recent(node.ino, 0)
+        if node.size > LARGEST_CHECKED or not self._has_crc[node.key]:
+            return self._read_unchecked(node, offset, min(size, max(0, node.size - offset)))
+        data = self.file.cached_block(node.ino, 0)
         if data is None:
-            data = self.file.remember(node.ino, 0, self._checked(node))
+            data = self.file.cache_block(node.ino, 0, self._read_checked(node))
         return data[offset : offset + size] if offset or size < len(data) else data
 
-    def _checked(self, node: Node) -> bytes:
-        data = self.file.pread(int(self.offset[node.key]), node.size) if node.size else b""
-        if crc32(data) != self.crc32[node.key]:
-            raise self.file.damaged("not the bytes that were stored")
+    def _read_checked(self, node: Node) -> bytes:
+        """The whole image, if it fits its checksum."""
+        data = self.file.pread(int(self._offset[node.key]), node.size) if node.size else b""
+        if crc32(data) != self._crc32[node.key]:
+            raise self.file.error("not the bytes that were stored")
         return data
 
-    def _unchecked(self, node: Node, offset: int, size: int) -> bytes:
-        data = self.file.pread(int(self.offset[node.key]) + offset, size) if size else b""
-        if self.file.changed():
-            raise self.file.damaged("changed since it was opened")
+    def _read_unchecked(self, node: Node, offset: int, size: int) -> bytes:
+        data = self.file.pread(int(self._offset[node.key]) + offset, size) if size else b""
+        if self.file.was_changed():
+            raise self.file.error("changed since it was opened")
         return data
 
     def attributes(self, node: Node) -> dict[str, bytes]:
-        """The attributes that HDF5 keeps of a node."""
-        return self.helper.attributes(self.link(node))
-
-    def link(self, node: Node) -> bytes:
-        """The node's path in the HDF5 file."""
-        label = node.key
-        if node.is_folder:
-            return self.index.label_bytes[label] if label >= 0 else b""
-        return self.index.label_bytes[self.index.label_of(node.key)] + b"/" + self.index.name(node.key)
-
-    def permissions(self, node: Node) -> int | None:
-        """The permissions kept for a node; an indexed store keeps none."""
-        return None
-
-    def place(self, node: Node) -> int:
-        """Where the bytes of an image are in the file."""
-        return int(self.offset[node.key])
+        return self._helper.attributes(self.hdf5_path(node))
 
     def target(self, node: Node) -> bytes:
-        """Text of a symbolic link; an indexed store has none."""
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))  # an indexed store has no links
+
+    def hdf5_path(self, node: Node) -> bytes:
+        label = node.key if node.is_folder else self._index.label_of(node.key)
+        if label == ROOT_KEY:
+            return b""
+        folder = self._index.label_bytes[label]
+        return folder if node.is_folder else folder + b"/" + self._index.name(node.key)
+
+    def permissions(self, node: Node) -> None:
+        return None  # an indexed store keeps none
+
+    def data_offset(self, node: Node) -> int:
+        return int(self._offset[node.key])
 
     def close(self) -> None:
-        """Let go of the file."""
-        self.helper.close()
-        os.close(self.file.fd)
+        self._helper.close()
+        self.file.close()

@@ -1,9 +1,14 @@
-"""HDF5 link names as names that a file system can hold, and back.
+"""HDF5 link names as names that a file system can hold, and back. Pure functions.
 
-Ordinary names stay as they are. Bytes that no name may hold ('/', NUL, what is not UTF-8) are shown as
-%XX, and so is a '%' that would read as such an escape. '%~' marks what was added here: 'x%~2.jpg' is the
-second 'x.jpg' where several stores are merged, 'x%~.npy' a generated file where the store has an 'x.npy' of
-its own, and '<start>%~<hash><suffix>' a name longer than 255 bytes. Used by tree and packing. Pure functions.
+Ordinary names stay as they are. Bytes that cannot stand in a file name ('/', NUL, invalid UTF-8) are shown as
+%XX. A '%' that looks like the beginning of such an escape is shown as %25. '%~' marks text that is added
+here:
+
+    x%~2.jpg                 the second 'x.jpg', if several stores are merged
+    x%~.npy                  the NumPy file of a dataset 'x', if the group has a link 'x.npy' too
+    <start>%~<hash><suffix>  a name longer than 255 bytes
+
+The shown name of a link with an empty name is '%-'.
 """
 
 from __future__ import annotations
@@ -12,44 +17,26 @@ import hashlib
 import re
 
 LONGEST = 255  # bytes of a name on Linux (NAME_MAX)
-
-
+LONGEST_SUFFIX = 16  # bytes
 MARK = b"%~"
-
-
-NAMELESS = b"%-"
-
-
+EMPTY_NAME = b"%-"
 HASH_DIGITS = 16
-
-
-LONGEST_SUFFIX = 16
-
-
 _UNUSUAL = re.compile(rb"[/\0%\x80-\xff]|^\.{0,2}$")
-
-
-_AMBIGUOUS = re.compile(rb"%(?=[0-9A-Fa-f]{2}|[~-])")
-
-
+_LOOKS_ESCAPED = re.compile(rb"%(?=[0-9A-Fa-f]{2}|[~-])")
 _FORBIDDEN = re.compile(rb"[/\0]")
-
-
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-
-
 _SHORTENED = re.compile(rb"%%~[0-9a-f]{%d}(\.[^.]*)?$" % HASH_DIGITS)
 
 
 def escape(name: bytes) -> bytes:
-    """The name to show for a link: valid UTF-8, 1 to 255 bytes, no '/' or NUL, neither '.' nor '..'."""
+    """The shown name of a link: valid UTF-8, 1 to 255 bytes, without '/' and NUL, neither '.' nor '..'."""
     if not _UNUSUAL.search(name):
         return name if len(name) <= LONGEST else shorten(name)
     if not name:
-        return NAMELESS
+        return EMPTY_NAME
     if name in (b".", b".."):
         return b"%2E" + name[1:]
-    text = _AMBIGUOUS.sub(b"%25", name)
+    text = _LOOKS_ESCAPED.sub(b"%25", name)
     text = _FORBIDDEN.sub(lambda match: b"%%%02X" % match[0][0], text)
     text = _escape_invalid_utf8(text)
     return text if len(text) <= LONGEST else shorten(text)
@@ -60,36 +47,36 @@ def _escape_invalid_utf8(text: bytes) -> bytes:
     return "".join(f"%{ord(c) & 0xFF:02X}" if "\udc80" <= c <= "\udcff" else c for c in decoded).encode()
 
 
-def unescape(shown: bytes) -> bytes:
-    """The link name that is shown as `shown`; shortened names stay as they are (see `is_shortened`)."""
-    if shown == NAMELESS:
+def unescape(shown_name: bytes) -> bytes:
+    """The name of the link with this shown name. A shortened name stays: see `is_shortened`."""
+    if shown_name == EMPTY_NAME:
         return b""
-    return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), shown)
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), shown_name)
 
 
 def shorten(text: bytes, longest: int = LONGEST) -> bytes:
-    """A name of at most `longest` bytes for one that is longer: its start, a hash of it all, its suffix."""
+    """A longer name in at most `longest` bytes: its start, a hash of the whole name, and its suffix."""
     stem, suffix = _split(text)
     end = MARK + hashlib.sha256(text).hexdigest()[:HASH_DIGITS].encode() + suffix
     start = stem[: longest - len(end) - 1].decode("utf-8", "ignore").encode()
     return start + b"%" + end
 
 
-def is_shortened(shown: bytes) -> bool:
-    """Whether a shown name is the short form of a longer one: its text alone does not give it back."""
-    return bool(_SHORTENED.search(shown))
+def is_shortened(shown_name: bytes) -> bool:
+    """Whether a shown name is the short form of a longer one, so that `unescape` cannot undo it."""
+    return bool(_SHORTENED.search(shown_name))
 
 
-def numbered(shown: bytes, number: int) -> bytes:
-    """The name to show for the `number`-th thing of the same name: 'x%~2.jpg'."""
-    stem, suffix = _split(shown)
+def numbered(shown_name: bytes, number: int) -> bytes:
+    """The shown name of the `number`-th node with the same name: 'x%~2.jpg'."""
+    stem, suffix = _split(shown_name)
     mark = MARK + str(number).encode()
     return stem[: LONGEST - len(mark) - len(suffix)].decode("utf-8", "ignore").encode() + mark + suffix
 
 
-def generated(name: bytes, taken: bool) -> bytes:
-    """The name to show for a dataset `name` shown as a NumPy file; `taken`: a link `name`.npy exists too."""
-    ending = MARK + b".npy" if taken else b".npy"
+def numpy_file(name: bytes, is_taken: bool) -> bytes:
+    """The shown name of a dataset as a NumPy file. `is_taken`: the group has a link `name`.npy too."""
+    ending = MARK + b".npy" if is_taken else b".npy"
     text = escape(name)
     if len(text) + len(ending) > LONGEST:
         text = shorten(text, LONGEST - len(ending))
@@ -97,6 +84,7 @@ def generated(name: bytes, taken: bool) -> bytes:
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:
+    """The stem and the suffix of a name; no suffix if it is long or has an escape in it."""
     stem, dot, suffix = text.rpartition(b".")
     if not stem or len(suffix) >= LONGEST_SUFFIX or b"%" in suffix:
         return text, b""

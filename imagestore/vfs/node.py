@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 import stat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-INODE_BITS = 48  # of an inode number within one store; above them stands which store it is
+INODE_BITS = 48  # of an inode number within one store; the bits above them are the store's number
+
+
+class ObjectKey(NamedTuple):
+    """How an Hdf5Source finds the object of a node again."""
+
+    path: bytes  # in the HDF5 file
+    offset: int = -1  # of a file's bytes in the store file; -1: only HDF5 can read them
+    target: bytes = b""  # the text of a symbolic link
+    groups: tuple[tuple[int, int], ...] = ()  # of a folder: the addresses of the groups on its path
+    permissions: int | None = None  # as stored; the node's mode has those that a read-only file system grants
 
 
 class Node(NamedTuple):
-    """A folder, file or symbolic link; sizes in bytes, `blocks` of 512 bytes really stored, times in ns."""
+    """A folder, file or symbolic link, with what stat(2) says of it."""
 
     mode: int
     ino: int
-    nlink: int
-    size: int
-    blocks: int
+    nlink: int  # 0: the object is damaged
+    size: int  # bytes
+    blocks: int  # of 512 bytes, as many as the store file has for this file
     mtime_ns: int
     ctime_ns: int
-    source: int
-    key: Any = None  # of its source: where it is there
-    suffix: str = ""  # what the shown name has behind the link's name
-    parts: tuple[Node, ...] = ()  # of a folder that several stores share
+    source: int  # the number of the store in the tree
+    key: int | ObjectKey  # how the source finds the node; an IndexedSource takes a number
+    is_generated: bool = False  # a NumPy file, made from a dataset whose elements are not bytes
+    parts: tuple[Node, ...] = ()  # of a folder that several stores have: its node in each of them
 
     @property
     def is_folder(self) -> bool:
-        """Whether it holds other nodes."""
+        """Whether this is a folder."""
         return stat.S_ISDIR(self.mode)
 
     @property
     def is_file(self) -> bool:
-        """Whether it holds bytes."""
+        """Whether this is a regular file."""
         return stat.S_ISREG(self.mode)
 
     @property
     def is_symlink(self) -> bool:
-        """Whether it names another node."""
+        """Whether this is a symbolic link."""
         return stat.S_ISLNK(self.mode)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether HDF5 cannot open the object. Such a node has a name and no bytes."""
+        return self.nlink == 0

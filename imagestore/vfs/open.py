@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.store.open import expand_paths
 from imagestore.vfs.hdf5_source import Hdf5Source
-from imagestore.vfs.indexed_source import IndexedSource, index_that_says_all
+from imagestore.vfs.indexed_source import IndexedSource, complete_index
+from imagestore.vfs.source import Source
 from imagestore.vfs.store_file import StoreFile
 from imagestore.vfs.tree import Tree
 
@@ -21,11 +21,12 @@ def open_tree(
     follow_external: bool = False,
     use_index: bool = True,
 ) -> Tree:
-    """The tree of one store or of several, given as files or quoted globs. Raises UserError.
+    """The tree of one or several stores, given as files or quoted globs. Raises UserError.
 
-    Without `use_index`, what it shows is what HDF5 finds, whatever an index says.
+    With `side_by_side`, each store has a folder of its own. With `follow_external`, HDF5 links into other
+    files are followed. Without `use_index`, no index is read: the tree shows what HDF5 finds.
     """
-    sources: list[IndexedSource | Hdf5Source] = []
+    sources: list[Source] = []
     try:
         for path in expand_paths(paths):
             sources.append(_open_source(path, len(sources), follow_external, use_index))
@@ -36,17 +37,16 @@ def open_tree(
         raise
 
 
-def _open_source(
-    path: Path, number: int, follow_external: bool, use_index: bool
-) -> IndexedSource | Hdf5Source:
-    """The store at `path`, the `number`-th of a tree. Raises UserError."""
+def _open_source(path: Path, number: int, follow_external: bool, use_index: bool) -> Source:
+    """The store at `path`, which is store `number` of the tree. Raises UserError."""
     file = StoreFile(path)
+    helper = HelperProcess(file.path, file.fd, follow_external)
     try:
-        index = index_that_says_all(file.fd) if use_index else None
-        helper = HelperProcess(file.path, file.fd, follow_external)
+        index = complete_index(file.fd) if use_index else None
         if index is not None:
             return IndexedSource(file, helper, number, index)
         return Hdf5Source(file, helper, number)
     except BaseException:
-        os.close(file.fd)
+        helper.close()
+        file.close()
         raise

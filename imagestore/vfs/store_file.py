@@ -1,7 +1,4 @@
-"""What trees are made of: a node, and the open store file that it comes from.
-
-Used by indexed, walked and tree. Not thread-safe: a StoreFile keeps its recent reads.
-"""
+"""The open file of a store, as the sources of a tree share it."""
 
 from __future__ import annotations
 
@@ -13,63 +10,73 @@ from pathlib import Path
 
 from imagestore.hdf5.open import open_descriptor
 
-RECENT_BYTES = 32 << 20
+CACHED_BYTES = 32 << 20
 
 
 class StoreFile:
-    """The open file under a source: what it was when it was opened, who may read it, recent reads."""
+    """An open store file: its state when it was opened, its permissions, and the blocks read last.
+
+    Not thread-safe.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError where it cannot be read."""
+        """Open the file. Raises UserError if it cannot be read."""
         self.path = path.absolute()
         self.fd = open_descriptor(path)
-        self.opened = os.fstat(self.fd)
-        readable = self.opened.st_mode & 0o444
+        self.stat_at_open = os.fstat(self.fd)
+        readable = self.stat_at_open.st_mode & 0o444
         self.file_mode = stat.S_IFREG | readable
         self.folder_mode = stat.S_IFDIR | readable | readable >> 2
-        self._recent: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._recent_bytes = 0
+        self._blocks: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._block_bytes = 0
 
-    def mode(self, kind: int, permissions: int | None) -> int:
-        """The mode of a node of type `kind`: its own permissions, never beyond what the store file grants."""
-        default = self.folder_mode if kind == stat.S_IFDIR else self.file_mode
-        return default if permissions is None else kind | permissions & self.folder_mode & 0o777
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.fd)
 
-    def changed(self) -> bool:
-        """Whether the file was written to since it was opened."""
-        now = os.fstat(self.fd)
-        return now.st_mtime_ns != self.opened.st_mtime_ns or now.st_size != self.opened.st_size
+    def mode(self, file_type: int, permissions: int | None) -> int:
+        """The mode of a node: its stored permissions, as far as the store file grants them too.
 
-    def replaced(self) -> bool:
-        """Whether the file's name leads to something else by now; not while it leads nowhere."""
+        `file_type` is one of stat's S_IF constants.
+        """
+        default = self.folder_mode if file_type == stat.S_IFDIR else self.file_mode
+        return default if permissions is None else file_type | permissions & self.folder_mode & 0o777
+
+    def was_changed(self) -> bool:
+        """Whether this file was written to since it was opened."""
+        now, then = os.fstat(self.fd), self.stat_at_open
+        return now.st_mtime_ns != then.st_mtime_ns or now.st_size != then.st_size
+
+    def was_replaced(self) -> bool:
+        """Whether the path leads to another file or another state of it now; False if it leads to no file."""
         try:
             now = os.stat(self.path)
         except OSError:
             return False
-        then = self.opened
+        then = self.stat_at_open
         return (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns) != (
             then.st_dev, then.st_ino, then.st_size, then.st_mtime_ns,
         )  # fmt: skip
 
     def pread(self, offset: int, size: int) -> bytes:
-        """Exactly `size` bytes. Raises OSError where the file ends before."""
+        """Exactly `size` bytes from `offset`. Raises OSError (EIO) if the file ends before."""
         data = os.pread(self.fd, size, offset)
         if len(data) != size:
-            raise self.damaged("cut short")
+            raise self.error("cut short")
         return data
 
-    def damaged(self, why: str) -> OSError:
-        """The error for bytes that cannot be had."""
-        return OSError(errno.EIO, why, str(self.path))
+    def error(self, reason: str) -> OSError:
+        """An OSError (EIO) with this file's path, for bytes that cannot be read."""
+        return OSError(errno.EIO, reason, str(self.path))
 
-    def recent(self, ino: int, block: int) -> bytes | None:
-        """A block read lately: a file is asked for in several pieces, and then not again."""
-        return self._recent.get((ino, block))
+    def cached_block(self, ino: int, block: int) -> bytes | None:
+        """A block of a node if it was read lately: the kernel asks for a file in several pieces."""
+        return self._blocks.get((ino, block))
 
-    def remember(self, ino: int, block: int, data: bytes) -> bytes:
-        """Keep a block for a while; the oldest go when there are too many bytes."""
-        self._recent[ino, block] = data
-        self._recent_bytes += len(data)
-        while self._recent_bytes > RECENT_BYTES:
-            self._recent_bytes -= len(self._recent.popitem(last=False)[1])
+    def cache_block(self, ino: int, block: int, data: bytes) -> bytes:
+        """Keep a block that was just read, in place of the oldest ones; returns the block."""
+        self._blocks[ino, block] = data
+        self._block_bytes += len(data)
+        while self._block_bytes > CACHED_BYTES:
+            self._block_bytes -= len(self._blocks.popitem(last=False)[1])
         return data

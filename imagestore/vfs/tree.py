@@ -1,9 +1,8 @@
-"""Image stores as one file system: which folders, files and links there are, and what they hold.
+"""One or several stores as one tree of folders, files and symbolic links.
 
-What a store looks like is defined here (and below, in indexed, walked and names) and nowhere else;
-fuse_adapter translates it for the kernel, packing copies it to and from plain folders. Several stores are
-one merged tree, or stand side by side. Paths are shown names in bytes, b"/red/image_0001.jpg". Knows no
-FUSE. Not thread-safe; usable after a fork.
+What a store looks like as a file system is decided in this room (vfs), and nowhere else. A mount translates
+the tree for the kernel, and `h5vfs.py unpack` copies it to plain files. Paths are shown names in bytes, such
+as b"/red/image_0001.jpg".
 """
 
 from __future__ import annotations
@@ -19,40 +18,42 @@ from types import TracebackType
 from typing import NamedTuple
 
 from imagestore.vfs import names
-from imagestore.vfs.hdf5_source import Hdf5Source
-from imagestore.vfs.indexed_source import IndexedSource
 from imagestore.vfs.node import INODE_BITS, Node
+from imagestore.vfs.source import NoSuchName, Source
 
-PIECE = 4 << 20  # bytes of a file read at once
-
-
-MOST_FOUND = 1 << 14  # paths whose nodes are remembered
+PIECE = 4 << 20  # bytes of a file that are read at once
+MOST_CACHED_PATHS = 1 << 14
 
 
 class Usage(NamedTuple):
-    """What `df` shows: the stores' size in bytes, and how many images they hold."""
+    """What `df` shows: the size of the store files in bytes, and the number of their images."""
 
     bytes: int
     images: int
 
 
 class Tree:
-    """One or several stores; a context manager."""
+    """One or several stores; a context manager.
 
-    def __init__(self, sources: Sequence[IndexedSource | Hdf5Source], side_by_side: bool = False) -> None:
-        """Takes over the sources and closes them in the end."""
+    Several stores are merged: folders of the same name become one folder. Or the stores stand side by side,
+    each in a folder with the name of its file. All methods that look into a folder raise OSError (EIO) if
+    HDF5 cannot read it. Not thread-safe; usable after a fork.
+    """
+
+    def __init__(self, sources: Sequence[Source], side_by_side: bool = False) -> None:
+        """The tree closes the sources in the end. Each source's number is its position in `sources`."""
         self.sources = list(sources)
         self.files = [source.file.path for source in self.sources]
         self.side_by_side = side_by_side
         self.root = self._make_root()
-        self._found: dict[bytes, Node] = {b"/": self.root}
-        self._shared: dict[tuple[int, ...], dict[bytes, Node]] = {}
+        self._nodes: dict[bytes, Node] = {b"/": self.root}  # path -> node
+        self._merged: dict[tuple[int, ...], dict[bytes, Node]] = {}  # inode numbers of the parts -> listing
 
     def _make_root(self) -> Node:
         roots = [source.root() for source in self.sources]
         if len(roots) == 1 and not self.side_by_side:
             return roots[0]
-        # Above every store's numbers, so that no folder has it twice.
+        # This inode number is above those of all stores.
         top = roots[0]._replace(ino=len(roots) << INODE_BITS | 1, parts=tuple(roots))
         return top._replace(nlink=2 + len(roots)) if self.side_by_side else top
 
@@ -65,77 +66,97 @@ class Tree:
         self.close()
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Close all store files."""
         for source in self.sources:
             source.close()
 
+    # ----- from paths to nodes -----
+
     def find(self, path: bytes) -> Node:
-        """The node at a path. Raises KeyError where there is none, OSError where HDF5 cannot say."""
-        node = self._found.get(path)
+        """The node at a path. Raises NoSuchName."""
+        node = self._nodes.get(path)
         if node is None:
             folder, _, name = path.rpartition(b"/")
             node = self.child(self.find(folder or b"/"), name)
-            if len(self._found) >= MOST_FOUND:
-                self._found = {b"/": self.root}
-            self._found[path] = node
+            if len(self._nodes) >= MOST_CACHED_PATHS:
+                self._nodes = {b"/": self.root}
+            self._nodes[path] = node
         return node
 
-    def remember(self, path: bytes) -> None:
-        """Have what a folder holds ready to be found: cheaper at once than one by one. Raises OSError."""
+    def cache_children(self, path: bytes) -> None:
+        """Prepare `find` for all paths in a folder: faster than to find one path after the other."""
         prefix, folder = path.rstrip(b"/") + b"/", self.find(path)
-        ready = {
-            prefix + name: node for name, node in islice(self.children(folder), MOST_FOUND) if node.nlink
-        }
-        if len(self._found) + len(ready) > MOST_FOUND:
-            self._found = {b"/": self.root}
-        self._found |= ready
+        children = islice(self.children(folder), MOST_CACHED_PATHS)
+        nodes = {prefix + name: node for name, node in children if node.nlink}
+        if len(self._nodes) + len(nodes) > MOST_CACHED_PATHS:
+            self._nodes = {b"/": self.root}
+        self._nodes |= nodes
 
     def child(self, folder: Node, name: bytes) -> Node:
-        """The node of one name in a folder. Raises KeyError, OSError."""
+        """The node under a name in a folder. Raises NoSuchName."""
         if not folder.is_folder:
-            raise KeyError(name)
-        if folder.parts:
-            node = self._sharing(folder)[name]
-            if not node.nlink:
-                raise self.sources[node.source].file.damaged("damaged")
-            return node
-        return self.sources[folder.source].child(folder, name)
+            raise NoSuchName(name)
+        if not folder.parts:
+            return self.sources[folder.source].child(folder, name)
+        node = self._merged_listing(folder).get(name)
+        if node is None:
+            raise NoSuchName(name)
+        if node.is_damaged:
+            raise self.sources[node.source].file.error("damaged")
+        return node
 
     def entries(self, folder: Node) -> Iterator[tuple[bytes, int, int]]:
-        """(name, mode, inode number) of all that a folder holds: what a listing needs, cheaply."""
+        """(name, mode, inode number) of each node in a folder. Cheaper than `children`."""
         if folder.parts:
-            return ((name, node.mode, node.ino) for name, node in self._sharing(folder).items())
+            return ((name, node.mode, node.ino) for name, node in self._merged_listing(folder).items())
         return self.sources[folder.source].entries(folder)
 
     def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
-        """(name, node) of all that a folder holds, sorted by name. Raises OSError."""
+        """(name, node) of each node in a folder, in a fixed order, nearly that of the names."""
         if folder.parts:
-            return iter(sorted(self._sharing(folder).items()))
+            return iter(sorted(self._merged_listing(folder).items()))
         return self.sources[folder.source].children(folder)
 
     def walk(self, start: bytes = b"/") -> Iterator[tuple[bytes, Node]]:
-        """(path, node) of `start` and all below it, depth first. Raises KeyError, OSError."""
+        """(path, node) of `start` and of all nodes below it, depth first. Raises NoSuchName."""
         node = self.find(start)
         yield start, node
         if node.is_folder:
-            yield from self._below(start.rstrip(b"/"), node)
+            yield from self._walk_below(start.rstrip(b"/"), node)
 
-    def _below(self, prefix: bytes, folder: Node) -> Iterator[tuple[bytes, Node]]:
+    def _walk_below(self, prefix: bytes, folder: Node) -> Iterator[tuple[bytes, Node]]:
         for name, node in self.children(folder):
             path = prefix + b"/" + name
             yield path, node
             if node.is_folder:
-                yield from self._below(path, node)
+                yield from self._walk_below(path, node)
 
-    def _sharing(self, folder: Node) -> dict[bytes, Node]:
-        """The contents of a folder that several stores have, made once."""
+    def look_ahead(self, seconds: float = math.inf) -> None:
+        """List folders that only HDF5 can list, from the top down, until `seconds` are over.
+
+        Folders that HDF5 cannot read are left out.
+        """
+        end = time.monotonic() + seconds
+        waiting = deque(source.root() for source in self.sources if not source.lists_at_once)
+        while waiting and time.monotonic() < end:
+            folder = waiting.popleft()
+            try:
+                children = self.sources[folder.source].children(folder)
+                waiting += (node for _, node in children if node.is_folder)
+            except OSError:
+                continue
+
+    # ----- folders that several stores have -----
+
+    def _merged_listing(self, folder: Node) -> dict[bytes, Node]:
+        """The nodes in a folder with parts, by their names."""
         key = tuple(part.ino for part in folder.parts)
-        if key not in self._shared:
-            top = self.side_by_side and folder.ino == self.root.ino
-            self._shared[key] = self._stand_side_by_side() if top else self._merge(folder.parts)
-        return self._shared[key]
+        if key not in self._merged:
+            is_top = self.side_by_side and folder.ino == self.root.ino
+            self._merged[key] = self._list_stores() if is_top else self._merge(folder.parts)
+        return self._merged[key]
 
-    def _stand_side_by_side(self) -> dict[bytes, Node]:
+    def _list_stores(self) -> dict[bytes, Node]:
         listing: dict[bytes, Node] = {}
         for path, root in zip(self.files, self.root.parts, strict=True):
             _add(listing, names.escape(os.fsencode(path.stem)), root)
@@ -152,96 +173,102 @@ class Tree:
                     _add(listing, name, node)
         return listing
 
+    # ----- what a node holds -----
+
     def read(self, node: Node, offset: int = 0, size: int | None = None) -> bytes:
-        """Bytes of a file, all of them by default. Raises OSError (EIO) where they cannot be had."""
+        """Bytes of a file; all of them by default. Raises OSError (EIO) if they are damaged."""
         if not stat.S_ISREG(node.mode):
-            raise IsADirectoryError(f"{os.fsdecode(self.link_name(node))}: is no file")
+            raise IsADirectoryError(f"{os.fsdecode(self.hdf5_path(node))}: is no file")
         return self.sources[node.source].read(node, offset, node.size - offset if size is None else size)
 
     def pieces(self, node: Node) -> Iterator[bytes]:
-        """All bytes of a file in pieces, of an empty one too (it may be damaged). Raises OSError (EIO)."""
-        for offset in range(0, max(node.size, 1), PIECE):
+        """All bytes of a file in pieces. Raises OSError (EIO) if they are damaged."""
+        for offset in range(0, max(node.size, 1), PIECE):  # an empty file is read too: it may be damaged
             yield self.read(node, offset, min(PIECE, node.size - offset))
 
     def target(self, node: Node, path: bytes) -> bytes:
-        """The text of the symbolic link at `path`: a relative path that stays within the tree."""
+        """The text of the symbolic link `node` at `path`: a relative path that stays within the tree.
+
+        In merged stores, the link leads to the file of its own store, even if that has a numbered name.
+        """
         text = self.sources[node.source].target(node)
         if len(self.sources) == 1 or self.side_by_side:
             return text
-        at, parts = os.path.dirname(path), text.split(b"/")
+        folder, parts = os.path.dirname(path), text.split(b"/")
         for i, name in enumerate(parts):
             try:
-                parts[i] = self._name_among_others(node.source, self.find(at), name)
-            except (KeyError, OSError):  # it leads nowhere
+                parts[i] = self._merged_name(self.find(folder), node.source, name)
+            except (NoSuchName, OSError):  # the link is broken
                 break
-            at = os.path.normpath(os.path.join(at, parts[i]))
+            folder = os.path.normpath(os.path.join(folder, parts[i]))
         return b"/".join(parts)
 
-    def _name_among_others(self, source: int, folder: Node, name: bytes) -> bytes:
-        """How what `source` has as `name` in a folder is shown, beside what other stores have there."""
+    def _merged_name(self, folder: Node, source: int, name: bytes) -> bytes:
+        """The name that a node of one store has in a folder, where other stores may have taken its name.
+
+        `name` is its name in its own store. Raises NoSuchName.
+        """
         if name in (b".", b"..") or not folder.parts:
             return name
-        own = next((part for part in folder.parts if part.source == source), None)
-        if own is None:
-            raise KeyError(name)
-        number, shown = self.sources[source].child(own, name).ino, self._sharing(folder)
-        if name in shown and number in _numbers(shown[name]):
+        part = next((part for part in folder.parts if part.source == source), None)
+        if part is None:
+            raise NoSuchName(name)
+        inode, listing = self.sources[source].child(part, name).ino, self._merged_listing(folder)
+        if name in listing and inode in _inodes(listing[name]):
             return name
-        return next((other for other, node in shown.items() if number in _numbers(node)), name)
+        return next((other for other, node in listing.items() if inode in _inodes(node)), name)
 
     def attributes(self, node: Node) -> dict[str, bytes]:
-        """What HDF5 keeps of a node: text as UTF-8, all else as JSON. Raises OSError."""
-        parts = node.parts or (node,)
-        kept = [self.sources[part.source].attributes(part) for part in reversed(parts)]
-        return {name: value for attributes in kept for name, value in attributes.items()}
+        """The HDF5 attributes of a node: text as UTF-8, other values as JSON. Raises OSError.
 
-    def link_name(self, node: Node) -> bytes:
-        """The node's path inside its HDF5 file, b"red/image_0001.jpg"."""
-        return self.sources[node.source].link(node)
+        If several stores have the folder, the first store with an attribute counts.
+        """
+        merged: dict[str, bytes] = {}
+        for part in reversed(node.parts or (node,)):
+            merged |= self.sources[part.source].attributes(part)
+        return merged
+
+    def shown_attributes(self, node: Node) -> dict[bytes, bytes]:
+        """The attributes of a node by their shown names. Raises OSError."""
+        return {names.escape(os.fsencode(name)): value for name, value in self.attributes(node).items()}
+
+    def hdf5_path(self, node: Node) -> bytes:
+        """The path of a node inside its HDF5 file, b"red/image_0001.jpg"."""
+        return self.sources[node.source].hdf5_path(node)
 
     def permissions(self, node: Node) -> int | None:
-        """The permissions kept for a node, also those that no read-only file system grants; or None."""
+        """The permissions that the store keeps for a node, or None. Its mode has only some of them."""
         return self.sources[node.source].permissions(node)
 
-    def place(self, node: Node) -> int:
-        """Where the bytes of a file are in the store; -1 where only HDF5 can read them."""
-        return self.sources[node.source].place(node)
+    def data_offset(self, node: Node) -> int:
+        """Where the bytes of a file begin in the store file; -1 if only HDF5 can read them."""
+        return self.sources[node.source].data_offset(node)
+
+    # ----- the store files -----
 
     def owners(self) -> list[tuple[int, int]]:
-        """(uid, gid) of each store file; a node's is that of its `source`."""
-        return [(source.file.opened.st_uid, source.file.opened.st_gid) for source in self.sources]
+        """(uid, gid) of each store file; `Node.source` is the position."""
+        stats = [source.file.stat_at_open for source in self.sources]
+        return [(stat_at_open.st_uid, stat_at_open.st_gid) for stat_at_open in stats]
 
     def usage(self) -> Usage:
-        """The size of all files, and their images (of a file without index, those seen so far)."""
-        size = sum(source.file.opened.st_size for source in self.sources)
+        """The size of all store files, and the number of their images, as far as folders were listed."""
+        size = sum(source.file.stat_at_open.st_size for source in self.sources)
         return Usage(size, sum(source.images for source in self.sources))
 
-    def replaced(self) -> bool:
-        """Whether the name of one of the files leads to another file by now, or the file was changed."""
-        return any(source.file.replaced() for source in self.sources)
-
-    def look_ahead(self, seconds: float = math.inf) -> None:
-        """List folders, top down, until `seconds` are over; folders that HDF5 cannot read are passed over."""
-        end = time.monotonic() + seconds
-        waiting = deque(source.root() for source in self.sources if isinstance(source, Hdf5Source))
-        while waiting and time.monotonic() < end:
-            folder = waiting.popleft()
-            try:
-                waiting += (
-                    node for _, node in self.sources[folder.source].children(folder) if node.is_folder
-                )
-            except OSError:
-                continue
+    def was_replaced(self) -> bool:
+        """Whether the path of a store file leads to another file now, or the file was changed."""
+        return any(source.file.was_replaced() for source in self.sources)
 
 
-def _numbers(node: Node) -> set[int]:
-    """The inode numbers of a node, and of the folders of several stores that it stands for."""
+def _inodes(node: Node) -> set[int]:
+    """The inode numbers of a node and of its parts."""
     return {node.ino, *(part.ino for part in node.parts)}
 
 
 def _add(listing: dict[bytes, Node], name: bytes, node: Node) -> None:
-    """Add a node under its name, or where that is taken under a numbered one: nothing is hidden."""
-    shown, number = name, 2
-    while shown in listing:
-        shown, number = names.numbered(name, number), number + 1
-    listing[shown] = node
+    """Add a node under its name, or under a numbered name if another node has it. So no node is hidden."""
+    free_name, number = name, 2
+    while free_name in listing:
+        free_name, number = names.numbered(name, number), number + 1
+    listing[free_name] = node

@@ -1,4 +1,4 @@
-"""Names: whatever a link is called, it gets a name that a file system can hold, and that leads back to it."""
+"""Names: each link gets a name that a file system can hold, and that leads back to the link."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ TRICKY = st.lists(
 @pytest.mark.parametrize(
     "name", [b"image_0001.jpg", b"100%.jpg", b"a b", b".hidden", "Blümen".encode(), b"line\nbreak"]
 )
-def test_ordinary_names_stay(name):
+def test_ordinary_names_stay_as_they_are(name):
     assert names.escape(name) == name
 
 
 @given(ANYTHING | TRICKY)
-def test_every_name_can_be_held_and_leads_back(name):
-    shown = names.escape(name)
-    assert 1 <= len(shown) <= 255
-    assert not set(shown) & set(b"/\0")
-    assert shown not in (b".", b"..")
-    shown.decode("utf-8")
-    assert names.is_shortened(shown) or names.unescape(shown) == name
+def test_any_name_is_shown_as_a_file_name_and_leads_back(name):
+    shown_name = names.escape(name)
+    assert 1 <= len(shown_name) <= 255
+    assert not set(shown_name) & set(b"/\0")
+    assert shown_name not in (b".", b"..")
+    shown_name.decode("utf-8")
+    assert names.is_shortened(shown_name) or names.unescape(shown_name) == name
 
 
 @given(TRICKY, TRICKY)
-def test_no_two_names_are_shown_alike(one, other):
-    assert (names.escape(one) == names.escape(other)) == (one == other)
+def test_different_names_have_different_shown_names(first, second):
+    assert (names.escape(first) == names.escape(second)) == (first == second)
 
 
 @given(TRICKY, st.integers(2, 99))
-def test_what_is_made_here_is_no_escaped_name(name, number):
-    for made in (names.numbered(names.escape(name), number), names.generated(name, taken=True)):
-        assert len(made) <= 255
-        assert names.escape(names.unescape(made)) != made
+def test_a_name_with_a_mark_is_the_shown_name_of_no_link(name, number):
+    for marked in (names.numbered(names.escape(name), number), names.numpy_file(name, is_taken=True)):
+        assert len(marked) <= 255
+        assert names.escape(names.unescape(marked)) != marked
 
 
 def test_a_long_name_keeps_its_start_and_its_suffix():
-    shown = names.escape(b"x" * 300 + b".jpg")
-    assert len(shown) == 255
-    assert shown.startswith(b"xxx")
-    assert shown.endswith(b".jpg")
-    assert names.is_shortened(shown)
-    assert shown != names.escape(b"x" * 301 + b".jpg")
+    shown_name = names.escape(b"x" * 300 + b".jpg")
+    assert len(shown_name) == 255
+    assert shown_name.startswith(b"xxx")
+    assert shown_name.endswith(b".jpg")
+    assert names.is_shortened(shown_name)
+    assert shown_name != names.escape(b"x" * 301 + b".jpg")

@@ -1,0 +1,62 @@
+"""IndexedSource: images from the columns of an index, compared with their checksums."""
+
+from __future__ import annotations
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from imagestore.vfs.open import open_tree
+from imagestore.vfs.source import NoSuchName
+from tests.helpers.errors import assert_eio
+from tests.helpers.odd_stores import some_bytes
+from tests.helpers.trees import contents_of
+
+
+def test_bisection_finds_the_same_images(indexed, monkeypatch):
+    path, contents = indexed
+    monkeypatch.setattr("imagestore.vfs.indexed_source.MOST_CACHED_NAMES", 0)
+    with open_tree([path]) as tree:
+        for name in contents:
+            assert tree.read(tree.find(f"/{name}".encode())) == contents[name]
+        for missing in (b"/label0/image", b"/label0/zzz", b"/nowhere", b"/label0/image_0000.jpg/x"):
+            with pytest.raises(NoSuchName):
+                tree.find(missing)
+
+
+def test_a_flipped_bit_is_an_error_of_that_image_only(indexed):
+    path, contents = indexed
+    with open_tree([path]) as tree:
+        node = tree.find(b"/label1/image_0001.jpg")
+        with path.open("r+b") as file:
+            file.seek(tree.data_offset(node) + 100)
+            file.write(bytes([contents["label1/image_0001.jpg"][100] ^ 1]))
+        assert_eio(lambda: tree.read(node, 4000, 10))
+        others = {p: n for p, n in tree.walk() if n.is_file and n.ino != node.ino}
+        assert {os.fsdecode(p[1:]): tree.read(n) for p, n in others.items()} == {
+            name: data for name, data in contents.items() if name != "label1/image_0001.jpg"
+        }
+
+
+def test_a_store_cut_short_in_use_loses_images_behind_the_cut(indexed):
+    path, contents = indexed
+    with open_tree([path]) as tree:
+        nodes = {os.fsdecode(p[1:]): n for p, n in tree.walk() if n.is_file}
+        offsets = {name: tree.data_offset(node) for name, node in nodes.items()}
+        cut = sorted(offsets.values())[len(offsets) // 2]
+        os.truncate(path, cut)
+        for name, node in nodes.items():
+            if offsets[name] < cut:
+                assert tree.read(node) == contents[name]
+            else:
+                assert_eio(lambda node=node: tree.read(node))
+
+
+def test_images_stay_readable_when_others_are_added(indexed):
+    path, contents = indexed
+    with open_tree([path]) as tree:
+        with h5py.File(path, "a") as file:
+            file["label0/new.jpg"] = np.frombuffer(some_bytes(9), np.uint8)
+        assert contents_of(tree) == contents
