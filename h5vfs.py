@@ -137,49 +137,69 @@ def use_tool(arguments: argparse.Namespace) -> int:
         from imagestore.tools.unpack import unpack
 
         return unpack(arguments.paths, arguments.folder, arguments.include, arguments.exclude)
-    from imagestore.tools.ls_and_cat import cat, list_files
+    if arguments.tool == "ls":
+        from imagestore.tools.ls import ls
+
+        return ls([arguments.file], arguments.path, arguments.long)
+    if arguments.tool == "cat":
+        from imagestore.tools.cat import cat
+
+        return cat([arguments.file], arguments.path)
     from imagestore.tools.verify import verify
 
-    if arguments.tool == "ls":
-        return list_files([arguments.file], arguments.path, arguments.long)
-    if arguments.tool == "cat":
-        return cat([arguments.file], arguments.path)
     return verify(arguments.paths)
 
 
 def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:
-    """Mount, unmount or list mounts."""
+    """List mounts, unmount, or mount."""
+    if arguments.list:
+        return list_mounts()
+    if arguments.unmount:
+        return unmount(arguments.paths, arguments.lazy)
+    return mount(arguments, command)
+
+
+def list_mounts() -> int:
+    """Print the mounts of this user."""
     from imagestore.mount import mount_table
 
-    if arguments.list:
-        for found in mount_table.own_mounts():
-            print(f"{found.mountpoint}  {found.stores}{'  (crashed)' if found.is_crashed() else ''}")
-        return 0
-    if arguments.unmount:
-        for mountpoint in arguments.paths:
-            mount_table.unmount(_absolute(mountpoint), arguments.lazy)
-        return 0
-    from imagestore.mount.mount import mount, mount_in_foreground, run_in_mount
+    for found in mount_table.user_mounts():
+        print(f"{found.mountpoint}  {found.stores}{'  (crashed)' if found.is_crashed() else ''}")
+    return 0
+
+
+def unmount(mountpoints: Sequence[Path], lazy: bool) -> int:
+    """Unmount one mountpoint after the other."""
+    from imagestore.mount import mount_table
+
+    for mountpoint in mountpoints:
+        mount_table.unmount(_without_links(mountpoint), lazy=lazy)
+    return 0
+
+
+def mount(arguments: argparse.Namespace, command: list[str]) -> int:
+    """Mount in the background, in the foreground, or for the length of a command."""
+    from imagestore.mount.mount import mount_for_command, mount_in_background, mount_in_foreground
     from imagestore.mount.settings import MountSettings
 
     *stores, mountpoint = arguments.paths
     settings = MountSettings(
         stores=stores,
-        mountpoint=_absolute(mountpoint),
-        options=[option for options in arguments.options for option in options.split(",")],
+        mountpoint=_without_links(mountpoint),
+        fuse_options=[option for options in arguments.options for option in options.split(",")],
         side_by_side=arguments.side_by_side,
-        follow=arguments.follow,
+        show_replacements=arguments.follow,
         follow_external=arguments.follow_external,
         idle_timeout=arguments.idle_timeout,
-        library=arguments.library,
+        fuse_package=arguments.library,
     )
     if command:
-        return run_in_mount(settings, command)
-    return mount_in_foreground(settings) if arguments.foreground else mount(settings)
+        return mount_for_command(settings, command)
+    return mount_in_foreground(settings) if arguments.foreground else mount_in_background(settings)
 
 
-def _absolute(path: Path) -> Path:
-    """The path without links, as the kernel lists it; a crashed mount at its end is no obstacle."""
+def _without_links(path: Path) -> Path:
+    """The absolute path without symbolic links, as the kernel lists it, even if a crashed mount is there."""
     return Path(os.path.realpath(path))
 
 

@@ -1,10 +1,11 @@
-"""The two FUSE libraries and the Python packages that speak to them."""
+"""libfuse, by way of a Python package: which one to use, its options, and its main loop."""
 
 from __future__ import annotations
 
 import ctypes
 import importlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,115 +16,147 @@ from types import ModuleType
 from imagestore.console import UserError
 from imagestore.processes import ENDING
 
-FOREVER = 10**9  # seconds: nothing in a mount changes
+LONGEST_FSNAME = 1024  # bytes of the first column of /proc/mounts; mount(2) takes less than a page
+FORBIDDEN_OPTIONS = {"subtype": "by it h5vfs knows its own", "max_read": "the kernel decides"}
+
+Callback = Callable[..., int]  # returns a negative errno if it fails
 
 
-LONGEST_SOURCE = 1024  # bytes of what /proc/mounts names as mounted; mount(2) takes less than a page
+@dataclass(frozen=True)
+class Package:
+    """A Python package for FUSE, and what it needs on this machine."""
+
+    module: str
+    shared_libraries: tuple[str, ...]  # the first one that loads is used
+    mount_helper: str  # the program that mounts for users who are not root
 
 
-NOT_TO_BE_SET = {"subtype": "by it h5vfs knows its own", "max_read": "the kernel decides"}
-
-
-Answer = Callable[..., int]
+PACKAGES = {
+    "fusepy": Package("fuse", ("libfuse.so.2",), "fusermount"),
+    "mfusepy": Package("mfusepy", ("libfuse3.so.4", "libfuse3.so.3"), "fusermount3"),
+}
+# libfuse 2 is no longer maintained. Both are equally fast here (benchmarks/mount.py).
+PREFERRED = ("mfusepy", "fusepy")
 
 
 @dataclass(frozen=True)
 class Library:
-    """A Python package with the libfuse that it talks to."""
+    """A FUSE package that is imported, with its libfuse."""
 
-    name: str
+    package: Package
     module: ModuleType
-    generation: int
+    generation: int  # of libfuse: 2 or 3
 
 
-PACKAGES = {
-    "fusepy": ("fuse", ("libfuse.so.2",), "fusermount"),
-    "mfusepy": ("mfusepy", ("libfuse3.so.4", "libfuse3.so.3"), "fusermount3"),
-}
+# ----- which library -----
 
 
-def load_library(wanted: str | None = None) -> Library:
-    """The FUSE package to mount with: the one asked for, else the first that is there with its libfuse.
+def load_library(name: str | None = None) -> Library:
+    """Import a FUSE package: the one with this name, or else the first of PREFERRED that has its libfuse.
 
-    mfusepy on libfuse 3 comes first: libfuse 2 is no longer maintained, and the two are equally fast here
-    (benchmarks/mount.py). Raises UserError where there is none.
+    Raises UserError if there is none.
     """
     reasons = []
-    for name in [wanted] if wanted else ["mfusepy", "fusepy"]:
-        if name not in PACKAGES:
-            raise UserError(f"{name}: no such FUSE package (there are {' and '.join(PACKAGES)})")
+    for candidate in [name] if name else PREFERRED:
+        if candidate not in PACKAGES:
+            raise UserError(f"{candidate}: no such FUSE package (there are {' and '.join(PACKAGES)})")
         try:
-            return _load(name)
+            return _load(PACKAGES[candidate])
         except (ImportError, OSError) as error:
-            reasons.append(f"{name}: {error}")
+            reasons.append(f"{candidate}: {error}")
     raise UserError(
         f"nothing to mount with ({'; '.join(reasons)}): apt install fuse3 libfuse2, dnf install fuse3 "
         "fuse-libs, conda install -c conda-forge libfuse, or module load it; or ./h5vfs.py unpack instead"
     )
 
 
-def _load(name: str) -> Library:
-    module_name, libraries, _ = PACKAGES[name]
+def _load(package: Package) -> Library:
+    """Import a package. Raises ImportError or OSError."""
     chosen = os.environ.get("FUSE_LIBRARY_PATH")
-    # Both packages read this when they are imported; by themselves they would take libfuse 2 wherever it is.
-    os.environ["FUSE_LIBRARY_PATH"] = chosen or _shared_library(libraries)
-    module = importlib.import_module(module_name)
+    # Both packages read this variable while they are imported. Without it, both prefer libfuse 2.
+    os.environ["FUSE_LIBRARY_PATH"] = chosen or _find_shared_library(package.shared_libraries)
+    module = importlib.import_module(package.module)
     if not hasattr(module, "fuse_operations"):
         raise ImportError("another package of the name 'fuse' is installed; pip install fusepy")
-    return Library(name, module, getattr(module, "fuse_version_major", 2))
+    return Library(package, module, getattr(module, "fuse_version_major", 2))
 
 
-def _shared_library(candidates: Sequence[str]) -> str:
-    paths = [path for name in candidates for path in (name, f"{sys.prefix}/lib/{name}")]
+def _find_shared_library(names: Sequence[str]) -> str:
+    paths = [path for name in names for path in (name, f"{sys.prefix}/lib/{name}")]
     for path in paths:
         try:
             ctypes.CDLL(path)
         except OSError:
             continue
         return path
-    raise OSError(f"{candidates[-1]} is not installed")
+    raise OSError(f"{names[-1]} is not installed")
 
 
-def serve(library: Library, handlers: dict[str, Answer], mountpoint: Path, options: Sequence[str]) -> int:
-    """Mount, answer requests until unmounted or told to end by a signal; libfuse's status."""
-    operations = library.module.fuse_operations()
-    prototypes = {field[0]: field[1] for field in operations._fields_}
-    for name, handler in handlers.items():
-        if name in prototypes:
-            setattr(operations, name, prototypes[name](handler))
-    arguments = ["h5vfs", "-f", "-s", "-o", ",".join(options), str(mountpoint)]
-    argv = (ctypes.c_char_p * len(arguments))(*map(os.fsencode, arguments))
-    # libfuse's turn; but what the caller wants ignored (nohup) stays so.
-    ending = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
-    before = [signal.signal(number, signal.SIG_DFL) for number in ending]
-    try:
-        return library.module._libfuse.fuse_main_real(
-            len(arguments), argv, ctypes.byref(operations), ctypes.c_size_t(ctypes.sizeof(operations)), None
+def check_can_mount(library: Library) -> None:
+    """Raise UserError if this machine does not let this user mount anything."""
+    if not Path("/dev/fuse").exists():
+        raise UserError(
+            "/dev/fuse is not there: modprobe fuse (root), or start the container with --device /dev/fuse "
+            "--cap-add SYS_ADMIN; without it, ./h5vfs.py unpack gives plain files"
         )
-    finally:
-        for number, handled_before in zip(ending, before, strict=True):
-            signal.signal(number, handled_before)
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        raise UserError("/dev/fuse: permission denied; ask for access to it, or ./h5vfs.py unpack instead")
+    helper = library.package.mount_helper
+    if os.geteuid() != 0 and not shutil.which(helper):
+        raise UserError(
+            f"no {helper} to mount with as a user: apt install fuse3, or mount in a namespace of your own "
+            "(unshare -rm sh -c './h5vfs.py FILE.h5 MOUNTPOINT && exec $SHELL')"
+        )
+
+
+# ----- mounting -----
 
 
 def mount_options(
-    library: Library, name: str, given: Sequence[str], timeout: float, cached: bool
+    library: Library, *, stores: str, user_options: Sequence[str], timeout: float, kernel_cache: bool
 ) -> list[str]:
-    """All options for libfuse: ours, then those of the user, which win; the mount is always read-only.
+    """All mount options for libfuse. Those of the user come last and win, but the mount is always read-only.
 
-    Raises UserError where one is not for the user to set.
+    `stores` is shown in /proc/mounts. `timeout` is how long the kernel keeps names and attributes, in
+    seconds. With `kernel_cache`, it keeps the bytes of files too. Raises UserError if the user may not give
+    an option.
     """
-    for option in given:
-        if reason := NOT_TO_BE_SET.get(option.partition("=")[0]):
+    for option in user_options:
+        if reason := FORBIDDEN_OPTIONS.get(option.partition("=")[0]):
             raise UserError(f"-o {option} cannot be given: {reason}")
-    shown = name if len(os.fsencode(name)) <= LONGEST_SOURCE else f"{name[: LONGEST_SOURCE // 8]}..."
-    escaped = shown.replace("\\", "\\\\").replace(",", "\\,")
-    ours = [
-        f"fsname={escaped}",
+    fsname = stores if len(os.fsencode(stores)) <= LONGEST_FSNAME else f"{stores[: LONGEST_FSNAME // 8]}..."
+    fsname = fsname.replace("\\", "\\\\").replace(",", "\\,")
+    options = [
+        f"fsname={fsname}",
         "subtype=h5vfs",
         "default_permissions",
         f"entry_timeout={timeout}",
         f"attr_timeout={timeout}",
         f"negative_timeout={timeout}",
     ]
-    ours += ["kernel_cache"] * cached + ["use_ino", "readdir_ino"] * (library.generation == 2)
-    return [*ours, *(option for option in given if option != "rw"), "ro"]
+    if kernel_cache:
+        options.append("kernel_cache")
+    if library.generation == 2:  # libfuse 3 takes these in Requests.init
+        options += ["use_ino", "readdir_ino"]
+    return [*options, *(option for option in user_options if option != "rw"), "ro"]
+
+
+def serve(library: Library, callbacks: dict[str, Callback], mountpoint: Path, options: Sequence[str]) -> int:
+    """Mount, and answer requests until unmounted or ended by a signal; returns libfuse's status."""
+    operations = library.module.fuse_operations()
+    prototypes = {field[0]: field[1] for field in operations._fields_}
+    for name, callback in callbacks.items():
+        if name in prototypes:
+            setattr(operations, name, prototypes[name](callback))
+    arguments = ["h5vfs", "-f", "-s", "-o", ",".join(options), str(mountpoint)]
+    argv = (ctypes.c_char_p * len(arguments))(*map(os.fsencode, arguments))
+    # libfuse handles signals that have their default action. Signals that are ignored (nohup) stay so.
+    handled = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    handlers = [signal.signal(number, signal.SIG_DFL) for number in handled]
+    try:
+        return library.module._libfuse.fuse_main_real(
+            len(arguments), argv, ctypes.byref(operations), ctypes.c_size_t(ctypes.sizeof(operations)), None
+        )
+    finally:
+        for number, handler in zip(handled, handlers, strict=True):
+            signal.signal(number, handler)

@@ -1,14 +1,13 @@
-"""The life of a mount: the look before the leap, the background, the end.
+"""Mount a tree in one of three ways: in the background, in the foreground, or for the length of a command.
 
-`mount` returns when the tree is ready to be listed and leaves a process behind that serves it; everything
-that can go wrong is said before. `run_in_mount` mounts for the length of one command. Used by h5vfs.py.
-The serving process answers with one thread; where it may end by itself, a second one watches the clock.
+In each way, the mountpoint is prepared first (mountpoint.py), and everything that can go wrong is reported
+before the function returns. The tree is served by this process in the foreground, otherwise by a new one
+(server.py).
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import signal
 import subprocess
@@ -17,17 +16,17 @@ from pathlib import Path
 
 from imagestore.console import UserError, note
 from imagestore.mount.mount_table import unmount
-from imagestore.mount.mountpoint import mountpoint_ready
-from imagestore.mount.server import serve_until_unmounted, start_server
+from imagestore.mount.mountpoint import prepared_mountpoint
+from imagestore.mount.server import end_server, serve_until_unmounted, start_server
 from imagestore.mount.settings import MountSettings
 from imagestore.processes import ENDING
 
 
-def mount(settings: MountSettings) -> int:
-    """Mount in the background; returns when the tree can be listed. Raises UserError."""
-    with mountpoint_ready(settings.mountpoint):
+def mount_in_background(settings: MountSettings) -> int:
+    """Start a process that serves the tree; returns 0 once the tree can be listed. Raises UserError."""
+    with prepared_mountpoint(settings.mountpoint):
         start_server(settings)
-        for number in ENDING:  # from here on it is mounted, and says so
+        for number in ENDING:  # the tree stays mounted from here on, and the user must learn that
             signal.signal(number, signal.SIG_IGN)
     print(
         f"mounted on {settings.mountpoint}; to unmount: fusermount -u {shlex.quote(str(settings.mountpoint))}"
@@ -36,24 +35,25 @@ def mount(settings: MountSettings) -> int:
 
 
 def mount_in_foreground(settings: MountSettings) -> int:
-    """Mount and serve until unmounted or interrupted. Raises UserError."""
-    with mountpoint_ready(settings.mountpoint):
-        return serve_until_unmounted(
-            settings, lambda: note(f"mounted on {settings.mountpoint}; Ctrl-C unmounts")
-        )
+    """Serve the tree until it is unmounted or a signal ends this process; returns 0. Raises UserError."""
+    with prepared_mountpoint(settings.mountpoint):
+        serve_until_unmounted(settings, lambda: note(f"mounted on {settings.mountpoint}; Ctrl-C unmounts"))
+    return 0
 
 
-def run_in_mount(settings: MountSettings, command: Sequence[str]) -> int:
-    """Mount, run a command, unmount whatever happens; the command's exit status, 128 + n where a signal n
-    ended it. Raises UserError.
+def mount_for_command(settings: MountSettings, command: Sequence[str]) -> int:
+    """Mount, run a command, and unmount in any case. Raises UserError.
+
+    Returns the command's exit status, or 128 + n if signal n ended it.
     """
-    with mountpoint_ready(settings.mountpoint) as created:
-        server = start_server(settings, until_parent_ends=True)
+    with prepared_mountpoint(settings.mountpoint) as was_made:
+        server = start_server(settings, end_with_caller=True)
         try:
             return _run(command)
         finally:
-            _end(settings.mountpoint, server)
-            if created:
+            _unmount_in_any_case(settings.mountpoint)
+            end_server(server)
+            if was_made:
                 settings.mountpoint.rmdir()
 
 
@@ -62,7 +62,7 @@ def _run(command: Sequence[str]) -> int:
         process = subprocess.Popen(command)
     except OSError as error:
         raise UserError(f"{command[0]}: cannot be run ({error.strerror})") from error
-    # Ctrl-C goes to the command as well, which decides what to make of it; SIGTERM comes to us alone.
+    # The terminal sends Ctrl-C to the command too, which decides what to do. Other signals come to us alone.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda signum, frame: process.send_signal(signum))
@@ -70,13 +70,10 @@ def _run(command: Sequence[str]) -> int:
     return 128 - status if status < 0 else status
 
 
-def _end(mountpoint: Path, server: int) -> None:
-    """Unmount for certain: from under what the command left running, if it must be."""
+def _unmount_in_any_case(mountpoint: Path) -> None:
+    """Unmount, even if processes that the command left running use the tree."""
     with contextlib.suppress(UserError):
         try:
             unmount(mountpoint)
         except UserError:
             unmount(mountpoint, lazy=True)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(server, signal.SIGTERM)
-    os.waitpid(server, 0)

@@ -1,7 +1,6 @@
-"""Which image stores are mounted where, and how to unmount one.
+"""Which stores are mounted where, as the kernel lists it, and how to unmount one.
 
-Knows mounts as the kernel lists them, and the programs that undo them; nothing of stores, so it is quick.
-Used by mount and h5vfs.py. Pure functions over /proc.
+This file knows nothing of stores, so `h5vfs.py --list` and `h5vfs.py -u` answer quickly.
 """
 
 from __future__ import annotations
@@ -17,44 +16,43 @@ from pathlib import Path
 
 from imagestore.console import UserError
 
-SECONDS_TO_UNMOUNT = 30
-
-
-FILE_SYSTEM = "fuse.h5vfs"
-
-
+FILE_SYSTEM_TYPE = "fuse.h5vfs"
 DISCONNECTED = (errno.ENOTCONN, errno.ECONNABORTED)
-
-
-READ_AHEAD = 1024  # KiB: most images then come with one request
+READ_AHEAD_KIB = 1024  # most images then come with one request
+SECONDS_TO_UNMOUNT = 30
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A mounted tree: where, of which stores, whose; `device` is 'major:minor'."""
+    """A mounted tree."""
 
     mountpoint: Path
     stores: str
-    device: str
+    device: str  # "major:minor"
     options: list[str]
 
     def is_crashed(self) -> bool:
-        """Whether its process has ended without unmounting."""
+        """Whether its process has ended without unmounting it."""
         return is_disconnected(self.mountpoint)
 
 
+def user_mounts() -> list[Mount]:
+    """All mounted trees of this user."""
+    return [mount for mount in all_mounts() if f"user_id={os.getuid()}" in mount.options]
+
+
 def all_mounts() -> Iterator[Mount]:
-    """Every mounted tree; see proc(5), /proc/[pid]/mountinfo."""
+    """All mounted trees; see proc(5), /proc/[pid]/mountinfo."""
     with open("/proc/self/mountinfo", errors="surrogateescape", newline="\n") as lines:
         for line in lines:
             before, _, after = line.rstrip("\n").partition(" - ")
-            kind, source, options = after.split(" ")[:3]
-            if kind == FILE_SYSTEM:
+            file_system_type, source, options = after.split(" ")[:3]
+            if file_system_type == FILE_SYSTEM_TYPE:
                 _, _, device, _, mountpoint = before.split(" ")[:5]
-                yield Mount(Path(_plain(mountpoint)), _plain(source), device, options.split(","))
+                yield Mount(Path(_unescape(mountpoint)), _unescape(source), device, options.split(","))
 
 
-def _plain(escaped: str) -> str:
+def _unescape(text: str) -> str:
     """Undo the octal escapes of /proc files."""
     for code, character in (
         ("\\040", " "),
@@ -63,22 +61,17 @@ def _plain(escaped: str) -> str:
         ("\\043", "#"),
         ("\\134", "\\"),
     ):
-        escaped = escaped.replace(code, character)
-    return escaped
-
-
-def own_mounts() -> list[Mount]:
-    """This user's mounted trees."""
-    return [mount for mount in all_mounts() if f"user_id={os.getuid()}" in mount.options]
+        text = text.replace(code, character)
+    return text
 
 
 def find_mount(mountpoint: Path) -> Mount | None:
-    """What is mounted there: the last, where several are on top of each other."""
+    """The tree that is mounted there, or None; the last one, if several are on top of each other."""
     return next((mount for mount in reversed(list(all_mounts())) if mount.mountpoint == mountpoint), None)
 
 
 def is_disconnected(mountpoint: Path) -> bool:
-    """Whether a mount is left there whose process has crashed."""
+    """Whether a mount is there whose process has crashed."""
     try:
         mountpoint.stat()
     except OSError as error:
@@ -86,35 +79,40 @@ def is_disconnected(mountpoint: Path) -> bool:
     return False
 
 
-def read_further_ahead(mountpoint: Path) -> None:
-    """Let the kernel ask for more at once than its 128 KiB, where this user may say so (root)."""
+def increase_read_ahead(mountpoint: Path) -> None:
+    """Let the kernel read more than 128 KiB at once, if this user may decide that (root may)."""
     mount = find_mount(mountpoint)
     if mount is not None:
         with contextlib.suppress(OSError):
-            Path(f"/sys/class/bdi/{mount.device}/read_ahead_kb").write_text(str(READ_AHEAD))
+            Path(f"/sys/class/bdi/{mount.device}/read_ahead_kb").write_text(str(READ_AHEAD_KIB))
 
 
-def unmount(mountpoint: Path, lazy: bool = False) -> None:
-    """Unmount with whatever can: umount, fusermount3, fusermount. Raises UserError."""
+def unmount(mountpoint: Path, *, lazy: bool = False) -> None:
+    """Unmount a tree with umount, fusermount3 or fusermount. Raises UserError.
+
+    With `lazy`, a tree in use disappears at once, and is unmounted when its last user is gone.
+    """
     if find_mount(mountpoint) is None:
         raise UserError(f"{mountpoint}: is not mounted")
-    said = ""
+    message = ""
     for command in _unmount_commands(mountpoint, lazy):
         if not shutil.which(command[0]):
             continue
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_UNMOUNT)
         if done.returncode == 0:
             return
-        said = done.stderr.strip() or said
-    if "busy" in said:
+        message = done.stderr.strip() or message
+    if "busy" in message:
         raise UserError(
             f"{mountpoint}: in use (fuser -vm {mountpoint} shows by whom); --lazy unmounts when they end"
         )
-    raise UserError(f"{mountpoint}: cannot be unmounted ({said or 'no fusermount3, fusermount or umount'})")
+    reason = message or "no fusermount3, fusermount or umount"
+    raise UserError(f"{mountpoint}: cannot be unmounted ({reason})")
 
 
 def _unmount_commands(mountpoint: Path, lazy: bool) -> list[list[str]]:
-    where = str(mountpoint)
-    fusermount = [[name, "-u", *["-z"] * lazy, where] for name in ("fusermount3", "fusermount")]
-    umount = [["umount", *["-l"] * lazy, where]]
+    """The commands to try, the most likely one first."""
+    path = str(mountpoint)
+    fusermount = [[name, "-u", *["-z"] * lazy, path] for name in ("fusermount3", "fusermount")]
+    umount = [["umount", *["-l"] * lazy, path]]
     return umount + fusermount if os.geteuid() == 0 else fusermount + umount

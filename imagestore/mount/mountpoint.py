@@ -1,4 +1,4 @@
-"""The folder that a store is mounted on: made ready, and checked, before anything is mounted."""
+"""The folder on which a tree is mounted: made and checked before anything is mounted."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from imagestore.mount.mount_table import is_disconnected, unmount
 
 
 @contextlib.contextmanager
-def mountpoint_ready(mountpoint: Path) -> Iterator[bool]:
-    """Make the mountpoint where it is missing (the value: whether it was); undo that where mounting fails."""
+def prepared_mountpoint(mountpoint: Path) -> Iterator[bool]:
+    """Make the mountpoint if it is missing, and check it. The value is whether it was made. Raises UserError.
+
+    If the block raises an exception, the tree is unmounted, and a folder that was made here is removed.
+    """
     _clean_up_crashed(mountpoint)
-    created = _make_folder(mountpoint)
-    is_ours = False
+    was_made = _make_folder(mountpoint)
+    is_usable = False
     try:
         _check_mountpoint(mountpoint)
-        is_ours = True
-        yield created
+        is_usable = True
+        yield was_made
     except BaseException:
-        if is_ours:
-            with contextlib.suppress(UserError):  # not mounted; else a signal came just when it was
+        if is_usable:
+            with contextlib.suppress(UserError):  # not mounted, or a signal came just when it was mounted
                 unmount(mountpoint, lazy=True)
-        if created:
+        if was_made:
             with contextlib.suppress(OSError):
                 mountpoint.rmdir()
         raise
@@ -38,6 +41,7 @@ def _clean_up_crashed(mountpoint: Path) -> None:
 
 
 def _make_folder(mountpoint: Path) -> bool:
+    """Make the folder, for this user only; False if it exists."""
     if mountpoint.exists():
         return False
     try:
@@ -45,7 +49,7 @@ def _make_folder(mountpoint: Path) -> bool:
         mountpoint.mkdir(mode=0o700)
     except OSError as error:
         raise UserError(
-            f"{mountpoint}: cannot be made ({error.strerror}); try {another_mountpoint()}"
+            f"{mountpoint}: cannot be made ({error.strerror}); try {suggested_mountpoint()}"
         ) from error
     return True
 
@@ -56,12 +60,13 @@ def _check_mountpoint(mountpoint: Path) -> None:
     if mountpoint.is_mount():
         raise UserError(f"{mountpoint}: something is mounted there already; ./h5vfs.py -u {mountpoint} first")
     try:
-        empty = not any(mountpoint.iterdir())
+        is_empty = not any(mountpoint.iterdir())
     except OSError as error:
         raise UserError(f"{mountpoint}: cannot be read ({error.strerror})") from error
-    if not empty:
+    if not is_empty:
         raise UserError(f"{mountpoint}: is not empty; a mount would hide what is in it")
 
 
-def another_mountpoint() -> str:
+def suggested_mountpoint() -> str:
+    """A mountpoint that works on most machines, for messages."""
     return f"/tmp/{os.environ.get('USER', 'you')}/mnt"

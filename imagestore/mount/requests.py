@@ -1,10 +1,9 @@
-"""FUSE requests, answered from a tree: translation, nothing else.
+"""FUSE requests, answered from a tree: paths become nodes, and nodes become libfuse's structures.
 
-What a store looks like as a file system is defined in tree; here paths become nodes and nodes become the
-structures of libfuse. The callbacks are registered with libfuse as they are, by way of the structures that
-fusepy (libfuse 2) or mfusepy (libfuse 3) declare: their own FUSE class would translate every request once
-more, and register callbacks that nobody needs. Used by mount. One thread serves all requests: more of them
-only wait for Python's interpreter lock.
+Nothing here decides what a store looks like as a file system; that is the tree's. libfuse calls these
+callbacks directly, with the structures that fusepy (libfuse 2) or mfusepy (libfuse 3) declare. The FUSE class
+of these packages would translate each request once more, and register callbacks that nobody needs. One thread
+answers all requests: more threads would only wait for Python's interpreter lock.
 """
 
 from __future__ import annotations
@@ -15,58 +14,67 @@ import os
 from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from imagestore.console import UserError
-from imagestore.mount.fuse_library import Answer, Library
+from imagestore.console import UserError, note
+from imagestore.mount.fuse_library import Callback, Library
 from imagestore.vfs import names
 from imagestore.vfs.node import Node
+from imagestore.vfs.source import NoSuchName
 from imagestore.vfs.tree import Tree
 
-PREFIX = b"user."
+# Constants of Linux and of libfuse 3, by their names there.
+XATTR_NAME_MAX, XATTR_SIZE_MAX = 255, 65536  # bytes
+FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO = 1 << 13, 1 << 14
+FUSE_READDIR_PLUS = 1
+FUSE_FILL_DIR_PLUS = 2
+
+XATTR_PREFIX = b"user."
+BLOCK_SIZE = 4096  # bytes
 
 
-LONGEST_ATTRIBUTE = 65536  # bytes, XATTR_SIZE_MAX of Linux
+def answered(callback: Callable[..., int | None]) -> Callback:
+    """Wrap a callback, so that it returns 0 for None, and a negative errno if it raises an exception.
 
+    No exception may reach libfuse. An unexpected one is a bug: the answer is EIO, and with IMAGESTORE_DEBUG
+    in the environment, its traceback goes to standard error.
+    """
 
-LONGEST_NAME = 255
-
-
-BLOCK_SIZE = 4096
-
-
-CAN_LIST_FULLY, LISTS_FULLY_BY_ITSELF = 1 << 13, 1 << 14  # FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO
-
-
-FULL_LISTING = 1  # FUSE_READDIR_PLUS, of libfuse 3
-
-
-FULL_ENTRY = 2  # FUSE_FILL_DIR_PLUS
-
-
-def answered(function: Callable[..., int | None]) -> Answer:
-    """Turn what a callback raises into the error number that FUSE wants; no exception may reach libfuse."""
-
-    @wraps(function)
+    @wraps(callback)
     def answer(self: Requests, *arguments: Any) -> int:  # noqa: ANN401
         self.count += 1
         try:
-            return function(self, *arguments) or 0
-        except KeyError:
+            return callback(self, *arguments) or 0
+        except NoSuchName:
             return -errno.ENOENT
         except OSError as error:
             return -(error.errno or errno.EIO)
         except Exception:
+            if os.environ.get("IMAGESTORE_DEBUG"):
+                import traceback  # here: it is only needed now
+
+                note(traceback.format_exc().rstrip())
             return -errno.EIO
 
     return answer
 
 
-class Requests:
-    """The callbacks over a tree that does not change: the kernel may remember every answer."""
+class _Listing(NamedTuple):
+    """A listing that libfuse's buffer interrupted."""
 
-    kernel_remembers = True
-    callbacks: tuple[str, ...] = (
+    path: bytes
+    offset: int  # of the next entry
+    entries: Iterator[tuple[bytes, Node]]
+
+
+NO_LISTING = _Listing(b"", 0, iter(()))
+
+
+class Requests:
+    """The callbacks over a tree that does not change: the kernel may keep all answers."""
+
+    kernel_may_cache = True
+    callback_names: tuple[str, ...] = (
         "init",
         "getattr",
         "readdir",
@@ -78,47 +86,59 @@ class Requests:
         "listxattr",
     )
 
-    def __init__(self, tree: Tree, library: Library, ready: Callable[[], None]) -> None:
-        """`ready` is called once, when the kernel begins to ask."""
-        self.tree, self.library, self.ready = tree, library, ready
+    def __init__(self, tree: Tree, library: Library, on_mounted: Callable[[], None]) -> None:
+        """`on_mounted` is called once, when the kernel sends its first request."""
+        self.tree, self.library, self.on_mounted = tree, library, on_mounted
         self.owners = tree.owners()
         self.count = 0
-        self._asked = self._listed = 0  # attributes asked for since the last listing, and its length
-        self._questions_follow = False
-        self._known: set[bytes] = set()
-        self._listing: tuple[bytes, int, Iterator[tuple[bytes, Node]]] = (
-            b"",
-            0,
-            iter(()),
-        )  # interrupted there
-        self._attributes: tuple[int, dict[bytes, bytes]] = (-1, {})
+        self.is_mounted = False
+        self._getattr_count = self._last_listing_length = 0  # the count is that since the last listing
+        self._expects_getattr = False  # whether a listing is followed by a getattr for most of its entries
+        self._prepared_folders: set[bytes] = set()  # the kernel or the tree's cache knows all nodes in them
+        self._interrupted = NO_LISTING
+        self._xattrs: tuple[int, dict[bytes, bytes]] = (-1, {})  # inode number and attributes asked for last
+
+    def callbacks(self) -> dict[str, Callback]:
+        """The callbacks by libfuse's names."""
+        return {name: getattr(self, name) for name in self.callback_names}
 
     def find(self, path: bytes) -> Node:
-        """The node at a path. Raises KeyError, OSError."""
+        """The node at a path. Raises NoSuchName, OSError."""
         return self.tree.find(path)
 
-    def handlers(self) -> dict[str, Answer]:
-        """The callbacks by libfuse's names."""
-        return {name: getattr(self, name) for name in self.callbacks}
+    # ----- the file system -----
 
     @answered
     def init(self, connection: Any, config: Any = None) -> None:  # noqa: ANN401
-        """Connected: libfuse 3 takes here what are mount options with libfuse 2."""
-        if self.library.generation == 3:
-            config.contents.use_ino = config.contents.readdir_ino = 1
-            connection.contents.want &= ~(CAN_LIST_FULLY | LISTS_FULLY_BY_ITSELF)
-            if self.kernel_remembers:
-                connection.contents.want |= connection.contents.capable & CAN_LIST_FULLY
-        self.ready()
+        """The tree is mounted. libfuse 3 takes options here that are mount options with libfuse 2."""
+        try:
+            if self.library.generation == 3:
+                config.contents.use_ino = config.contents.readdir_ino = 1
+                connection.contents.want &= ~(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO)
+                if self.kernel_may_cache:
+                    connection.contents.want |= connection.contents.capable & FUSE_CAP_READDIRPLUS
+        finally:  # also after a bug: somebody waits for this call, and it makes tracebacks visible
+            self.is_mounted = True
+            self.on_mounted()
+
+    @answered
+    def statfs(self, path: bytes, buffer: Any) -> None:  # noqa: ANN401
+        """For `df`: the size of the stores, all of it used, and the number of their images."""
+        usage, status = self.tree.usage(), buffer.contents
+        status.f_bsize = status.f_frsize = BLOCK_SIZE
+        status.f_blocks = -(-usage.bytes // BLOCK_SIZE)
+        status.f_files = usage.images
+        status.f_namemax = names.LONGEST
+
+    # ----- attributes and listings -----
 
     @answered
     def getattr(self, path: bytes, buffer: Any, *info: object) -> None:  # noqa: ANN401
-        """Fill a zeroed struct stat."""
-        self._asked += 1
-        self.fill(buffer.contents, self.find(path))
+        """Fill a struct stat that is all zeros."""
+        self._getattr_count += 1
+        self._fill_stat(buffer.contents, self.find(path))
 
-    def fill(self, status: Any, node: Node) -> None:  # noqa: ANN401
-        """The attributes of a node as struct stat."""
+    def _fill_stat(self, status: Any, node: Node) -> None:  # noqa: ANN401
         status.st_mode = node.mode
         status.st_ino = node.ino
         status.st_nlink = node.nlink
@@ -132,135 +152,136 @@ class Requests:
 
     @answered
     def readdir(self, path: bytes, buffer: int, fill: Callable, offset: int, info: Any, *flags: int) -> None:  # noqa: ANN401
-        """A folder, with the type of each entry: that spares `find` every other request."""
+        """List a folder, with attributes if they will be asked for anyway.
+
+        libfuse 3 can take all attributes of each entry ("readdirplus"). That saves a request for each file,
+        but costs a plain `find` more than it needs. So it is done if a getattr for most entries followed a
+        listing, as `ls -l` and `tar` do; and only once for each folder, since the kernel keeps the answers.
+        """
         if not offset:
-            self._questions_follow = self._questions_follow or self._asked > self._listed // 2 > 0
+            length = self._last_listing_length
+            self._expects_getattr = self._expects_getattr or self._getattr_count > length // 2 > 0
+        kernel_takes_attributes = flags and flags[0] & FUSE_READDIR_PLUS
         if offset or (
-            flags and flags[0] & FULL_LISTING and self._questions_follow and path not in self._known
+            kernel_takes_attributes and self._expects_getattr and path not in self._prepared_folders
         ):
-            self._list_fully(path, buffer, fill, offset)
+            self._list_with_attributes(path, buffer, fill, offset)
         else:
             self._list(path, buffer, fill)
 
     def _list(self, path: bytes, buffer: int, fill: Callable) -> None:
+        """All entries at once, with their types. The types save `find` a request for each entry."""
         status = self.library.module.c_stat()
         reference = ctypes.byref(status)
-        more = (0, 0) if self.library.generation == 3 else (0,)
-        fill(buffer, b".", None, *more)
-        fill(buffer, b"..", None, *more)
-        self._asked = self._listed = 0
+        offset_and_flags = (0, 0) if self.library.generation == 3 else (0,)
+        fill(buffer, b".", None, *offset_and_flags)
+        fill(buffer, b"..", None, *offset_and_flags)
+        self._getattr_count = self._last_listing_length = 0
         for name, status.st_mode, status.st_ino in self.tree.entries(self.find(path)):
-            self._listed += 1
-            if fill(buffer, name, reference, *more):
-                raise MemoryError
-        if self._questions_follow and path not in self._known:
-            self._known.add(path)
-            self.tree.remember(path)
+            self._last_listing_length += 1
+            if fill(buffer, name, reference, *offset_and_flags):
+                raise OSError(errno.EIO, "libfuse has no memory for the listing")
+        if self._expects_getattr and path not in self._prepared_folders:
+            self._prepared_folders.add(path)
+            self.tree.cache_children(path)
 
-    def _list_fully(self, path: bytes, buffer: int, fill: Callable, offset: int) -> None:
-        """As many entries from `offset` on as the buffer takes, with their attributes (libfuse 3).
-
-        That saves a request for each file, but costs a plain `find` more than it needs. So it is only done
-        where a folder's listing was followed by a question for most of its files, as by `ls -l` and `tar`;
-        and once, since the kernel remembers the answers.
-        """
-        known_path, place, entries = self._listing
-        if (known_path, place) != (path, offset):
+    def _list_with_attributes(self, path: bytes, buffer: int, fill: Callable, offset: int) -> None:
+        """As many entries from `offset` on as the buffer takes, with their attributes (libfuse 3)."""
+        last = self._interrupted
+        entries = last.entries
+        if (last.path, last.offset) != (path, offset):
             folder = self.find(path)
-            everything = chain([(b".", folder), (b"..", folder)], self.tree.children(folder))
-            entries = islice(everything, offset, None)
-            self._known.add(path)
-        for place, (name, node) in enumerate(entries, offset):
+            all_entries = chain([(b".", folder), (b"..", folder)], self.tree.children(folder))
+            entries = islice(all_entries, offset, None)
+            self._prepared_folders.add(path)
+        for position, (name, node) in enumerate(entries, offset):
             status = self.library.module.c_stat()
-            self.fill(status, node)
-            full = FULL_ENTRY if node.nlink else 0  # of a damaged one the kernel must ask, and hear EIO
-            if fill(buffer, name, ctypes.byref(status), place + 1, full):
-                self._listing = path, place, chain([(name, node)], entries)
+            self._fill_stat(status, node)
+            flags = FUSE_FILL_DIR_PLUS if node.nlink else 0  # of a damaged node, getattr must report EIO
+            if fill(buffer, name, ctypes.byref(status), position + 1, flags):
+                self._interrupted = _Listing(path, position, chain([(name, node)], entries))
                 return
-        self._listing = b"", 0, iter(())
+        self._interrupted = NO_LISTING
+
+    # ----- files and links -----
 
     @answered
     def open(self, path: bytes, info: Any) -> int:  # noqa: ANN401
-        """Never needed: the kernel asks once, then opens and releases files by itself."""
+        """Not needed: after this answer, the kernel opens and closes files without a request."""
         return -errno.ENOSYS
 
     @answered
     def read(self, path: bytes, buffer: Any, size: int, offset: int, info: Any) -> int:  # noqa: ANN401
-        """Bytes of a file, into libfuse's buffer."""
+        """Copy bytes of a file into libfuse's buffer; returns how many."""
         data = self.tree.read(self.find(path), offset, size)
         ctypes.memmove(buffer, data, len(data))
         return len(data)
 
     @answered
     def readlink(self, path: bytes, buffer: Any, size: int) -> None:  # noqa: ANN401
-        """A symbolic link's text and a NUL."""
+        """Copy a symbolic link's text and a NUL into libfuse's buffer."""
         text = self.tree.target(self.find(path), path)[: size - 1] + b"\0"
         ctypes.memmove(buffer, text, len(text))
 
-    @answered
-    def statfs(self, path: bytes, buffer: Any) -> None:  # noqa: ANN401
-        """For `df`: the store's size, all of it used, and its images."""
-        usage, status = self.tree.usage(), buffer.contents
-        status.f_bsize = status.f_frsize = BLOCK_SIZE
-        status.f_blocks = -(-usage.bytes // BLOCK_SIZE)
-        status.f_files = usage.images
-        status.f_namemax = names.LONGEST
+    # ----- extended attributes -----
 
     @answered
     def getxattr(self, path: bytes, name: bytes, buffer: Any, size: int) -> int:  # noqa: ANN401
         """One attribute of the HDF5 object."""
-        if not name.startswith(PREFIX):
-            return -errno.ENOTSUP  # `ls -l` asks for ACLs and labels, and after this answer no more
-        attributes = self.attributes(path)
-        return _hand_over(attributes[name], buffer, size) if name in attributes else -errno.ENODATA
+        if not name.startswith(XATTR_PREFIX):
+            return -errno.ENOTSUP  # `ls -l` asks for ACLs and security labels, and does not ask again now
+        xattrs = self._find_xattrs(path)
+        return _copy_xattr(xattrs[name], buffer, size) if name in xattrs else -errno.ENODATA
 
     @answered
     def listxattr(self, path: bytes, buffer: Any, size: int) -> int:  # noqa: ANN401
         """The names of all attributes of the HDF5 object."""
-        return _hand_over(b"".join(name + b"\0" for name in self.attributes(path)), buffer, size)
+        return _copy_xattr(b"".join(name + b"\0" for name in self._find_xattrs(path)), buffer, size)
 
-    def attributes(self, path: bytes) -> dict[bytes, bytes]:
-        """The extended attributes of a node; those of the last one asked for are kept."""
+    def _find_xattrs(self, path: bytes) -> dict[bytes, bytes]:
+        """The extended attributes at a path, without those that are too large for Linux."""
         node = self.find(path)
-        if self._attributes[0] != node.ino:
-            kept = self.tree.attributes(node).items()
-            shown = {PREFIX + names.escape(os.fsencode(name)): value for name, value in kept}
-            fitting = {
-                name: value
-                for name, value in shown.items()
-                if len(name) <= LONGEST_NAME and len(value) <= LONGEST_ATTRIBUTE
-            }
-            self._attributes = node.ino, fitting
-        return self._attributes[1]
+        if self._xattrs[0] != node.ino:
+            attributes = self.tree.shown_attributes(node).items()
+            xattrs = {XATTR_PREFIX + name: value for name, value in attributes}
+            self._xattrs = (
+                node.ino,
+                {
+                    name: value
+                    for name, value in xattrs.items()
+                    if len(name) <= XATTR_NAME_MAX and len(value) <= XATTR_SIZE_MAX
+                },
+            )
+        return self._xattrs[1]
 
 
-class FollowingRequests(Requests):
-    """The callbacks over stores that may be replaced: whoever has a file open goes on with the old one.
+class ReopeningRequests(Requests):
+    """The callbacks over stores that may be replaced by other files, which are shown then.
 
-    The kernel must remember nothing then, neither attributes (timeouts of 0) nor pages (direct I/O): it
-    keeps them by path, and a path's bytes change with its store.
+    A file that is open stays as it was. The kernel may keep nothing, neither attributes (timeouts of 0) nor
+    bytes (direct I/O): it keeps them by path, and the node at a path changes with its store.
     """
 
-    kernel_remembers = False
-    callbacks = (*Requests.callbacks, "release")
+    kernel_may_cache = False
+    callback_names = (*Requests.callback_names, "release")
 
     def __init__(
-        self, tree: Tree, library: Library, ready: Callable[[], None], reopen: Callable[[], Tree]
+        self, tree: Tree, library: Library, on_mounted: Callable[[], None], reopen: Callable[[], Tree]
     ) -> None:
-        """`reopen` opens the stores again under their names; it may raise UserError or OSError."""
-        super().__init__(tree, library, ready)
+        """`reopen` opens the files that have the stores' paths now. It may raise UserError or OSError."""
+        super().__init__(tree, library, on_mounted)
         self.reopen = reopen
-        self._handles: dict[int, tuple[Tree, Node]] = {}
-        self._next_handle = 1
+        self._open_files: dict[int, tuple[Tree, Node]] = {}  # by the number that the kernel has for them
+        self._next_number = 1
 
     def find(self, path: bytes) -> Node:
-        """The node at a path, in the stores that have these names now."""
-        self.follow()
+        """The node at a path in the stores as they are now. Raises NoSuchName, OSError."""
+        self._reopen_if_replaced()
         return self.tree.find(path)
 
-    def follow(self) -> None:
-        """Show the new stores where they were replaced; while they cannot be opened, the old."""
-        if not self.tree.replaced():
+    def _reopen_if_replaced(self) -> None:
+        """Show the new stores if some were replaced, but not before they can be opened."""
+        if not self.tree.was_replaced():
             return
         try:
             new = self.reopen()
@@ -268,43 +289,44 @@ class FollowingRequests(Requests):
             return
         old, self.tree = self.tree, new
         self.owners = new.owners()
-        self._attributes = (-1, {})
-        self._close_unless_used(old)
+        self._xattrs = (-1, {})
+        self._prepared_folders.clear()
+        self._close_if_unused(old)
 
-    def _close_unless_used(self, tree: Tree) -> None:
-        if tree is not self.tree and all(user is not tree for user, _ in self._handles.values()):
+    def _close_if_unused(self, tree: Tree) -> None:
+        if tree is not self.tree and all(used is not tree for used, _ in self._open_files.values()):
             tree.close()
 
     @answered
     def open(self, path: bytes, info: Any) -> None:  # noqa: ANN401
-        """Bind the open file to the store as it is now."""
+        """Remember which node this open file is, in the stores as they are now."""
         node = self.find(path)
-        self._handles[self._next_handle] = self.tree, node
-        info.contents.fh = self._next_handle
+        self._open_files[self._next_number] = self.tree, node
+        info.contents.fh = self._next_number
         info.contents.direct_io = 1
-        self._next_handle += 1
+        self._next_number += 1
 
     @answered
     def read(self, path: bytes, buffer: Any, size: int, offset: int, info: Any) -> int:  # noqa: ANN401
-        """Bytes of an open file, from the store it was opened in."""
-        tree, node = self._handles[info.contents.fh]
+        """Copy bytes of an open file into libfuse's buffer, from the store in which it was opened."""
+        tree, node = self._open_files[info.contents.fh]
         data = tree.read(node, offset, size)
         ctypes.memmove(buffer, data, len(data))
         return len(data)
 
     @answered
     def release(self, path: bytes, info: Any) -> None:  # noqa: ANN401
-        """Forget an open file, and with the last one an old store."""
-        tree, _ = self._handles.pop(info.contents.fh)
-        self._close_unless_used(tree)
+        """Forget an open file, and close a replaced store with its last open file."""
+        tree, _ = self._open_files.pop(info.contents.fh)
+        self._close_if_unused(tree)
 
 
-def _set_time(spec: Any, nanoseconds: int) -> None:  # noqa: ANN401
-    spec.tv_sec, spec.tv_nsec = divmod(nanoseconds, 10**9)
+def _set_time(timespec: Any, nanoseconds: int) -> None:  # noqa: ANN401
+    timespec.tv_sec, timespec.tv_nsec = divmod(nanoseconds, 10**9)
 
 
-def _hand_over(data: bytes, buffer: Any, size: int) -> int:  # noqa: ANN401
-    """The protocol of extended attributes: size 0 asks for the length, a small buffer is an error."""
+def _copy_xattr(data: bytes, buffer: Any, size: int) -> int:  # noqa: ANN401
+    """Answer getxattr or listxattr: size 0 asks for the length, and a small buffer is an error."""
     if size == 0:
         return len(data)
     if size < len(data):

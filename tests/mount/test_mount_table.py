@@ -1,0 +1,61 @@
+"""The table of mounts: listing them and unmounting them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from imagestore.mount.mount_table import find_mount, user_mounts
+from tests.helpers.mounts import H5VFS, is_mounted, mounted_below, refused, shell
+
+pytestmark = pytest.mark.usefixtures("fuse_library")
+
+
+def test_fusermount_unmounts_too(run, store, mountpoint):
+    run("h5vfs.py", store[0], mountpoint)
+    shell("fusermount", "-u", mountpoint)
+    assert not is_mounted(mountpoint)
+
+
+def test_odd_mountpoints_are_listed_and_unmounted(run, store, mountpoint, tmp_path):
+    """A mountpoint with a line end in its name, and one that is a symbolic link."""
+    odd, link, path = tmp_path / "a\rb c", tmp_path / "link", store[0].rename(tmp_path / "a#b.h5")
+    mountpoint.mkdir()
+    link.symlink_to(mountpoint)
+    for folder in (odd, link):
+        run("h5vfs.py", path, folder, timeout=30)
+        assert len(os.listdir(folder)) == 3
+    listed = subprocess.run([*H5VFS, "--list"], capture_output=True, timeout=30, check=True).stdout
+    assert os.fsencode(f"{odd}  {path}\n") in listed
+    for folder in (odd, link):
+        run("h5vfs.py", "-u", folder)
+        assert not mounted_below(tmp_path) or folder == odd
+    assert link.is_symlink()
+
+
+def test_a_mount_is_found_with_its_stores(run, store, mountpoint, tmp_path):
+    run("h5vfs.py", store[0], mountpoint)
+    run("h5vfs.py", store[0], tmp_path / "other")
+    mount = find_mount(mountpoint)
+    assert (mount.mountpoint, mount.stores) == (mountpoint, str(store[0]))
+    assert not mount.is_crashed()
+    assert [mount.mountpoint for mount in user_mounts() if mount.mountpoint.parent == tmp_path] == [
+        mountpoint, tmp_path / "other",
+    ]  # fmt: skip
+
+
+def test_a_mount_in_use_is_only_unmounted_lazily(run, store, mountpoint):
+    run("h5vfs.py", store[0], mountpoint)
+    with (mountpoint / "label0/image_0000.jpg").open("rb") as file:
+        done = run("h5vfs.py", "-u", mountpoint, check=False)
+        assert done.returncode == 1
+        assert "in use" in done.stderr
+        run("h5vfs.py", "-u", "--lazy", mountpoint)
+        assert not is_mounted(mountpoint)
+        assert len(file.read()) == 5000
+
+
+def test_a_folder_that_is_no_mount_cannot_be_unmounted(run, mountpoint):
+    assert "not mounted" in refused(run, "-u", mountpoint)
