@@ -1,1 +1,7 @@
-"""Using a store without a mount: pack, unpack, ls, cat and verify."""
+"""What `h5vfs.py` does without a mount: `pack`, `unpack`, `ls`, `cat` and `verify`.
+
+Each command is the function of its name in the file of its name, and returns the exit status. Begin with
+`pack.py`: it walks over a folder (`copy_walk.py`) and writes an HDF5 file (`packed_file.py`). `unpack.py`
+walks over stores in the same way and writes a folder (`folder_writer.py`). Paths in a store are those that a
+mount shows.
+"""

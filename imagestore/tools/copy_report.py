@@ -1,4 +1,4 @@
-"""What packing and unpacking share: which files are wanted, and the report of what became of them."""
+"""What pack and unpack tell the user: how much was copied, what was skipped, what failed."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from dataclasses import dataclass, field
 
 from imagestore.console import FAILED, note, printable
 
-MOST_NAMED = 20  # failures that are named one by one; the rest is counted
+MOST_NAMED_FAILURES = 20  # further failures are only counted
 
 
 class NotCopied(Exception):
-    """One line that says why a file cannot be copied; the others can."""
+    """The reason, in one line, why one entry cannot be copied; the other entries still can."""
 
 
 @dataclass
 class CopyReport:
-    """What was done, what was passed over because it cannot be kept, and what failed."""
+    """Counts by kind of entry ("files", "links"), and the number of failures."""
 
     done: Counter[str] = field(default_factory=Counter)
-    passed_over: Counter[str] = field(default_factory=Counter)
-    failed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    failures: int = 0
 
-    def fail(self, path: bytes, why: object) -> None:
-        """Count something that failed, and name it unless many were named already."""
-        self.failed += 1
-        if self.failed <= MOST_NAMED:
-            note(f"h5vfs: {printable(path)}: {why}")
+    def add_failure(self, path: bytes, reason: object) -> None:
+        """Count a failure, and name it if it is among the first."""
+        self.failures += 1
+        if self.failures <= MOST_NAMED_FAILURES:
+            note(f"h5vfs: {printable(path)}: {reason}")
 
-    def close(self, verb: str, target: object) -> int:
-        """Say it all; return the exit status."""
-        note(f"h5vfs: {verb} {_listed(self.done) or 'nothing'} into {target}")
-        if self.passed_over:
-            note(f"h5vfs: passed over {_listed(self.passed_over)}")
-        if self.failed:
-            note(f"h5vfs: error: {self.failed:,} could not be {verb}; everything else was")
-        return FAILED if self.failed else 0
+    def summarise(self, verb: str, target: object) -> int:
+        """Print the summary, "packed 3 files into x.h5"; return the exit status."""
+        note(f"h5vfs: {verb} {_in_words(self.done) or 'nothing'} into {target}")
+        if self.skipped:
+            note(f"h5vfs: passed over {_in_words(self.skipped)}")
+        if self.failures:
+            note(f"h5vfs: error: {self.failures:,} could not be {verb}; everything else was")
+        return FAILED if self.failures else 0
 
 
-def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {what if count > 1 else what.rstrip('s')}" for what, count in counts.items())
+def _in_words(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {kind if count > 1 else kind.rstrip('s')}" for kind, count in counts.items())

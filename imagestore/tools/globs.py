@@ -1,4 +1,4 @@
-"""Which files --include and --exclude ask for."""
+"""The globs of --include and --exclude."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True)
 class Globs:
-    """Which files are wanted; a glob may match the path from the top, or the last name alone."""
+    """Which files and folders to copy. A glob matches a path below the top folder, or a name alone."""
 
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
 
     def includes(self, path: bytes) -> bool:
-        """Whether a file, or a folder with all that it holds, is asked for."""
+        """Whether --include asks for a file, or for a folder with its contents. No glob asks for all."""
         return not self.include or _matches(path, self.include)
 
     def excludes(self, path: bytes) -> bool:
-        """Whether a file, or a folder with all that it holds, is left out."""
+        """Whether --exclude leaves out a file, or a folder with its contents."""
         return _matches(path, self.exclude)
 
 

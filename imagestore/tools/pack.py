@@ -1,240 +1,149 @@
-"""A folder of files made into one HDF5 file, laid out as the C++ H5VFS's `toHDF5` does.
-
-Folders are groups, files contiguous one-dimensional uint8 datasets, with the attributes `Modified`, `Created`
-(seconds) and `Permissions` (st_mode); symbolic links are soft links, hard links hard links. Files get their
-CRC-32 as well. Names are kept byte for byte: HDF5 holds every name that a file system can. Used by h5vfs.py;
-the other way is unpacking. Files are copied in pieces, and the result is published whole.
-"""
+"""Pack a folder into one HDF5 file (see packed_file.py for its layout); unpack.py goes the other way."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
-import h5py
-import numpy as np
-from h5py import h5a, h5d, h5g, h5s, h5t
-from isal.isal_zlib import crc32
-
 from imagestore.console import Progress, UserError, progress
-from imagestore.files import DiskRoom, whole
-from imagestore.hdf5.datasets import contiguous_layout
+from imagestore.files import write_whole
 from imagestore.tools.copy_report import CopyReport, NotCopied
+from imagestore.tools.copy_walk import walk
 from imagestore.tools.globs import Globs
+from imagestore.tools.link_targets import target_from_top
+from imagestore.tools.packed_file import PackedFile
 
-FORMAT = "imagestore 1"
-
-
-PIECE = 4 << 20  # bytes copied at once
-
-
-METADATA_BLOCK = 1 << 16  # bytes; HDF5's own data in blocks of this size, not scattered between the files
-
-
-Identity = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Found:
-    """Something in the folder: its path from the top, what lstat says, and whether it is wanted."""
-
-    path: bytes
-    state: os.stat_result
-    included: bool
+Identity = tuple[int, int]  # (device, inode): equal for two paths of one file
 
 
 def pack(folder: Path, output: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> int:
-    """Make the HDF5 file `output` of all that `folder` holds; returns the exit status.
+    """Write the contents of `folder` to the new HDF5 file `output`; return the exit status.
 
-    What is no file, folder or link within the folder is passed over and counted; what cannot be read is
-    named, and makes the exit status 1. Raises UserError.
+    Special files, and links that lead out of the folder, are skipped and counted. Files that cannot be read
+    are named, and make the exit status 1. Raises UserError, or OSError if the output cannot be written.
     """
-    top = _top(folder)
+    top = _open_top(folder)
     report = CopyReport()
-    with whole(output) as temporary, progress(None, "pack", "files") as bar, Packer(temporary, top) as packer:
-        own = {_identity(os.stat(path)) for path in (output, temporary) if path.exists()}
-        for found in walk(top, Globs(include, exclude), report):
-            if _identity(found.state) not in own:
-                packer.pack(found, report, bar)
-    return report.close("packed", output)
+    with (
+        write_whole(output) as temporary,
+        progress(None, "pack", "files") as bar,
+        PackedFile(temporary, top.top, top.state) as packed,
+    ):
+        outputs = {_identity(os.stat(path)) for path in (output, temporary) if path.exists()}
+        packer = Packer(packed, report, bar)
+        for entry in walk(top, Globs(include, exclude), report):
+            if entry.path and _identity(entry.state) not in outputs:
+                packer.copy(entry)
+    return report.summarise("packed", output)
 
 
-def _top(folder: Path) -> Found:
+def _open_top(folder: Path) -> DiskEntry:
+    """The folder to pack. Raises UserError."""
     if not folder.exists():
         raise UserError(f"{folder}: no such folder")
     if not folder.is_dir():
         raise UserError(f"{folder}: is no folder; expected the folder to pack, then the file to make")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise UserError(f"{folder}: no permission to read it")
-    return Found(os.fsencode(folder.resolve()), folder.stat(), True)
+    return DiskEntry(os.fsencode(folder.resolve()), b"")
 
 
 def _identity(state: os.stat_result) -> Identity:
     return state.st_dev, state.st_ino
 
 
-def walk(top: Found, globs: Globs, report: CopyReport) -> Iterator[Found]:
-    """All that is wanted in a folder, sorted by name; a folder comes before what it holds."""
-    waiting = [Found(b"", top.state, not globs.include)]
-    while waiting:
-        folder = waiting.pop()
-        if folder.path and folder.included:
-            yield folder
-        below = []
-        for found in _inside(top.path, folder, globs, report):
-            if stat.S_ISDIR(found.state.st_mode):
-                below.append(found)
-            elif found.included:
-                yield found
-        waiting += reversed(below)
+@dataclass(frozen=True)
+class DiskEntry:
+    """A folder, file or link in the folder `top`; see copy_walk.CopyEntry."""
 
+    top: bytes
+    path: bytes
 
-def _inside(top: bytes, folder: Found, globs: Globs, report: CopyReport) -> Iterator[Found]:
-    try:
-        names = sorted(os.listdir(os.path.join(top, folder.path)))
-    except OSError as error:
-        report.fail(folder.path or top, error.strerror)
-        return
-    for name in names:
-        path = os.path.join(folder.path, name)
-        if globs.excludes(path):
-            continue
-        try:
-            state = os.lstat(os.path.join(top, path))
-        except OSError as error:
-            report.fail(path, error.strerror)
-            continue
-        yield Found(path, state, folder.included or globs.includes(path))
+    @property
+    def reported_path(self) -> bytes:
+        """The path that messages name."""
+        return self.path or self.top
+
+    @property
+    def disk_path(self) -> bytes:
+        """The path to open."""
+        return os.path.join(self.top, self.path)
+
+    @cached_property
+    def state(self) -> os.stat_result:
+        """The result of the first lstat. Raises OSError."""
+        return os.lstat(self.disk_path)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this entry has children. Raises OSError."""
+        return stat.S_ISDIR(self.state.st_mode)
+
+    def children(self) -> Iterator[DiskEntry]:
+        """The entries in this folder, sorted by name. Raises OSError."""
+        names = sorted(os.listdir(self.disk_path))
+        return (DiskEntry(self.top, os.path.join(self.path, name)) for name in names)
 
 
 class Packer:
-    """The HDF5 file in the making; a context manager that leaves it complete."""
+    """Copies entries of a folder into an HDF5 file."""
 
-    def __init__(self, path: Path, top: Found) -> None:
-        self.path, self.top = path, top
-        self._file = h5py.File(path, "w", libver="earliest", locking=False, meta_block_size=METADATA_BLOCK)
-        self._bytes: BinaryIO = path.open("r+b")
-        self._room = DiskRoom(self._bytes.fileno(), path.parent)
-        self._linked: dict[Identity, bytes] = {}
-        self._layout = contiguous_layout()
+    def __init__(self, packed: PackedFile, report: CopyReport, bar: Progress) -> None:
+        self._packed, self._report, self._bar = packed, report, bar
+        self._first_paths: dict[Identity, bytes] = {}  # of files that have several hard links
 
-    def __enter__(self) -> Packer:
-        self._file.attrs["H5VFS"] = FORMAT
-        describe(self._file.id, self.top.state)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._bytes.close()
+    def copy(self, entry: DiskEntry) -> None:
+        """Copy one folder, file or link. Raises OSError if the output cannot be written."""
+        mode = entry.state.st_mode
         try:
-            self._file.close()
-        except (OSError, RuntimeError) as error:
-            if kind is None:  # else there is a reason already, and the file is not wanted
-                code = getattr(error, "errno", None) or errno.EIO
-                raise OSError(code, os.strerror(code), str(self.path.parent)) from error
-
-    def pack(self, found: Found, report: CopyReport, bar: Progress) -> None:
-        """Store one file, folder or link. Raises OSError where the output cannot be written."""
-        kind = stat.S_IFMT(found.state.st_mode)
-        try:
-            if kind == stat.S_IFDIR:
-                self._folder(found.path)
-            elif kind == stat.S_IFREG:
-                self._file_or_hard_link(found)
-                report.done["files"] += 1
-                bar.update()
-            elif kind == stat.S_IFLNK:
-                self._symlink(found.path, report)
+            if stat.S_ISDIR(mode):
+                self._packed.add_folder(entry.path)
+            elif stat.S_ISREG(mode):
+                self._copy_file(entry)
+            elif stat.S_ISLNK(mode):
+                self._copy_symlink(entry)
             else:
-                report.passed_over["special files"] += 1
+                self._report.skipped["special files"] += 1
         except NotCopied as error:
-            report.fail(found.path, error)
+            self._report.add_failure(entry.path, error)
 
-    def _folder(self, path: bytes) -> h5g.GroupID:
-        """The group of a folder; made, with those above it, when first needed."""
-        group, above = self._file.id, b""
-        for name in filter(None, path.split(b"/")):
-            above = os.path.join(above, name)
-            if group.links.exists(name):
-                group = h5g.open(group, name)
-            else:
-                group = h5g.create(group, name)
-                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                    describe(group, os.lstat(os.path.join(self.top.path, above)))
-        return group
+    def _copy_file(self, entry: DiskEntry) -> None:
+        identity = _identity(entry.state)
+        first_path = self._first_paths.get(identity)
+        if first_path is not None:
+            self._packed.add_hard_link(entry.path, first_path)
+        else:
+            with _open_regular_file(entry.disk_path) as source:
+                self._packed.add_file(entry.path, source)
+            if entry.state.st_nlink > 1:
+                self._first_paths[identity] = entry.path
+        self._report.done["files"] += 1
+        self._bar.update()
 
-    def _file_or_hard_link(self, found: Found) -> None:
-        identity = _identity(found.state)
-        first = self._linked.get(identity)
-        folder, _, name = found.path.rpartition(b"/")
-        if first is not None:
-            group = self._folder(folder)
-            group.links.create_hard(name, self._file.id, first)
-            return
-        with _readable(os.path.join(self.top.path, found.path)) as source:
-            self._copy(source, folder, name)
-        if found.state.st_nlink > 1:
-            self._linked[identity] = found.path
-
-    def _copy(self, source: BinaryIO, folder: bytes, name: bytes) -> None:
-        before = os.fstat(source.fileno())
-        self._room.claim(before.st_size)
-        group = self._folder(folder)
-        space = h5s.create_simple((before.st_size,))
-        dataset = h5d.create(group, name, h5t.STD_U8LE, space, self._layout)
+    def _copy_symlink(self, entry: DiskEntry) -> None:
         try:
-            checksum = self._copy_bytes(source, dataset.get_offset() or 0, before.st_size)
-            after = os.fstat(source.fileno())
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                raise NotCopied("changed while it was read")
-        except NotCopied:
-            group.unlink(name)
-            raise
-        describe(dataset, before)
-        number(dataset, b"crc32", h5t.STD_U32LE, checksum)
-
-    def _copy_bytes(self, source: BinaryIO, offset: int, size: int) -> int:
-        checksum = 0
-        self._bytes.seek(offset)
-        while size:
-            try:
-                piece = source.read(min(size, PIECE))
-            except OSError as error:
-                raise NotCopied(error.strerror) from error
-            if not piece:
-                raise NotCopied("became shorter while it was read")
-            checksum = crc32(piece, checksum)
-            self._bytes.write(piece)
-            size -= len(piece)
-        self._bytes.flush()
-        return checksum
-
-    def _symlink(self, path: bytes, report: CopyReport) -> None:
-        try:
-            text = os.readlink(os.path.join(self.top.path, path))
+            text = os.readlink(entry.disk_path)
         except OSError as error:
             raise NotCopied(error.strerror) from error
-        target = within(self.top.path, os.path.dirname(path), text)
+        target = target_from_top(entry.top, os.path.dirname(entry.path), text)
         if target is None:
-            report.passed_over["links out of the folder"] += 1
+            self._report.skipped["links out of the folder"] += 1
             return
-        folder, _, name = path.rpartition(b"/")
-        # From the root: HDF5 knows no '..', and the C++ H5VFS expects it so.
-        group = self._folder(folder)
-        group.links.create_soft(name, b"/" + target)
-        report.done["links"] += 1
+        self._packed.add_symlink(entry.path, target)
+        self._report.done["links"] += 1
 
 
 @contextlib.contextmanager
-def _readable(path: bytes) -> Iterator[BinaryIO]:
-    """Open a regular file, whatever its name leads to by now. Raises NotCopied."""
+def _open_regular_file(path: bytes) -> Iterator[BinaryIO]:
+    """Open a file for reading. Raises NotCopied if it is no regular file by now, or cannot be read."""
     try:
-        # A pipe put in its place would block without O_NONBLOCK.
+        # Without O_NONBLOCK, a pipe that took the file's place would block.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise NotCopied(error.strerror) from error
@@ -242,30 +151,3 @@ def _readable(path: bytes) -> Iterator[BinaryIO]:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise NotCopied("is no file any more")
         yield source
-
-
-def within(top: bytes, folder: bytes, text: bytes) -> bytes | None:
-    """Where a link in `folder` leads, as a path from `top`; None where it leaves, or cannot be known."""
-    if text.startswith(b"/"):
-        return None
-    path = [part for part in folder.split(b"/") if part]
-    for part in text.split(b"/"):
-        if part == b"..":
-            if not path or os.path.islink(os.path.join(top, *path)):
-                return None
-            path.pop()
-        elif part not in (b"", b"."):
-            path.append(part)
-    return b"/".join(path)
-
-
-def describe(thing: h5g.GroupID | h5d.DatasetID, state: os.stat_result) -> None:
-    """Keep a file's times and permissions as attributes."""
-    number(thing, b"Created", h5t.STD_I64LE, int(state.st_ctime))
-    number(thing, b"Modified", h5t.STD_I64LE, state.st_mtime_ns // 10**9)
-    number(thing, b"Permissions", h5t.STD_U32LE, state.st_mode)
-
-
-def number(thing: h5g.GroupID | h5d.DatasetID, name: bytes, kind: h5t.TypeID, value: int) -> None:
-    """Write an integer attribute."""
-    h5a.create(thing, name, kind, h5s.create(h5s.SCALAR)).write(np.array(value, kind.dtype))

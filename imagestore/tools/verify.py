@@ -1,4 +1,8 @@
-"""Read every file of a store and compare the checksums."""
+"""Read each file of a store, and compare its checksum.
+
+The list of files comes from HDF5, and the store's index is compared with it. HDF5 runs in a helper process,
+since it may crash on a damaged file.
+"""
 
 from __future__ import annotations
 
@@ -23,22 +27,40 @@ from imagestore.vfs.open import open_tree
 from imagestore.vfs.tree import Tree
 
 
+def verify(stores: Sequence[str | Path]) -> int:
+    """Verify each store, print a line for each, and name each bad file; return the exit status.
+
+    Raises UserError if a glob matches nothing.
+    """
+    status = 0
+    for path in expand_paths(stores):
+        try:
+            verdict = verify_store(path)
+        except UserError as error:
+            note(f"h5vfs: error: {error}")
+            status = FAILED
+            continue
+        print(verdict.summary(), flush=True)
+        status = FAILED if verdict.bad else status
+    return status
+
+
 @dataclass
 class Verdict:
-    """What was found in one store."""
+    """The result for one store: how many files are right, how many have no checksum, and which are bad."""
 
     store: Path
     right: int = 0
     unchecked: int = 0
-    bad: list[bytes] = field(default_factory=list)
+    bad: list[bytes] = field(default_factory=list)  # paths
 
-    def add_bad(self, path: bytes, why: object) -> None:
-        """Count and name something bad."""
+    def add_bad(self, path: bytes, reason: object) -> None:
+        """Record a bad file or folder, and name it."""
         self.bad.append(path)
-        note(f"h5vfs: {self.store}: {printable(path.strip(b'/')) or '/'}: {why}")
+        note(f"h5vfs: {self.store}: {printable(path.strip(b'/')) or '/'}: {reason}")
 
-    def line(self) -> str:
-        """The summary."""
+    def summary(self) -> str:
+        """The line for standard output."""
         parts = [f"{self.right + self.unchecked + len(self.bad):,} files", f"{self.right:,} checksums right"]
         if self.unchecked:
             parts.append(f"{self.unchecked:,} readable, without a checksum")
@@ -47,44 +69,22 @@ class Verdict:
         return f"{self.store}: {', '.join(parts)}"
 
 
-def verify(paths: Sequence[str | Path]) -> int:
-    """Read every file of every store and compare what checksums there are; returns the exit status.
-
-    Prints a line for each store, names each bad file. Raises UserError where a glob matches nothing.
-    """
-    status = 0
-    for path in expand_paths(paths):
-        try:
-            verdict = verify_store(path)
-        except UserError as error:
-            note(f"h5vfs: error: {error}")
-            status = FAILED
-            continue
-        print(verdict.line(), flush=True)
-        status = FAILED if verdict.bad else status
-    return status
-
-
 def verify_store(path: Path) -> Verdict:
-    """Read all files of a store in the order in which they are on the disk. Raises UserError."""
-    verdict = Verdict(path)
-    with open_tree([path], use_index=False) as tree, _index_of(path) as index:
-        files = sorted(_files(tree, verdict), key=lambda file: tree.place(file[1]))
-        seen = set()
+    """Read all files of a store, in the order in which their bytes are on the disk. Raises UserError."""
+    with open_tree([path], use_index=False) as tree, _open_index(path) as index:
+        verifier = _StoreVerifier(tree, index, Verdict(path))
+        files = sorted(verifier.find_files(), key=lambda file: tree.data_offset(file.node))
         with progress(len(files), f"verify {path.name}", "files") as bar:
-            for shown, node in files:
-                position = _position(index, tree, node)
-                if position >= 0:
-                    seen.add(position)
-                _verify_file(tree, node, shown, index, position, verdict)
+            for file in files:
+                verifier.verify_file(file)
                 bar.update()
-        if index is not None:
-            _verify_index(index, seen, verdict)
-    return verdict
+        verifier.verify_index()
+        return verifier.verdict
 
 
 @contextlib.contextmanager
-def _index_of(path: Path) -> Iterator[StoreIndex | None]:
+def _open_index(path: Path) -> Iterator[StoreIndex | None]:
+    """The index that was written with the store; None if there is none, or if the store changed later."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield read_trailer(fd, end_of_file_address(fd))
@@ -92,78 +92,101 @@ def _index_of(path: Path) -> Iterator[StoreIndex | None]:
         os.close(fd)
 
 
-def _files(tree: Tree, verdict: Verdict) -> Iterator[tuple[bytes, Node]]:
-    """Every file once, by one of its names; folders that cannot be read are bad."""
-    waiting, seen = [(b"", tree.root)], set()
-    while waiting:
-        path, folder = waiting.pop()
+@dataclass(frozen=True)
+class _File:
+    """A file of the tree, with one of its paths."""
+
+    path: bytes
+    node: Node
+
+
+class _StoreVerifier:
+    """Compares the files of one store with its checksums and its index."""
+
+    def __init__(self, tree: Tree, index: StoreIndex | None, verdict: Verdict) -> None:
+        self.verdict = verdict
+        self._tree, self._index = tree, index
+        self._found_positions: set[int] = set()  # of the index entries whose files HDF5 found
+
+    def find_files(self) -> Iterator[_File]:
+        """Each file once, even if it has several hard links; folders that cannot be read are bad."""
+        waiting, seen = [_File(b"", self._tree.root)], set()
+        while waiting:
+            folder = waiting.pop()
+            try:
+                children = self._tree.children(folder.node)
+            except OSError as error:
+                self.verdict.add_bad(folder.path, error.strerror)
+                continue
+            for name, node in children:
+                child = _File(folder.path + b"/" + name, node)
+                if node.is_folder:
+                    waiting.append(child)
+                elif node.is_file and node.ino not in seen:
+                    yield child
+                if node.nlink > 1:
+                    seen.add(node.ino)
+
+    def verify_file(self, file: _File) -> None:
+        """Read a file and compare its checksums."""
+        position = self._index_position(file.node)
         try:
-            children = tree.children(folder)
+            checksums = self._checksums(file.node, position)
+            for piece in self._tree.pieces(file.node):
+                for checksum in checksums:
+                    checksum.digest.update(piece)
         except OSError as error:
-            verdict.add_bad(path, error.strerror)
-            continue
-        for name, node in children:
-            if node.is_folder:
-                waiting.append((path + b"/" + name, node))
-            elif node.is_file and node.ino not in seen:
-                yield path + b"/" + name, node
-            if node.nlink > 1:
-                seen.add(node.ino)
-
-
-def _position(index: StoreIndex | None, tree: Tree, node: Node) -> int:
-    if index is None:
-        return -1
-    label, _, name = tree.link_name(node).partition(b"/")
-    return index.find(label, name)
-
-
-def _verify_index(index: StoreIndex, seen: set[int], verdict: Verdict) -> None:
-    for position in range(len(index)):
-        if position not in seen:
-            image = index.record(position)
-            verdict.add_bad(
-                image.label + b"/" + image.name, "is in the store's index, but HDF5 does not find it"
-            )
-
-
-def _verify_file(
-    tree: Tree, node: Node, shown: bytes, index: StoreIndex | None, position: int, verdict: Verdict
-) -> None:
-    try:
-        if index is None or position < 0:
-            digests = _checksums_in_attributes(tree, node)
-        elif tree.place(node) == index.offset[position]:
-            digests = _checksum_in_index(index, position)
+            self.verdict.add_bad(file.path, error.strerror)
+            return
+        if not all(checksum.is_right() for checksum in checksums):
+            self.verdict.add_bad(file.path, "not the bytes that were stored: the checksum differs")
+        elif checksums:
+            self.verdict.right += 1
         else:
+            self.verdict.unchecked += 1
+
+    def verify_index(self) -> None:
+        """Add the images of the index that HDF5 did not find to the bad files; call it after all files."""
+        if self._index is None:
+            return
+        for position in range(len(self._index)):
+            if position not in self._found_positions:
+                image = self._index.record(position)
+                path = image.label + b"/" + image.name
+                self.verdict.add_bad(path, "is in the store's index, but HDF5 does not find it")
+
+    def _index_position(self, node: Node) -> int:
+        """The position of a file in the index; -1 if it has none."""
+        if self._index is None:
+            return -1
+        label, _, name = self._tree.hdf5_path(node).partition(b"/")
+        position = self._index.find(label, name)
+        if position >= 0:
+            self._found_positions.add(position)
+        return position
+
+    def _checksums(self, node: Node, position: int) -> list[_Checksum]:
+        """The stored checksums of a file. Raises OSError if the index is wrong about the file."""
+        if self._index is None or position < 0:
+            return _checksums_in_attributes(self._tree, node)
+        if self._tree.data_offset(node) != self._index.offset[position]:
             raise OSError(0, "the store's index and HDF5 give different places for it")
-        for piece in tree.pieces(node):
-            for digest, _ in digests:
-                digest.update(piece)
-    except OSError as error:
-        verdict.add_bad(shown, error.strerror)
-        return
-    if any(digest.hexdigest() != expected for digest, expected in digests):
-        verdict.add_bad(shown, "not the bytes that were stored: the checksum differs")
-    elif digests:
-        verdict.right += 1
-    else:
-        verdict.unchecked += 1
+        return _checksum_in_index(self._index, position)
 
 
-class Digest(Protocol):
-    """What hashlib's digests can do, as far as it is needed here."""
+class _Digest(Protocol):
+    """The methods of hashlib's digests that are used here."""
 
     def update(self, data: bytes, /) -> None:
         """Add data."""
 
     def hexdigest(self) -> str:
-        """The digest of all data as hexadecimal digits."""
+        """The digest of all data, in hexadecimal digits."""
 
 
 @dataclass
-class Crc32:
-    """CRC-32 as one of hashlib's digests."""
+class _Crc32:
+    """CRC-32 in the form of hashlib's digests."""
 
     value: int = 0
 
@@ -172,21 +195,34 @@ class Crc32:
         self.value = crc32(data, self.value)
 
     def hexdigest(self) -> str:
-        """The checksum as eight hexadecimal digits."""
+        """The checksum, in eight hexadecimal digits."""
         return f"{self.value:08x}"
 
 
-def _checksum_in_index(index: StoreIndex, position: int) -> list[tuple[Digest, str]]:
-    return [(Crc32(), f"{int(index.crc32[position]):08x}")] if index.has_crc[position] else []
+@dataclass(frozen=True)
+class _Checksum:
+    """A stored checksum in hexadecimal digits, and the digest of the bytes that were read so far."""
+
+    stored: str
+    digest: _Digest
+
+    def is_right(self) -> bool:
+        """Whether the bytes that were read have the stored checksum."""
+        return self.digest.hexdigest() == self.stored
 
 
-def _checksums_in_attributes(tree: Tree, node: Node) -> list[tuple[Digest, str]]:
-    """The checksums kept as attributes: `crc32` by the tools here, `MD5Hash` by the C++ H5VFS."""
-    if node.suffix:
+def _checksum_in_index(index: StoreIndex, position: int) -> list[_Checksum]:
+    return [_Checksum(f"{int(index.crc32[position]):08x}", _Crc32())] if index.has_crc[position] else []
+
+
+def _checksums_in_attributes(tree: Tree, node: Node) -> list[_Checksum]:
+    """The attributes `crc32`, written by this suite, and `MD5Hash`, written by the C++ H5VFS."""
+    if node.is_generated:  # the checksums are not those of a NumPy file
         return []
-    kept, checks = tree.attributes(node), list[tuple[Digest, str]]()
+    attributes, checksums = tree.attributes(node), list[_Checksum]()
     with contextlib.suppress(KeyError, ValueError, TypeError):
-        checks.append((Crc32(), f"{int(json.loads(kept['crc32'])):08x}"))
+        checksums.append(_Checksum(f"{int(json.loads(attributes['crc32'])):08x}", _Crc32()))
     with contextlib.suppress(KeyError, UnicodeDecodeError):
-        checks.append((hashlib.md5(usedforsecurity=False), kept["MD5Hash"].decode("ascii").lower()))
-    return checks
+        md5 = attributes["MD5Hash"].decode("ascii").lower()
+        checksums.append(_Checksum(md5, hashlib.md5(usedforsecurity=False)))
+    return checksums

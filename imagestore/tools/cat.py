@@ -1,0 +1,27 @@
+"""Write one file of a store to standard output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from imagestore.console import UserError
+from imagestore.tools.resolve_path import resolve_path
+from imagestore.vfs.open import open_tree
+
+
+def cat(stores: Sequence[str | Path], path: str) -> int:
+    """Write the bytes of a file to standard output; return the exit status.
+
+    Raises UserError if there is no such file, OSError if it is damaged.
+    """
+    with open_tree(stores) as tree:
+        node = tree.find(resolve_path(tree, os.fsencode(path)))
+        if node.is_folder:
+            raise UserError(f"{path}: is a folder; list it with `h5vfs.py ls`")
+        for piece in tree.pieces(node):
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    return 0

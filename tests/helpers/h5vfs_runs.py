@@ -1,0 +1,54 @@
+"""Run h5vfs.py and interrupt it, or run it as another user."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.commands import ROOT, environment
+
+SECONDS_TO_WAIT = 30
+
+each_ending_signal = pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)]
+)
+
+
+def interrupt_when(
+    condition: Callable[[], object], arguments: list[str], cwd: Path, number: int = signal.SIGINT
+) -> int:
+    """Run h5vfs.py, and send it a signal as soon as `condition()` is true; return the exit status."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "h5vfs.py"), *arguments], cwd=cwd, env=environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+    while process.poll() is None and time.monotonic() < deadline:
+        if condition():
+            process.send_signal(number)
+            break
+        time.sleep(0.001)
+    return process.wait(timeout=SECONDS_TO_WAIT)
+
+
+def h5vfs_as_nobody(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    """Run h5vfs.py as a user without files; as the user of the tests if that is not root.
+
+    The imports come first, since nobody may not be able to read this checkout.
+    """
+    script = (
+        "import ctypes, locale, os, sys; import h5vfs; from imagestore.tools import pack, unpack\n"
+        "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: without it, root owns /proc/self\n"
+        "sys.exit(h5vfs.main())"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60,
+        env=environment({"PYTHONPATH": str(ROOT)}),
+    )  # fmt: skip

@@ -1,0 +1,38 @@
+"""ls: the names in a folder of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from imagestore.tools.pack import pack
+from tests.helpers.commands import Run
+
+
+def test_ls_lists_as_a_mount_shows(run: Run, folder: Path, tmp_path: Path):
+    pack(folder, tmp_path / "packed.h5")
+    assert run("h5vfs.py", "ls", "packed.h5").stdout.split() == [
+        "blue",
+        "empty",
+        "red",
+        "root.txt",
+        "to-folder",
+    ]
+    assert run("h5vfs.py", "ls", "packed.h5", "/red/").stdout.split() == ["a.jpg", "deep"]
+    assert run("h5vfs.py", "ls", "packed.h5", "to-folder").stdout.split() == ["b.jpg"]
+    assert run("h5vfs.py", "ls", "packed.h5", "red/a.jpg").stdout.split() == ["red/a.jpg"]
+    long = run("h5vfs.py", "ls", "-l", "packed.h5", "blue", env={"TZ": "UTC"}).stdout.splitlines()
+    assert long[0].split()[-3:] == ["far", "->", "../red/a.jpg"]
+    assert long[1].split() == ["-r--r--r--", "100K", "2001-02-03", "04:05", "hard.jpg"]
+
+
+def test_sizes_are_readable_and_times_possible(run: Run, tmp_path: Path):
+    with h5py.File(tmp_path / "sizes.h5", "w") as file:
+        for size in (999, 10_000, 12 << 20):
+            file.create_dataset(f"label/{size:08d}", (size,), np.uint8).attrs["Modified"] = np.int64(2**62)
+    lines = run("h5vfs.py", "ls", "-l", "sizes.h5", "label").stdout.splitlines()
+    assert [line.split()[1:4] for line in lines] == [
+        ["999", "????-??-??", "??:??"], ["9.8K", "????-??-??", "??:??"], ["12M", "????-??-??", "??:??"],
+    ]  # fmt: skip

@@ -1,0 +1,131 @@
+"""pack: the entries that it copies, the entries that it cannot copy, and interrupted runs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import h5py
+import pytest
+
+from imagestore.store.reader import ImageStore
+from imagestore.tools.pack import pack
+from tests.helpers.commands import Run
+from tests.helpers.h5vfs_runs import each_ending_signal, h5vfs_as_nobody, interrupt_when
+
+
+def test_a_packed_folder_is_an_image_store(folder: Path, tmp_path: Path):
+    pack(folder, tmp_path / "packed.h5")
+    with ImageStore(tmp_path / "packed.h5") as store:
+        assert store.labels == ["blue", "red"]
+        assert store.read(store.find("red/deep/b.jpg")) == b"deep"
+
+
+def test_skipped_entries_are_counted(run: Run, folder: Path, tmp_path: Path):
+    os.mkfifo(folder / "pipe")
+    (folder / "out").symlink_to("/etc/passwd")
+    (folder / "blue/out").symlink_to("../../folder/root.txt")
+    (folder / "blue/perhaps").symlink_to("../to-folder/../root.txt")
+    done = run("h5vfs.py", "pack", folder, "packed.h5")
+    assert "3 links out of the folder" in done.stderr
+    assert "1 special file" in done.stderr
+    run("h5vfs.py", "unpack", "packed.h5", "back")
+    assert not os.path.lexists(tmp_path / "back/pipe")
+    assert not os.path.lexists(tmp_path / "back/out")
+
+
+def test_the_output_in_the_folder_is_not_packed(run: Run, folder: Path):
+    for _ in range(2):  # the second run finds the output of the first
+        run("h5vfs.py", "pack", folder, folder / "packed.h5")
+        assert "packed.h5" not in run("h5vfs.py", "ls", folder / "packed.h5").stdout.split("\n")
+    assert not list(folder.glob("*.tmp")) + list(folder.glob(".*"))
+
+
+def test_other_files_are_packed_if_one_cannot_be_read(run: Run, tmp_path: Path):
+    if os.geteuid() == 0:
+        # Root may read each file, but a path may not be longer than PATH_MAX.
+        deep = os.open(tmp_path, os.O_RDONLY)
+        for _ in range(17):
+            os.mkdir("d" * 250, dir_fd=deep)
+            subfolder = os.open("d" * 250, os.O_RDONLY, dir_fd=deep)
+            os.close(deep)
+            deep = subfolder
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=deep))
+        os.close(deep)
+        folder = tmp_path
+    else:
+        folder = tmp_path / "top"
+        folder.mkdir()
+        (folder / "secret").touch(0o000)
+    (folder / "good").write_text("good")
+    done = run("h5vfs.py", "pack", folder, tmp_path / "packed.h5", check=False)
+    assert done.returncode == 1
+    assert "1 could not be packed" in done.stderr
+    assert run("h5vfs.py", "cat", tmp_path / "packed.h5", "good").stdout == "good"
+
+
+def test_an_unreadable_folder_leaves_the_old_output(tmp_path: Path):
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top/file").write_text("unreadable")
+    (tmp_path / "packed.h5").write_text("the old file")
+    tmp_path.chmod(0o777)
+    for mode in (0o000, 0o300, 0o400):
+        (tmp_path / "top").chmod(mode)
+        done = h5vfs_as_nobody("pack", "top", "packed.h5", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (1, "h5vfs: error: top: no permission to read it\n")
+    (tmp_path / "top").chmod(0o700)
+    assert sorted(os.listdir(tmp_path)) == ["packed.h5", "top"]
+    assert (tmp_path / "packed.h5").read_text() == "the old file"
+
+
+def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top/still").write_text("still")
+    changing = tmp_path / "top/changing"
+    changing.write_bytes(bytes(64 << 20))
+    is_packed = threading.Event()
+
+    def change() -> None:
+        while not is_packed.wait(0.001):
+            os.utime(changing)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        assert pack(tmp_path / "top", tmp_path / "packed.h5") == 1
+    finally:
+        is_packed.set()
+        thread.join(10)
+    assert "changing: changed while it was read" in capsys.readouterr().err
+    with h5py.File(tmp_path / "packed.h5") as file:
+        assert list(file) == ["still"]
+
+
+def test_the_output_does_not_change_the_packed_time(folder: Path):
+    assert pack(folder, folder / "packed.h5") == 0  # making it changes the time of the folder
+    with h5py.File(folder / "packed.h5") as file:
+        assert file.attrs["Modified"] == 86400
+
+
+def test_a_disk_that_becomes_full_is_one_line(run: Run, small_disk: Path, large_files: Path):
+    done = run("h5vfs.py", "pack", large_files, small_disk / "packed.h5", check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "No space left" in done.stderr
+    assert not os.listdir(small_disk)
+
+
+@each_ending_signal
+def test_an_interrupted_pack_leaves_the_old_output(tmp_path: Path, number: int, status: int):
+    (tmp_path / "top").mkdir()
+    (tmp_path / "packed.h5").write_text("the old file")
+    with open(tmp_path / "top/large", "wb") as file:
+        file.truncate(600 << 20)
+    before = sorted(os.listdir(tmp_path))
+
+    def is_copying() -> bool:
+        return any(path.stat().st_size > 1 << 22 for path in tmp_path.glob(".packed.h5.*"))
+
+    assert interrupt_when(is_copying, ["pack", "top", "packed.h5"], tmp_path, number) == status
+    assert sorted(os.listdir(tmp_path)) == before
+    assert (tmp_path / "packed.h5").read_text() == "the old file"

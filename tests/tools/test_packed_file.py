@@ -1,0 +1,56 @@
+"""PackedFile: the layout in HDF5, and a disk that becomes full."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from imagestore.console import UserError
+from imagestore.tools.pack import pack
+from imagestore.tools.packed_file import PackedFile
+
+
+def test_the_layout_is_that_of_the_cpp_h5vfs(folder: Path, tmp_path: Path):
+    pack(folder, tmp_path / "packed.h5")
+    state = (folder / "red/a.jpg").stat()
+    with h5py.File(tmp_path / "packed.h5") as file:
+        image = file["red/a.jpg"]
+        assert (image.dtype, image.ndim, image.chunks) == (np.uint8, 1, None)
+        assert image.id.get_offset() is not None
+        assert image[()].tobytes() == (folder / "red/a.jpg").read_bytes()
+        assert {name: (image.attrs[name].dtype, int(image.attrs[name])) for name in image.attrs} == {
+            "Modified": (np.int64, 981173106),
+            "Created": (np.int64, int(state.st_ctime)),
+            "Permissions": (np.uint32, state.st_mode),
+            "crc32": (np.uint32, int(image.attrs["crc32"])),
+        }
+        assert isinstance(file.attrs["H5VFS"], str)
+        assert file["red"].attrs["Modified"] == 1
+        assert file["blue"].get("far", getlink=True).path == "/red/a.jpg"
+        assert file["blue/hard.jpg"] == image
+        assert file["blue/nothing"].shape == (0,)
+        assert isinstance(file["empty"], h5py.Group)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"), [(UserError("the reason"), "reason"), (None, "No space left on")]
+)
+def test_a_disk_that_others_fill_is_named(
+    small_disk: Path, folder: Path, reason: UserError | None, message: str
+):
+    output = small_disk / "packed.h5"
+    with (
+        pytest.raises((UserError, OSError), match=message),
+        PackedFile(output, bytes(folder), folder.stat()) as packed,
+    ):
+        for name in (b"a", b"b"):
+            packed.add_folder(name * 200)
+        with open(small_disk / "others", "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(1 << 12)):
+                pass
+        if reason:
+            raise reason
