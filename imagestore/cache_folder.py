@@ -1,7 +1,6 @@
-"""The user's cache folder: what was found out about a large file, so that it need not be found out again.
+"""The user's cache folder: it keeps what takes long to find out about a large file.
 
-Used by archive_index and index_cache. What is kept there is tied to the file by its fingerprint, and can
-be deleted at any time.
+Whatever is kept there is tied to the file by the file's fingerprint. The user may delete it at any time.
 """
 
 from __future__ import annotations
@@ -10,17 +9,14 @@ import hashlib
 import os
 from pathlib import Path
 
+# The bytes of a file that its digest covers.
 SAMPLE = 4096
-
-
 SAMPLES = 32
-
-
-ENDS = 64 << 10  # of the digest: as much of the file's beginning and of its end
+ENDS = 64 << 10  # at the beginning, and again at the end
 
 
 def fingerprint(descriptor: int) -> dict[str, int | str]:
-    """An open file's size, modification time (ns) and BLAKE2 digest of its ends and of samples between."""
+    """Return an open file's size, modification time (ns) and a BLAKE2 digest of its ends and of samples."""
     status = os.fstat(descriptor)
     digest = hashlib.blake2b(digest_size=16)
     digest.update(os.pread(descriptor, ENDS, 0))
@@ -31,11 +27,19 @@ def fingerprint(descriptor: int) -> dict[str, int | str]:
 
 
 def path_for(file: Path) -> Path:
-    """Where the index of `file` is kept: in $XDG_CACHE_HOME/imagestore, else in ~/.cache/imagestore."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    folder = Path(cache) if os.path.isabs(cache) else Path(os.path.expanduser("~/.cache"))
-    if not folder.is_absolute():  # no HOME, and nobody by that number (containers): "~" would be made here
-        folder = Path(os.devnull)  # below which nothing can be
-    place = os.path.realpath(file)
-    name = hashlib.blake2b(os.fsencode(place), digest_size=8).hexdigest()
-    return folder / "imagestore" / f"{name}.index"
+    """Return where the index of `file` is kept: in $XDG_CACHE_HOME/imagestore, else in ~/.cache/imagestore.
+
+    All names of a file (symbolic links, relative paths) have the same place.
+    """
+    digest = hashlib.blake2b(os.fsencode(os.path.realpath(file)), digest_size=8)
+    return _cache_home() / "imagestore" / f"{digest.hexdigest()}.index"
+
+
+def _cache_home() -> Path:
+    """Return the folder that all programs of the user share for caches (XDG Base Directory Specification)."""
+    folder = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(folder):  # the specification ignores a relative path
+        folder = os.path.expanduser("~/.cache")
+    if not os.path.isabs(folder):  # there is no HOME and no such user (containers): "~" itself would be made
+        folder = os.devnull  # nothing can be made below it
+    return Path(folder)
