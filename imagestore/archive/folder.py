@@ -7,30 +7,28 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from isal import isal_zlib
+from isal.isal_zlib import crc32
 
-from imagestore.archive.image_files import SKIPPED, is_image, passed_over_file
+from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_file
 from imagestore.archive.members import Member
-from imagestore.archive.protocol import not_found
+from imagestore.archive.protocol import Archive, no_such_image
 from imagestore.console import UserError, describe
 
 
-class FolderArchive:
-    """A folder of images in place of an archive; see Archive. Links are not followed."""
+class FolderArchive(Archive):
+    """The images below a folder, in the order of their names. It follows no links and leaves no index."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is read yet."""
+        """Read nothing yet."""
         self.path = path
-        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIPPED, 0))
+        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIP_REASONS, 0))
         self._members: list[Member] | None = None
 
     @property
     def indexed(self) -> bool:
-        """Whether every file has been read once; a folder leaves no index behind."""
         return self._members is not None
 
     def members(self) -> list[Member]:
-        """Every image below the folder, by name; see Archive."""
         if self._members is None:
             for _ in self.stream():
                 pass
@@ -38,35 +36,35 @@ class FolderArchive:
         return self._members
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
-        """Every image with its bytes, by name; see Archive."""
-        self.skipped = Counter(dict.fromkeys(SKIPPED, 0))
+        self.skipped = Counter(dict.fromkeys(SKIP_REASONS, 0))
         members: list[Member] = []
-        for name in self._files():
-            data = self._contents(name)
+        for name in self._file_names():
+            data = self._image_bytes(name)
             if data is None:
                 continue
-            status = os.stat(self.path / name)
-            member = Member(name, len(data), int(status.st_mtime), isal_zlib.crc32(data), len(members))
+            mtime = int(os.stat(self.path / name).st_mtime)
+            member = Member(name, len(data), mtime, crc32(data), len(members))
             members.append(member)
             yield member, data
         self._members = members
 
-    def _files(self) -> Iterator[str]:
-        for folder, folders, files in os.walk(self.path, onerror=self._unreadable):
-            folders.sort()
-            here = os.path.relpath(folder, self.path)
-            self.skipped["folders"] += here != "."
+    def _file_names(self) -> Iterator[str]:
+        """Yield the paths of all files, relative to the folder."""
+        for folder, subfolders, files in os.walk(self.path, onerror=self._count_unreadable):
+            subfolders.sort()
+            relative = os.path.relpath(folder, self.path)
+            self.skipped["folders"] += relative != "."
             for name in sorted(files):
-                yield name if here == "." else f"{here}/{name}"
+                yield name if relative == "." else f"{relative}/{name}"
 
-    def _unreadable(self, error: OSError) -> None:
+    def _count_unreadable(self, error: OSError) -> None:
         self.skipped["unreadable"] += 1
 
-    def _contents(self, name: str) -> bytes | None:
-        """The bytes of an image, or None, counted, for what is none."""
+    def _image_bytes(self, name: str) -> bytes | None:
+        """Return the bytes of an image. If the file is none, count the reason and return None."""
         path = self.path / name
         try:
-            reason = passed_over_file(name, os.lstat(path))
+            reason = reason_to_skip_file(name, os.lstat(path))
             data = b"" if reason else path.read_bytes()
         except OSError:
             reason, data = "unreadable", b""
@@ -78,26 +76,19 @@ class FolderArchive:
         return None
 
     def read(self, member: Member) -> bytes:
-        """The bytes of one file; see Archive."""
         try:
             data = (self.path / member.name).read_bytes()
         except OSError as error:
             raise UserError(describe(error)) from error
-        if len(data) != member.size or isal_zlib.crc32(data) != member.crc32:
+        if len(data) != member.size or crc32(data) != member.crc32:
             raise UserError(f"{self.path / member.name} changed since it was listed: run the command again")
         return data
 
     def find(self, name: str) -> Member:
-        """The file of that name; see Archive."""
-        found = next((member for member in self.members() if member.name == name), None)
-        return found or not_found(self.path, name, self.members())
+        for member in self.members():
+            if member.name == name:
+                return member
+        raise no_such_image(self.path, name, self.members())
 
     def close(self) -> None:
-        """Nothing is held open."""
-
-    def __enter__(self) -> FolderArchive:
-        """The folder itself."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file stays open."""

@@ -1,21 +1,23 @@
-"""What the first pass over an archive leaves for the next: its image members, and where their bytes are.
+"""The index of an archive: its image members and where their bytes are, for later runs.
 
-An index is one file of columns. It names its archive by size, modification time and a digest of parts of
-its bytes. An index that is stale, cut short, altered, or of another archive is not believed, and a new one
-is made. A million members load in a few hundredths of a second.
+The first pass over an archive makes its index, which is one file of columns. The index names its archive by
+size, modification time and a digest of parts of its bytes. An index that is stale, cut short, altered, or of
+another archive is not used, and a new one is made. A million members load in a few hundredths of a second.
 """
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from imagestore import files
+from imagestore import cache_folder, files
 from imagestore.archive.members import COLUMNS, Members
 from imagestore.columns import DamagedColumn, StoredColumns, read_columns, write_columns
+from imagestore.console import UserError, describe, note
 
 MAGIC = b"imgarchive-index"
 BEGINNING = MAGIC[:8]  # the file begins with it, as the files of earlier versions do
@@ -24,33 +26,63 @@ VERSION = 2
 
 @dataclass
 class ArchiveIndex:
-    """All that a later run needs: the members, how many files were passed over and why, seek points."""
+    """The image members, how many files were skipped by reason, and the seek points of the decoder."""
 
     members: Members
     skipped: dict[str, int]
     points: bytes
 
 
-def save(path: Path, index: ArchiveIndex, archive: dict[str, int | str]) -> None:
-    """Write the index of the archive with the fingerprint `archive`, whole or not at all.
+class IndexFile:
+    """The file that keeps an archive's index. The user names it, or it is in the cache folder."""
 
-    Raises OSError, UserError.
-    """
+    def __init__(self, archive: Path, fingerprint: dict[str, int | str], path: Path | None) -> None:
+        """`fingerprint` is the archive's (see cache_folder), `path` the file that the user names, if any."""
+        self._archive = archive
+        self._fingerprint = fingerprint
+        self._named_by_user = path is not None
+        self._path = path or cache_folder.path_for(archive)
+
+    def load(self) -> ArchiveIndex | None:
+        """Return the index, or None if the file holds no valid index of the archive."""
+        return load_index(self._path, self._fingerprint)
+
+    def save(self, index: ArchiveIndex) -> None:
+        """Write the index. If it cannot be written to the file that the user named, print a note."""
+        if self._named_by_user and not may_be_replaced(self._path):
+            note(f"{self._path} is no index and is left alone: name another file to keep one")
+            return
+        try:
+            save_index(self._path, index, self._fingerprint)
+        except (OSError, UserError) as error:
+            if self._named_by_user:
+                reason = describe(error) if isinstance(error, OSError) else error
+                note(f"the index of {self._archive} could not be kept: {reason}")
+
+    def remove(self) -> None:
+        """Remove the file if it is an index and can be removed."""
+        if may_be_replaced(self._path):
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+
+def save_index(path: Path, index: ArchiveIndex, fingerprint: dict[str, int | str]) -> None:
+    """Write an index, whole or not at all; the archive has this fingerprint. Raises OSError, UserError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"version": VERSION, "archive": archive, "skipped": index.skipped}
+    facts = {"version": VERSION, "archive": fingerprint, "skipped": index.skipped}
     columns = {
         "names": np.frombuffer(index.members.names, np.uint8),
         **{key: np.array(column) for key, column in index.members.columns.items()},
         "points": np.frombuffer(index.points, np.uint8),
     }
-    with files.whole(path) as temporary, temporary.open("wb") as file:
+    with files.write_whole(path) as temporary, temporary.open("wb") as file:
         file.write(BEGINNING)
         file.flush()
         write_columns(file.fileno(), len(BEGINNING), MAGIC, facts, columns.items())
 
 
-def load(path: Path, archive: dict[str, int | str]) -> ArchiveIndex | None:
-    """The index at `path`, or None where it is not a whole, unaltered index of this very archive."""
+def load_index(path: Path, fingerprint: dict[str, int | str]) -> ArchiveIndex | None:
+    """Return the index at `path`. If it is altered, cut, or not of this archive, return None."""
     if not path.is_file():  # a pipe would wait for a writer
         return None
     try:
@@ -58,16 +90,16 @@ def load(path: Path, archive: dict[str, int | str]) -> ArchiveIndex | None:
             if file.read(len(BEGINNING)) != BEGINNING:
                 return None
             stored = read_columns(file.fileno(), len(BEGINNING), MAGIC)
-            if stored is None or (stored.facts["version"], stored.facts["archive"]) != (VERSION, archive):
+            if stored is None or (stored.facts["version"], stored.facts["archive"]) != (VERSION, fingerprint):
                 return None
-            columns = {key: _array(code, stored, key) for key, code in COLUMNS.items()}
+            columns = {key: _load_array(code, stored, key) for key, code in COLUMNS.items()}
             members = Members(stored.load("names").tobytes(), columns)
             return ArchiveIndex(members, stored.facts["skipped"], stored.load("points").tobytes())
     except (OSError, DamagedColumn):
         return None
 
 
-def _array(code: str, stored: StoredColumns, key: str) -> array:
+def _load_array(code: str, stored: StoredColumns, key: str) -> array:
     column = array(code)
     column.frombytes(stored.load(key).astype(code).tobytes())
     return column

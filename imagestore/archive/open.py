@@ -1,28 +1,77 @@
-"""Open an archive, whatever kind it is."""
+"""Open an archive of any format.
+
+To add a format, write a class that offers what the Archive protocol says, in a file of its own. Then let
+`_open_by_content` recognise the format.
+"""
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 from imagestore.archive.folder import FolderArchive
 from imagestore.archive.protocol import Archive
-from imagestore.archive.tar_archive import TarArchive
-from imagestore.console import UserError
+from imagestore.archive.tar_archive import TarArchive, find_tar
+from imagestore.console import UserError, describe
+from imagestore.hdf5.superblock import SIGNATURE as HDF5_SIGNATURE
+
+BEGINNING = 512  # bytes by which a format is recognised
+ZIP_SIGNATURE = b"PK\3\4"
 
 
 def open_archive(path: Path, index: Path | None = None) -> Archive:
-    """Open a tar archive (compressed or not, by content) or a folder of images. Raises UserError.
+    """Open a folder of images, or an archive file, whose content tells its format. Raises UserError.
 
-    `index` names the file that holds the archive's index, in place of one in the user's cache folder.
+    `index` names the file that holds the archive's index, in place of a file in the user's cache folder.
     """
     path = Path(path)
-    return FolderArchive(path) if path.is_dir() else TarArchive(path, index)
-
-
-def is_archive(path: Path) -> bool:
-    """Whether `open_archive` would take it: a folder, or a file with a tar inside."""
+    if path.is_dir():
+        return FolderArchive(path)
+    descriptor = _open_file(path)
     try:
-        with open_archive(path):
-            return True
-    except UserError:
-        return False
+        return _open_by_content(path, descriptor, index)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _open_file(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise UserError(describe(error)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(
+            f"{path} is neither a file nor a folder: an archive must be one that can be read again"
+        )
+    return descriptor
+
+
+def _open_by_content(path: Path, descriptor: int, index: Path | None) -> Archive:
+    """Return an archive that owns the descriptor; each format has its lines here."""
+    beginning = _read_beginning(path, descriptor)
+    compression = find_tar(path, descriptor, beginning)
+    if compression is not None:
+        return TarArchive(path, descriptor, compression, index)
+    raise UserError(f"{path} {_describe(beginning)}: an archive is a .tar, .tar.gz, .tar.bz2 or .tar.xz")
+
+
+def _read_beginning(path: Path, descriptor: int) -> bytes:
+    try:
+        beginning = os.pread(descriptor, BEGINNING, 0)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    if not beginning:
+        raise UserError(f"{path} is empty: download or copy it again")
+    return beginning
+
+
+def _describe(beginning: bytes) -> str:
+    """Return what a file that is no archive seems to be."""
+    if beginning.startswith(HDF5_SIGNATURE):
+        return "is an HDF5 file, no archive"
+    if beginning.startswith(ZIP_SIGNATURE):
+        return "is a zip file: unpack it and give the folder"
+    return "is no tar archive, or a damaged one"

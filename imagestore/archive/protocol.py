@@ -1,56 +1,73 @@
-"""What every kind of archive offers: images under their names, streamed or fetched one by one."""
+"""The Archive protocol: images under their names, which are streamed or fetched one by one."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from imagestore.archive.members import Member
 from imagestore.console import UserError, did_you_mean
 
+NAMES_IN_HINT = 3
 
-class Unfounded(UserError):
-    """A checksum of the archive denies what was streamed from it: some images are wrong."""
+
+class WrongImages(UserError):
+    """A checksum of the archive does not fit the streamed images: some of them are wrong."""
 
 
 class Archive(Protocol):
-    """Images under their names, from an archive or a folder; a context manager."""
+    """Images under their names, from an archive or a folder. Use it as a context manager.
+
+    An archive belongs to one thread. After a fork, parent and child may both use it.
+    """
 
     path: Path
-    skipped: Counter[str]  # what was passed over, by reason, as far as a pass has come
+    skipped: Counter[str]  # how many files were skipped, by reason; a pass that goes on counts up
 
     @property
     def indexed(self) -> bool:
-        """Whether `members`, `find` and `read` can do without a pass over everything."""
+        """Whether `members`, `find` and `read` need no pass over the whole archive."""
 
     def members(self) -> Sequence[Member]:
-        """Every image member, in the archive's order: from the index, or by one pass that leaves one."""
+        """Return all image members in the archive's order.
+
+        If there is no index, this makes a pass over the whole archive. Raises UserError as `stream` does.
+        """
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
-        """Every image member with its bytes, in one pass; it may be left early.
+        """Yield every image member with its bytes, in one pass. The caller may stop early.
 
-        Raises UserError where the archive ends too early or is damaged, after all that comes before.
-        gzip has its checksum at the very end: only that error tells that bytes before it were wrong.
+        If the archive ends too early or is damaged, the images before that place are yielded first, and
+        then UserError is raised. gzip has its checksum at the end: WrongImages says that some of the images
+        that were yielded are wrong.
         """
 
     def read(self, member: Member) -> bytes:
-        """The bytes of one member; fastest in the archive's order. Raises UserError, never wrong bytes."""
+        """Return the bytes of one member. The archive's order is the fastest. Raises UserError.
+
+        The bytes always have the member's checksum.
+        """
 
     def find(self, name: str) -> Member:
-        """The (last) member of that name. Raises UserError with names like it."""
+        """Return the last member of that name. Raises UserError, which suggests similar names."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
-    def __enter__(self) -> Archive: ...
-    def __exit__(self, *exception: object) -> None: ...
+    def __enter__(self) -> Archive:
+        """Return the archive itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the archive."""
+        self.close()
 
 
-def not_found(path: Path, name: str, members: Sequence[Member]) -> NoReturn:
-    """Raise UserError with members like `name`: those of the same base name, else those spelt alike."""
+def no_such_image(path: Path, name: str, members: Sequence[Member]) -> UserError:
+    """Return the error for a name that is not in `path`. It suggests equal base names, else similar names."""
     base = name.rsplit("/", 1)[-1]
-    same = [member.name for member in members if member.name.rsplit("/", 1)[-1] == base]
-    hint = did_you_mean(name, same[:3] or (member.name for member in members))
-    raise UserError(f"{path} holds no image {name!r}{hint}")
+    same_base = [member.name for member in members if member.name.rsplit("/", 1)[-1] == base]
+    hint = did_you_mean(name, same_base[:NAMES_IN_HINT] or (member.name for member in members))
+    return UserError(f"{path} holds no image {name!r}{hint}")

@@ -1,131 +1,140 @@
-"""gzip and bzip2 by rapidgzip, which notes seek points on its way."""
+"""The base of the decoders that use rapidgzip, which notes seek points while it decodes: RapidgzipDecoder."""
 
 from __future__ import annotations
 
 import io
 import os
 import weakref
+from enum import Enum, auto
 
-from imagestore.archive.plain_decoders import Damaged, Forward, PlainBzip2, PlainGzip, skip
+from imagestore.archive.decoder import Damaged, skip_to
+from imagestore.archive.forward_decoder import ForwardDecoder
 
 SPACING = 4 << 20  # compressed bytes between seek points; each takes about 21 KB of an index
+WIDEST_SPACING = 8 << 20  # rapidgzip keeps up to 16 pieces of this size, decompressed
+MANY_POINTS = 1024  # a larger file has its points further apart than SPACING
+DENSE_SPACING = 256 << 10  # for data that expand a lot: rapidgzip decompresses up to 20 spacings at once
 
+PROBE = 4 << 20  # decompressed bytes; enough to judge by, because decoders read up to half a megabyte ahead
+EXPANDS_A_LOT = 4  # decompressed bytes for each compressed byte, in the first megabytes
+EXPANDS_TOO_MUCH = 12  # the same, in the middle of a first pass
+SPACINGS_BETWEEN_MEASUREMENTS = 8  # in decompressed bytes
 
-WIDEST_SPACING = 8 << 20  # rapidgzip keeps up to 16 such pieces, decompressed
-
-
-MANY_POINTS = 1024  # from here on the points lie further apart
-
-
-DENSE_SPACING = 256 << 10  # for what expands a lot: rapidgzip decompresses up to 20 spacings at once
-
-
-PROBE = 4 << 20  # decompressed bytes to judge by; decoders read up to half a megabyte ahead
-
-
-EXPANDS_A_LOT = 4  # decompressed to compressed bytes
-
-
-EXPANDS_TOO_MUCH = 12  # where it happens in the middle of an archive
-
-
-WATCH = 8  # spacings, in decompressed bytes, between two looks at that
-
-
-# All that its C++ exceptions become (Cython's table), but for MemoryError.
+# All types that rapidgzip's C++ exceptions become (Cython's table), except MemoryError.
 RAPIDGZIP_ERRORS = (ValueError, RuntimeError, OSError, ArithmeticError, LookupError, TypeError)
 
 
-class Rapid:
-    """gzip or bzip2 by rapidgzip, watched: where it fails or ends too early, a plain decoder takes over.
+class State(Enum):
+    """How a RapidgzipDecoder decodes; its docstring has the table."""
 
-    One thread, no prefetching (`parallelization=1`): the cores belong to those who label images, and a
-    handle without threads survives a fork.
+    NOTING = auto()
+    NOTING_DENSELY = auto()
+    JUMPING = auto()
+    PLAIN = auto()
+
+
+class RapidgzipDecoder:
+    """gzip or bzip2 by rapidgzip, until a plain decoder must take over at the same position.
+
+    state           begins with                               bytes come from  changes to PLAIN
+    --------------  ----------------------------------------  ---------------  -----------------------------
+    NOTING          a first pass                              rapidgzip        on a failure; if data expand
+                                                                               too much for the memory
+    NOTING_DENSELY  a first pass over data whose first        rapidgzip        on a failure
+                    megabytes expand a lot
+    JUMPING         seek points                               rapidgzip        on a failure; if the points
+                                                                               make no sense
+    PLAIN           another state                             plain_decoder    (stays PLAIN)
+
+    A failure is an error of rapidgzip, an end of the data that is no true end, or a call of `distrust`. The
+    plain decoder finds out whether the data are broken: it delivers every byte before the broken place.
+
+    rapidgzip runs without threads (`parallelization=1`): the processors belong to the labelling workers, and
+    a file without threads survives a fork.
     """
 
-    plain: type[Forward]
+    plain_decoder: type[ForwardDecoder]
 
-    def __init__(self, descriptor: int, points: bytes | None = None) -> None:
-        """Start at the front; with `points`, seeking goes to the nearest of them."""
+    def __init__(self, descriptor: int, state: State, points: bytes = b"") -> None:
+        """Begin at the front in `state`. Call `for_first_pass` or `from_points` instead of this."""
         self._descriptor = descriptor
+        self._state = state
         self._position = 0
-        self._end = -1  # where the data are known to end
-        self._watched = (0, 0)  # decompressed and compressed bytes when last looked at
-        self._first_pass = not points
-        self._decoder: Forward | None = None
-        self._dense = points is None and self._expands_a_lot()
-        if points == b"":  # a plain decoder had to take over when they were wanted: see `points`
-            self._decoder = self.plain(descriptor)
-        else:
-            self._open(points)
+        self._spacing = DENSE_SPACING if state is State.NOTING_DENSELY else _spacing(descriptor)
+        self._measured_at = (0, 0)  # positions at the last measurement: decompressed, compressed
+        self._true_end: int | None = None  # where the data end, once this is known
+        self._open(points)
 
-    def _open(self, points: bytes | None) -> None:
+    @classmethod
+    def for_first_pass(cls, descriptor: int) -> RapidgzipDecoder:
+        """Return a decoder that notes seek points while it goes from front to back."""
+        dense = _expands_a_lot(cls.plain_decoder(descriptor))
+        return cls(descriptor, State.NOTING_DENSELY if dense else State.NOTING)
+
+    @classmethod
+    def from_points(cls, descriptor: int, points: bytes) -> RapidgzipDecoder:
+        """Return a decoder whose seeks start at the nearest of the seek points `points`."""
+        return cls(descriptor, State.JUMPING, points)
+
+    def _open(self, points: bytes) -> None:
         import rapidgzip  # only here: a plain .tar does without
 
-        spacing = DENSE_SPACING if self._dense else self._spacing()
         with open(self._descriptor, "rb", closefd=False) as file:
-            self._file = rapidgzip.RapidgzipFile(file, parallelization=1, chunk_size=spacing)
-        # rapidgzip aborts the process when the interpreter ends before its files are closed.
-        self._close = weakref.finalize(self, self._file.close)
-        try:
-            if points:
+            self._file = rapidgzip.RapidgzipFile(file, parallelization=1, chunk_size=self._spacing)
+        # rapidgzip aborts the process if the interpreter ends before its files are closed.
+        self._close_file = weakref.finalize(self, self._file.close)
+        if points:
+            try:
                 self._file.import_index(io.BytesIO(points))
-        except RAPIDGZIP_ERRORS:
-            self.distrust()
+            except RAPIDGZIP_ERRORS:
+                self._change_to_plain()
 
-    def _spacing(self) -> int:
-        size = os.fstat(self._descriptor).st_size
-        return max(SPACING, min(WIDEST_SPACING, size // MANY_POINTS))
-
-    def _expands_a_lot(self) -> bool:
-        """Whether the first megabytes do."""
-        decoder = self.plain(self._descriptor)
-        try:
-            return len(decoder.read(PROBE)) > EXPANDS_A_LOT * decoder.tell_compressed()
-        except Damaged:
-            return False
-        finally:
-            decoder.close()
+    def _change_to_plain(self) -> None:
+        self._close_file()
+        self._plain = self.plain_decoder(self._descriptor)
+        self._state = State.PLAIN
 
     def read(self, size: int) -> bytes:
-        """The next `size` bytes, fewer only at the end. Raises Damaged."""
+        """Return the next `size` bytes, or fewer at the end of the data. Raises Damaged."""
         if size <= WIDEST_SPACING:
             return self._read(size)
-        # What is large comes in pieces, so that `_watch` sees it coming.
+        # Read in pieces, so that a measurement comes before the memory is full.
         end, pieces = self._position + size, [self._read(WIDEST_SPACING)]
         while pieces[-1] and self._position < end:
             pieces.append(self._read(min(WIDEST_SPACING, end - self._position)))
         return b"".join(pieces)
 
     def _read(self, size: int) -> bytes:
-        if self._decoder is None:
-            try:
-                data = self._file.read(size)
-                if len(data) == size or self._ends_at(self._position + len(data)):
-                    self._position += len(data)
-                    self._watch()
-                    return data
-            except RAPIDGZIP_ERRORS:
-                pass  # the plain decoder says what is wrong, if anything is
-            self.distrust()
-        return self._read_plain(size)
-
-    def _read_plain(self, size: int) -> bytes:
-        assert self._decoder is not None
-        self._decoder.seek(self._position)
-        data = self._decoder.read(size)
-        self._position = self._decoder.tell()
+        if self._state is not State.PLAIN:
+            data = self._read_by_rapidgzip(size)
+            if data is not None:
+                self._position += len(data)
+                if self._state is State.NOTING and self._expands_too_much():
+                    self._change_to_plain()
+                return data
+            self._change_to_plain()
+        self._plain.seek(self._position)
+        data = self._plain.read(size)
+        self._position = self._plain.tell()
         return data
 
-    def _ends_at(self, position: int) -> bool:
-        """Whether they should: rapidgzip ends without a word where a file is cut off."""
-        if position != self._end and self._is_end(position):
-            self._end = position
-        return position == self._end
+    def _read_by_rapidgzip(self, size: int) -> bytes | None:
+        """Return the next bytes, or None on a failure."""
+        try:
+            data = self._file.read(size)
+            return data if len(data) == size or self._ends_at(self._position + len(data)) else None
+        except RAPIDGZIP_ERRORS:
+            return None
 
-    def _is_end(self, position: int) -> bool:
-        """Ask the plain decoder: a second pass over everything."""
-        decoder = self.plain(self._descriptor)
+    def _ends_at(self, position: int) -> bool:
+        """Whether the data truly end at `position`. In a cut file, rapidgzip ends without an error."""
+        if position != self._true_end and self._is_true_end(position):
+            self._true_end = position
+        return position == self._true_end
+
+    def _is_true_end(self, position: int) -> bool:
+        """Decode everything again with the plain decoder, and see whether it ends without an error."""
+        decoder = self.plain_decoder(self._descriptor)
         try:
             return decoder.seek(position) == position and decoder.read(1) == b""
         except Damaged:
@@ -133,72 +142,67 @@ class Rapid:
         finally:
             decoder.close()
 
-    def _watch(self) -> None:
-        """Leave rapidgzip where its pieces become too large for the memory."""
-        before, compressed_before = self._watched
-        if not self._first_pass or self._dense or self._position - before < WATCH * self._spacing():
-            return
-        compressed = self._file.tell_compressed() // 8
-        self._watched = self._position, compressed
-        if self._position - before > EXPANDS_TOO_MUCH * (compressed - compressed_before):
-            self.distrust()
-
-    def distrust(self) -> None:
-        """The plain decoder from here on, at the same position."""
-        if self._decoder is None:
-            self._close()
-            self._decoder = self.plain(self._descriptor)
-        else:
-            self._decoder.distrust()
+    def _expands_too_much(self) -> bool:
+        """Whether rapidgzip's pieces become too large for the memory; measured every few spacings."""
+        before, compressed_before = self._measured_at
+        if self._position - before < SPACINGS_BETWEEN_MEASUREMENTS * self._spacing:
+            return False
+        compressed = self._file.tell_compressed() // 8  # rapidgzip counts bits
+        self._measured_at = self._position, compressed
+        return self._position - before > EXPANDS_TOO_MUCH * (compressed - compressed_before)
 
     def seek(self, position: int) -> int:
-        """Go to a byte of the decompressed data. Raises Damaged."""
-        if self._first_pass and position >= self._position:
-            return skip(self, position)  # by reading: it must be watched, and leave seek points
+        """Go to `position`; return the new position. Raises Damaged."""
+        if self._state in (State.NOTING, State.NOTING_DENSELY) and position >= self._position:
+            return skip_to(self, position)  # by reading, which notes seek points and measures
+        if self._state is State.PLAIN:
+            self._position = self._plain.seek(position)
+            return self._position
         self._position = position
-        if self._decoder is None:
-            try:
-                self._file.seek(position)
-            except RAPIDGZIP_ERRORS:
-                self.distrust()
+        try:
+            self._file.seek(position)
+        except RAPIDGZIP_ERRORS:
+            self._change_to_plain()
         return self._position
 
     def tell(self) -> int:
-        """The position in the decompressed data."""
+        """Return the position in the decompressed data."""
         return self._position
 
     def points(self) -> bytes:
-        """rapidgzip's index (the indexed_gzip format); empty where a plain decoder had to take over."""
-        if self._decoder is not None:
+        """Return rapidgzip's index (in the format of indexed_gzip); empty in the state PLAIN."""
+        if self._state is State.PLAIN:
             return b""
         exported = io.BytesIO()
         self._file.export_index(exported)
         return exported.getvalue()
 
-    def close(self) -> None:
-        """Let go of the decoder."""
-        if self._decoder is not None:
-            self._decoder.close()
+    def distrust(self) -> None:
+        """Decode from the front with the plain decoder; the position stays."""
+        if self._state is State.PLAIN:
+            self._plain.distrust()
         else:
-            self._close()
+            self._change_to_plain()
+
+    def close(self) -> None:
+        """Free the library's decoder."""
+        if self._state is State.PLAIN:
+            self._plain.close()
+        else:
+            self._close_file()
 
 
-class Gzip(Rapid):
-    """gzip: one member or several, zeros or garbage behind them."""
-
-    plain = PlainGzip
-
-    def _is_end(self, position: int) -> bool:
-        """By the length in the trailer of a file of one member (RFC 1952, ISIZE), else by decoding."""
-        size = os.fstat(self._descriptor).st_size
-        trailer = os.pread(self._descriptor, 4, max(0, size - 4))
-        return int.from_bytes(trailer, "little") == position & 0xFFFFFFFF or super()._is_end(position)
+def _spacing(descriptor: int) -> int:
+    """Return the compressed bytes between two seek points of a file."""
+    size = os.fstat(descriptor).st_size
+    return max(SPACING, min(WIDEST_SPACING, size // MANY_POINTS))
 
 
-class Bzip2(Rapid):
-    """bzip2, whose every block and whole have checksums: rapidgzip complains where one is missing."""
-
-    plain = PlainBzip2
-
-    def _is_end(self, position: int) -> bool:
-        return True
+def _expands_a_lot(decoder: ForwardDecoder) -> bool:
+    """Whether the first megabytes do. Closes the decoder."""
+    try:
+        return len(decoder.read(PROBE)) > EXPANDS_A_LOT * decoder.tell_compressed()
+    except Damaged:
+        return False
+    finally:
+        decoder.close()

@@ -1,8 +1,4 @@
-"""One pass over a tar: its image members with their bytes, and a count of what is passed over.
-
-Used by archive only, which also asks here whether a file of a folder is an image. A walk belongs to one
-thread and is made for one pass.
-"""
+"""One pass over a tar: its image members with their bytes, and a count of the other members."""
 
 from __future__ import annotations
 
@@ -10,145 +6,161 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator
 
-from isal import isal_zlib
+from isal.isal_zlib import crc32
 
-from imagestore.archive.image_files import LARGEST, SKIPPED, is_image, passed_over_name
-from imagestore.archive.members import Member, Members
-from imagestore.archive.plain_decoders import PIECE, Damaged, Decoder, WrongChecksum
+from imagestore.archive.decoder import PIECE, CutShort, Damaged, Decoder, WrongChecksum
+from imagestore.archive.image_files import LARGEST_IMAGE, SKIP_REASONS, is_image, reason_to_skip_name
+from imagestore.archive.members import Location, Member, Members
 
-# What tarfile raises where a header is not what it should be: numbers that are none (pax, sparse), thousands
+LARGEST_TIME = 1 << 62  # seconds; a time beyond it is nonsense, and the index could not hold it
+
+# The exceptions of tarfile for a header that makes no sense: numbers that are none (pax, sparse), thousands
 # of long names in a row.
-BROKEN = (tarfile.TarError, ValueError, OverflowError, LookupError, TypeError, RecursionError)
-
-
-class Bounded:
-    """What tarfile reads headers through: an absurd length in one must not fill the memory."""
-
-    def __init__(self, source: Decoder) -> None:
-        """Pass everything on to `source`."""
-        self._read, self.seek, self.tell = source.read, source.seek, source.tell
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes. Raises Damaged."""
-        if not 0 <= size <= LARGEST:
-            raise Damaged(f"a header claims {size:,} bytes")
-        return self._read(size)
+TAR_ERRORS = (tarfile.TarError, ValueError, OverflowError, LookupError, TypeError, RecursionError)
 
 
 class TarPass:
-    """One pass over the members of a tar, front to back: iterate it for (Member, bytes) of every image.
+    """One pass over a tar from front to back. Iterate over it for (Member, bytes) of each image.
 
-    tarfile reads the headers (v7, ustar, GNU, pax, sparse); the loop around it is ours, since tarfile
-    takes a broken header for the end of the archive and keeps every header in memory.
+    tarfile reads the headers (v7, ustar, GNU, pax, sparse). The loop is here, because tarfile takes a broken
+    header for the end of the archive, and keeps every header in memory.
     """
 
-    def __init__(self, source: Decoder, compressed: bool) -> None:
-        """`source` stands at the beginning; where it is compressed, checksums come after the bytes."""
-        self._compressed = compressed
+    def __init__(self, decoder: Decoder, *, compressed: bool) -> None:
+        """`decoder` stands at the beginning. If the tar is compressed, checksums come behind the bytes."""
         self.members = Members()
-        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIPPED, 0))
-        self.marked = False  # whether the end mark was seen
-        self._source = source
-        self._where = "before its first member"
+        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIP_REASONS, 0))
+        self.has_end_mark = False
+        self._decoder = decoder
+        self._compressed = compressed
+        self._member_name: str | None = None  # of the member that the pass has reached
+        self._member_ended = False
 
     def __iter__(self) -> Iterator[tuple[Member, bytes]]:
-        """Every image. Raises Damaged where the archive breaks off."""
+        """Yield every image. Raises Damaged at the place where the archive is cut short or broken."""
         try:
-            self._tar = open_tar(self._source)
-            info = self._tar.next()
+            tar = _open_tar(self._decoder)
+            info = tar.next()
             while info is not None:
-                self._where = f"in the middle of {info.name!r}"
-                found = self._image(info)
+                self._member_name, self._member_ended = info.name, False
+                image = self._read_image(tar, info)
                 try:
-                    info = self._next()
-                except (Damaged, *BROKEN) as error:
-                    # What ends here was whole; what is broken here may have been so in the bytes before.
-                    if found is not None and (isinstance(error.__cause__, EOFError) or not self._compressed):
-                        yield found
+                    info = self._next_header(tar)
+                except (Damaged, *TAR_ERRORS) as error:
+                    # If the data are cut short, the image before is whole. If compressed data are broken,
+                    # the image's bytes may be wrong, too.
+                    if image is not None and (isinstance(error, CutShort) or not self._compressed):
+                        yield image
                     raise
-                if found is not None:
-                    yield found
-            self._drain()
-        except BROKEN as error:
+                if image is not None:
+                    yield image
+            self._read_to_end()
+        except TAR_ERRORS as error:
             raise Damaged(str(error)) from error
 
-    def _next(self) -> tarfile.TarInfo | None:
-        following = self._tar.offset
-        if following < self._source.tell():
-            raise Damaged("a header points backwards")
-        if self._source.seek(following) < following:
-            raise Damaged from EOFError()
-        self._where = self._where.replace("in the middle of", "after", 1)
-        try:
-            return tarfile.TarInfo.fromtarfile(self._tar)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            self.marked = True
-        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
-            self.marked = False
-        except tarfile.TruncatedHeaderError as error:  # type: ignore[attr-defined]
-            raise Damaged from EOFError(error)
-        return None
-
-    def _image(self, info: tarfile.TarInfo) -> tuple[Member, bytes] | None:
+    def _read_image(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> tuple[Member, bytes] | None:
+        """Return a member that is an image. If the member is none, count the reason and return None."""
         if info.size < 0:
             raise Damaged("a size below zero")
-        reason = passed_over(info)
+        reason = _reason_to_skip(info)
         if reason is None:
-            data = self._read(info)
+            data = self._read_data(tar, info)
             if is_image(info.name, data):
-                place = -1 - info.offset if info.issparse() else info.offset_data
-                return self.members.add(
-                    info.name, len(data), _seconds(info.mtime), isal_zlib.crc32(data), place
-                ), data
+                return self._add_member(info, data), data
             reason = "not images"
         self.skipped[reason] += 1
         return None
 
-    def _read(self, info: tarfile.TarInfo) -> bytes:
+    def _read_data(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
         if info.issparse():
-            return _read_whole(self._tar, info)
-        data = self._source.read(info.size)
+            return _read_member(tar, info)
+        data = self._decoder.read(info.size)
         if len(data) < info.size:
-            raise Damaged from EOFError()
+            raise CutShort
         return data
 
-    def _drain(self) -> None:
-        """Read on to the end of a compressed file: its last checksum stands there."""
-        while self._source.read(PIECE):
+    def _add_member(self, info: tarfile.TarInfo, data: bytes) -> Member:
+        sparse = info.issparse()
+        location = Location(info.offset if sparse else info.offset_data, sparse)
+        return self.members.add(
+            info.name, size=len(data), mtime=_seconds(info.mtime), crc32=crc32(data), location=location
+        )
+
+    def _next_header(self, tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+        """Go behind the member and read the next header; return None at the end of the archive."""
+        offset = tar.offset
+        if offset < self._decoder.tell():
+            raise Damaged("a header points backwards")
+        if self._decoder.seek(offset) < offset:
+            raise CutShort
+        self._member_ended = True
+        try:
+            return tarfile.TarInfo.fromtarfile(tar)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            self.has_end_mark = True
+        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            self.has_end_mark = False
+        except tarfile.TruncatedHeaderError as error:  # type: ignore[attr-defined]
+            raise CutShort from error
+        return None
+
+    def _read_to_end(self) -> None:
+        """Read on to the end of a compressed file, where its last checksum is."""
+        while self._decoder.read(PIECE):
             pass
 
     def describe(self, damage: Damaged) -> str:
-        """What is wrong with the archive, in words."""
-        if isinstance(damage.__cause__, EOFError):
+        """Return in words what is wrong with the archive, to follow its path in a message."""
+        if isinstance(damage, CutShort):
             count = f"{len(self.members):,}"
-            return f"ends {self._where}: {count} images came before that, download or copy it again"
+            return f"ends {self._where()}: {count} images came before that, download or copy it again"
         if isinstance(damage, WrongChecksum):
             return (
                 f"is damaged ({damage}): some of its images are not what was packed, and nothing tells "
                 "which. Download or copy it again; to take it as it is, decompress it to a plain .tar"
             )
-        return f"is damaged {self._where} ({damage}): download or copy it again"
+        return f"is damaged {self._where()} ({damage}): download or copy it again"
+
+    def _where(self) -> str:
+        if self._member_name is None:
+            return "before its first member"
+        return f"{'after' if self._member_ended else 'in the middle of'} {self._member_name!r}"
 
 
-def open_tar(source: Decoder) -> tarfile.TarFile:
-    """tarfile over a source, its first header read. Raises tarfile.ReadError."""
-    return tarfile.TarFile(fileobj=Bounded(source), mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
-
-
-def read_sparse(source: Decoder) -> bytes:
-    """The bytes of a sparse file whose header begins where the source stands."""
-    tar = open_tar(source)
+def read_sparse(decoder: Decoder) -> bytes:
+    """Return the bytes of a sparse member whose header begins at the decoder's position, with its holes."""
+    tar = _open_tar(decoder)
     info = tar.next()
-    return _read_whole(tar, info) if info else b""
+    return _read_member(tar, info) if info else b""
 
 
-def _read_whole(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+def _open_tar(decoder: Decoder) -> tarfile.TarFile:
+    """Return tarfile's view of the data; the first header is read. Raises tarfile.ReadError."""
+    reader = BoundedReader(decoder)
+    return tarfile.TarFile(fileobj=reader, mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
+
+
+def _read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(info)
     return file.read() if file else b""
 
 
-def passed_over(info: tarfile.TarInfo) -> str | None:
-    """Why a tar member is no image, as far as its header tells."""
+class BoundedReader:
+    """A decoder as tarfile's file. An absurd length in a header must not fill the memory."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        """Pass everything on to `decoder`."""
+        self._read, self.seek, self.tell = decoder.read, decoder.seek, decoder.tell
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes. Raises Damaged."""
+        if not 0 <= size <= LARGEST_IMAGE:
+            raise Damaged(f"a header claims {size:,} bytes")
+        return self._read(size)
+
+
+def _reason_to_skip(info: tarfile.TarInfo) -> str | None:
+    """Return why a member is no image, as far as its header tells, or None."""
     if info.isdir():
         return "folders"
     if info.issym() or info.islnk():
@@ -157,13 +169,13 @@ def passed_over(info: tarfile.TarInfo) -> str | None:
         return "devices"
     if not info.isreg():
         return "not images"
-    return passed_over_name(info.name, info.size)
+    return reason_to_skip_name(info.name, info.size)
 
 
 def _seconds(mtime: float) -> int:
-    """A modification time in whole seconds; 0 where the archive holds nonsense."""
+    """Return a modification time in whole seconds, or 0 if the archive holds nonsense."""
     try:
         seconds = int(mtime)
     except (ValueError, OverflowError):
         return 0
-    return seconds if -(1 << 62) < seconds < 1 << 62 else 0
+    return seconds if -LARGEST_TIME < seconds < LARGEST_TIME else 0

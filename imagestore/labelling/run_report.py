@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imagestore.archive.protocol import Unfounded
+from imagestore.archive.protocol import WrongImages
 from imagestore.console import UserError, fail, note
 from imagestore.processes import Stop
 from imagestore.store.partial_file import DiskFull
@@ -51,7 +51,7 @@ def discarding_what_is_unfounded(writers: list[StoreWriter]) -> Iterator[None]:
     """Store nothing of an archive whose checksum says that some images are wrong."""
     try:
         yield
-    except Unfounded:
+    except WrongImages:
         for writer in writers:
             writer.discard()
         raise

@@ -1,0 +1,26 @@
+"""bzip2: by the standard library from front to back, or by rapidgzip with seek points."""
+
+from __future__ import annotations
+
+import bz2
+import io
+from typing import IO
+
+from imagestore.archive.forward_decoder import ForwardDecoder
+from imagestore.archive.rapidgzip_decoder import RapidgzipDecoder
+
+
+class Bzip2Decoder(ForwardDecoder):
+    """bzip2 by the standard library."""
+
+    def _open(self, file: io.BufferedReader) -> IO[bytes]:
+        return bz2.BZ2File(file)
+
+
+class RapidBzip2Decoder(RapidgzipDecoder):
+    """bzip2 by rapidgzip. It fails in a cut file: each block and the whole have a checksum."""
+
+    plain_decoder = Bzip2Decoder
+
+    def _is_true_end(self, position: int) -> bool:
+        return True

@@ -1,0 +1,52 @@
+"""The Decoder protocol: the decompressed bytes of a file, from any position; and the errors of decoders."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+PIECE = 1 << 20  # decompressed bytes that are read at once to be dropped
+
+
+class Damaged(Exception):
+    """The data are broken in the bytes of this read. Earlier reads have delivered all bytes before."""
+
+
+class CutShort(Damaged):
+    """The data end too early."""
+
+
+class WrongChecksum(Damaged):
+    """A checksum at the end (gzip) or behind a block (xz) does not fit the many bytes that were delivered."""
+
+
+class Decoder(Protocol):
+    """Decompressed bytes with a position.
+
+    A decoder belongs to one thread. After a fork, parent and child may both use it: every read of the file
+    names its offset, and nothing runs in the background. The descriptor stays open when a decoder is closed.
+    """
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next `size` bytes, or fewer at the end of the data. Raises Damaged."""
+
+    def seek(self, position: int, /) -> int:
+        """Go to a byte of the decompressed data, or to their end; return the new position. Raises Damaged."""
+
+    def tell(self) -> int:
+        """Return the position in the decompressed data."""
+
+    def points(self) -> bytes:
+        """Return seek points, with which a later decoder can start in the middle; empty if there are none."""
+
+    def distrust(self) -> None:
+        """Decode in the simplest way from now on, because some bytes were wrong."""
+
+    def close(self) -> None:
+        """Free everything but the descriptor."""
+
+
+def skip_to(decoder: Decoder, position: int) -> int:
+    """Read on to `position`, or to the end of the data; return the new position. Raises Damaged."""
+    while decoder.tell() < position and decoder.read(min(PIECE, position - decoder.tell())):
+        pass
+    return decoder.tell()

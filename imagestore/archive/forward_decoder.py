@@ -1,0 +1,119 @@
+"""The base of the decoders that go from front to back: ForwardDecoder."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import IO
+
+from imagestore.archive.decoder import CutShort, Damaged, skip_to
+
+BUFFER = 128 << 10  # compressed bytes that are read at once
+
+
+class ForwardDecoder:
+    """A decoder that goes forward only: to go back, it starts again from the front.
+
+    A subclass says how its format is opened, which errors the library raises, and what they mean.
+    """
+
+    errors: tuple[type[Exception], ...] = (EOFError, OSError)
+
+    def __init__(self, descriptor: int) -> None:
+        """Read nothing yet."""
+        self._descriptor = descriptor
+        self._raw = PreadFile(descriptor)
+        self._file: IO[bytes] | None = None
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes, or fewer at the end of the data. Raises Damaged."""
+        try:
+            if self._file is None:
+                self._raw = PreadFile(self._descriptor)
+                self._file = self._open(io.BufferedReader(self._raw, BUFFER))
+            data = self._file.read(size)
+        except self.errors as error:
+            if not self._means_end(error):
+                raise self._damage(error) from error
+            data = b""
+        self._position += len(data)
+        return data
+
+    def _open(self, file: io.BufferedReader) -> IO[bytes]:
+        """Return the decompressed data of `file`, which stands at its beginning."""
+        raise NotImplementedError
+
+    def _means_end(self, error: Exception) -> bool:
+        """Whether the data are complete, and the error is about bytes behind them."""
+        return False
+
+    def _damage(self, error: Exception) -> Damaged:
+        """Return our error for one of the library."""
+        text = getattr(error, "strerror", None) or str(error)
+        return CutShort(text) if isinstance(error, EOFError) else Damaged(text)
+
+    def seek(self, position: int) -> int:
+        """Decompress up to `position` and drop the bytes; return the new position. Raises Damaged."""
+        if position < self._position:
+            self.close()
+        return skip_to(self, position)
+
+    def tell(self) -> int:
+        """Return the position in the decompressed data."""
+        return self._position
+
+    def tell_compressed(self) -> int:
+        """Return how many bytes of the file have been read."""
+        return self._raw.tell()
+
+    def points(self) -> bytes:
+        """Return nothing: this decoder has no seek points."""
+        return b""
+
+    def distrust(self) -> None:
+        """Start again from the front."""
+        self.close()
+
+    def close(self) -> None:
+        """Free the library's decoder. A later read starts again from the front."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._position = None, 0
+
+
+class PreadFile(io.RawIOBase):
+    """A descriptor as a file with an offset of its own, which neither a fork nor another reader changes."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Begin at offset 0. `descriptor` stays open when this file is closed."""
+        self._descriptor = descriptor
+        self._offset = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read into `buffer`; return how many bytes were read, 0 at the end of the file."""
+        count = os.preadv(self._descriptor, [buffer], self._offset)
+        self._offset += count
+        return count
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Set the offset of the next read, as io.IOBase.seek does."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset}.get(whence)
+        self._offset = offset + (self.size() if base is None else base)
+        return self._offset
+
+    def size(self) -> int:
+        """Return the size of the file now, in bytes."""
+        return os.fstat(self._descriptor).st_size
+
+    def tell(self) -> int:
+        """Return the offset of the next read."""
+        return self._offset

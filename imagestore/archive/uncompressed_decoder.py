@@ -1,0 +1,23 @@
+"""A plain .tar: the bytes of the file as they are."""
+
+from __future__ import annotations
+
+import io
+from typing import IO
+
+from imagestore.archive.forward_decoder import ForwardDecoder
+
+
+class UncompressedDecoder(ForwardDecoder):
+    """The bytes of the file as they are. A seek costs nothing."""
+
+    def _open(self, file: io.BufferedReader) -> IO[bytes]:
+        return file
+
+    def seek(self, position: int) -> int:
+        """Go to `position`, or to the end of the file; return the new position."""
+        self.read(0)  # opens the file
+        assert self._file is not None
+        # Python 3.10's tarfile seeks to -1 in an archive without members; it means the start.
+        self._position = self._file.seek(min(max(position, 0), self._raw.size()))
+        return self._position

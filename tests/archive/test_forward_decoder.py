@@ -1,0 +1,81 @@
+"""Decoders that go forward start again to go back, and share a descriptor with anybody."""
+
+from __future__ import annotations
+
+import gzip
+import os
+
+import pytest
+
+from imagestore.archive.decoder import Damaged
+from imagestore.archive.forward_decoder import PreadFile
+from imagestore.archive.gzip_decoder import GzipDecoder
+from tests.helpers.archives import noise, write
+
+DATA = noise(300_000, 1)
+
+
+@pytest.fixture
+def descriptor(tmp_path):
+    """DATA as a gzip file."""
+    fd = os.open(write(tmp_path / "data.gz", gzip.compress(DATA)), os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def test_a_decoder_goes_back_and_forward(descriptor):
+    decoder = GzipDecoder(descriptor)
+    for position in (1000, 250_000, 10, 0):
+        assert decoder.seek(position) == position
+        assert decoder.read(100) == DATA[position : position + 100]
+        assert decoder.tell() == position + 100
+    decoder.close()
+
+
+def test_a_seek_behind_the_end_goes_to_the_end(descriptor):
+    decoder = GzipDecoder(descriptor)
+    assert decoder.seek(10**9) == len(DATA)
+    assert decoder.read(10) == b""
+    decoder.close()
+
+
+def test_two_decoders_share_a_descriptor(descriptor):
+    first, second = GzipDecoder(descriptor), GzipDecoder(descriptor)
+    pieces = [(first.read(10_000), second.read(10_000)) for _ in range(20)]
+    assert all(a == b for a, b in pieces)
+    assert b"".join(a for a, _ in pieces) == DATA[:200_000]
+    assert os.lseek(descriptor, 0, os.SEEK_CUR) == 0
+    first.close()
+    second.close()
+
+
+def test_a_closed_decoder_starts_again_at_the_front(descriptor):
+    decoder = GzipDecoder(descriptor)
+    decoder.read(1000)
+    decoder.close()
+    assert decoder.tell() == 0 and decoder.read(10) == DATA[:10]
+    decoder.close()
+
+
+def test_bytes_before_a_broken_place_are_delivered(tmp_path):
+    packed = bytearray(gzip.compress(DATA, 1))
+    packed[len(packed) // 2 :] = bytes(len(packed) - len(packed) // 2)
+    fd = os.open(write(tmp_path / "broken.gz", packed), os.O_RDONLY)
+    decoder = GzipDecoder(fd)
+    with pytest.raises(Damaged):
+        while decoder.read(512):
+            pass
+    assert decoder.tell() > len(DATA) // 3
+    decoder.close()
+    os.close(fd)
+
+
+def test_a_pread_file_seeks_like_any_file(tmp_path):
+    fd = os.open(write(tmp_path / "file", DATA), os.O_RDONLY)
+    file = PreadFile(fd)
+    assert file.read(3) == DATA[:3]
+    assert file.seek(-5, os.SEEK_END) == len(DATA) - 5
+    assert file.read() == DATA[-5:]
+    assert file.seek(100) == 100
+    assert file.seek(20, os.SEEK_CUR) == file.tell() == 120
+    os.close(fd)
