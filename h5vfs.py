@@ -36,10 +36,10 @@ without mounting (each has its own --help):
 
 
 class IntermixedParser(argparse.ArgumentParser):
-    """Takes options between the files and the mountpoint too: `h5vfs.py a.h5 -f mnt`."""
+    """A parser that takes options between the files and the mountpoint too: `h5vfs.py a.h5 -f mnt`."""
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
-        """The arguments, in any order."""
+        """Parse positional arguments and options in any order."""
         return self.parse_intermixed_args(args, namespace)
 
 
@@ -163,8 +163,8 @@ def list_mounts() -> int:
     """Print the mounts of this user."""
     from imagestore.mount import mount_table
 
-    for found in mount_table.user_mounts():
-        print(f"{found.mountpoint}  {found.stores}{'  (crashed)' if found.is_crashed() else ''}")
+    for mounted in mount_table.user_mounts():
+        print(f"{mounted.mountpoint}  {mounted.stores}{'  (crashed)' if mounted.is_crashed() else ''}")
     return 0
 
 
@@ -204,23 +204,27 @@ def _without_links(path: Path) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    if given and given[0] in TOOLS:
-        return console.main(PROGRAM, tools_parser(), use_tool, given)
+    """Run h5vfs.py with `argv`, by default the arguments of this process; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in TOOLS:
+        return console.main(PROGRAM, tools_parser(), use_tool, words)
     parser = mount_parser()
     command: list[str] = []
-    if "--" in given:
-        at = given.index("--")
-        given, command = given[:at], given[at + 1 :]
+    if "--" in words:
+        dashes = words.index("--")
+        words, command = words[:dashes], words[dashes + 1 :]
         if not command:
             parser.error("no command after --")
-    arguments = parser.parse_args(given)
+    _check_paths(parser, parser.parse_args(words))
+    return console.main(PROGRAM, parser, lambda arguments: use_mount(arguments, command), words)
+
+
+def _check_paths(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with exit status 2 if there are too few paths."""
     if arguments.unmount and not arguments.paths:
         parser.error("expected MOUNTPOINT")
     if not (arguments.list or arguments.unmount) and len(arguments.paths) < 2:
         parser.error("expected FILE.h5 and MOUNTPOINT")
-    return console.main(PROGRAM, parser, lambda arguments: use_mount(arguments, command), given)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ BLOCK_SIZE = 4096  # bytes
 def answered(callback: Callable[..., int | None]) -> Callback:
     """Wrap a callback, so that it returns 0 for None, and a negative errno if it raises an exception.
 
-    No exception may reach libfuse. An unexpected one is a bug: the answer is EIO, and with IMAGESTORE_DEBUG
-    in the environment, its traceback goes to standard error.
+    No exception may reach libfuse. An unexpected one is a bug: the answer is EIO. With IMAGESTORE_DEBUG set,
+    its traceback goes to standard error, which is the user's if the mount is in the foreground.
     """
 
     @wraps(callback)
@@ -60,7 +60,7 @@ def answered(callback: Callable[..., int | None]) -> Callback:
 
 
 class _Listing(NamedTuple):
-    """A listing that libfuse's buffer interrupted."""
+    """A listing that was interrupted since libfuse's buffer was full."""
 
     path: bytes
     offset: int  # of the next entry
@@ -92,11 +92,12 @@ class Requests:
         self.owners = tree.owners()
         self.count = 0
         self.is_mounted = False
-        self._getattr_count = self._last_listing_length = 0  # the count is that since the last listing
-        self._expects_getattr = False  # whether a listing is followed by a getattr for most of its entries
-        self._prepared_folders: set[bytes] = set()  # the kernel or the tree's cache knows all nodes in them
+        self._last_listing_length = 0
+        self._getattr_count = 0  # since the last listing
+        self._expects_getattr = False  # whether a getattr for most entries follows a listing
+        self._prepared_folders: set[bytes] = set()  # the kernel or the tree's cache has all nodes in them
         self._interrupted = NO_LISTING
-        self._xattrs: tuple[int, dict[bytes, bytes]] = (-1, {})  # inode number and attributes asked for last
+        self._xattrs: tuple[int, dict[bytes, bytes]] = (-1, {})  # of the last node: inode number, attributes
 
     def callbacks(self) -> dict[str, Callback]:
         """The callbacks by libfuse's names."""
@@ -117,7 +118,7 @@ class Requests:
                 connection.contents.want &= ~(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO)
                 if self.kernel_may_cache:
                     connection.contents.want |= connection.contents.capable & FUSE_CAP_READDIRPLUS
-        finally:  # also after a bug: somebody waits for this call, and it makes tracebacks visible
+        finally:  # also after a bug: a process waits for this call, which gives standard error back too
             self.is_mounted = True
             self.on_mounted()
 
@@ -242,24 +243,20 @@ class Requests:
         """The extended attributes at a path, without those that are too large for Linux."""
         node = self.find(path)
         if self._xattrs[0] != node.ino:
-            attributes = self.tree.shown_attributes(node).items()
-            xattrs = {XATTR_PREFIX + name: value for name, value in attributes}
-            self._xattrs = (
-                node.ino,
-                {
-                    name: value
-                    for name, value in xattrs.items()
-                    if len(name) <= XATTR_NAME_MAX and len(value) <= XATTR_SIZE_MAX
-                },
-            )
+            xattrs = {
+                XATTR_PREFIX + name: value
+                for name, value in self.tree.shown_attributes(node).items()
+                if len(XATTR_PREFIX + name) <= XATTR_NAME_MAX and len(value) <= XATTR_SIZE_MAX
+            }
+            self._xattrs = node.ino, xattrs
         return self._xattrs[1]
 
 
 class ReopeningRequests(Requests):
-    """The callbacks over stores that may be replaced by other files, which are shown then.
+    """The callbacks over stores that may be replaced: if a store is, it is opened again.
 
-    A file that is open stays as it was. The kernel may keep nothing, neither attributes (timeouts of 0) nor
-    bytes (direct I/O): it keeps them by path, and the node at a path changes with its store.
+    An open file keeps its bytes. The kernel may keep nothing, neither attributes (timeouts of 0) nor bytes
+    (direct I/O), since it keeps them by path: the node at a path changes with its store.
     """
 
     kernel_may_cache = False
@@ -271,8 +268,8 @@ class ReopeningRequests(Requests):
         """`reopen` opens the files that have the stores' paths now. It may raise UserError or OSError."""
         super().__init__(tree, library, on_mounted)
         self.reopen = reopen
-        self._open_files: dict[int, tuple[Tree, Node]] = {}  # by the number that the kernel has for them
-        self._next_number = 1
+        self._open_files: dict[int, tuple[Tree, Node]] = {}  # by file handle
+        self._next_handle = 1
 
     def find(self, path: bytes) -> Node:
         """The node at a path in the stores as they are now. Raises NoSuchName, OSError."""
@@ -301,10 +298,10 @@ class ReopeningRequests(Requests):
     def open(self, path: bytes, info: Any) -> None:  # noqa: ANN401
         """Remember which node this open file is, in the stores as they are now."""
         node = self.find(path)
-        self._open_files[self._next_number] = self.tree, node
-        info.contents.fh = self._next_number
+        self._open_files[self._next_handle] = self.tree, node
+        info.contents.fh = self._next_handle
         info.contents.direct_io = 1
-        self._next_number += 1
+        self._next_handle += 1
 
     @answered
     def read(self, path: bytes, buffer: Any, size: int, offset: int, info: Any) -> int:  # noqa: ANN401

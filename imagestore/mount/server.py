@@ -1,10 +1,9 @@
 """The process that serves a mount, from its start to its end.
 
-    start_server           fork; the new process sends READY through a pipe, or the reason why it cannot mount
-    serve_until_unmounted  open the stores, mount, answer requests with one thread; also used in the
-    foreground
+    start_server           forks a process, which serves, and sends READY or an error through a pipe
+    serve_until_unmounted  opens the stores, mounts, and answers requests; also used in the foreground
 
-A second thread, if there is an idle timeout, unmounts the tree when nobody uses it.
+One thread answers all requests. If there is an idle timeout, a second thread watches the time.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ FOREVER = 1e9  # seconds that the kernel may keep answers: a mounted tree does n
 
 
 def start_server(settings: MountSettings, *, end_with_caller: bool = False) -> int:
-    """Start the process that serves, and wait until the tree can be listed; returns its process id.
+    """Start the process that serves, and wait until the tree can be listed; returns the process id.
 
-    With `end_with_caller`, the kernel sends it SIGTERM when this process ends, and the tree is unmounted.
-    Raises UserError if the tree cannot be mounted.
+    With `end_with_caller`, the kernel sends SIGTERM to the server when this process ends, and so the tree is
+    unmounted. Raises UserError if the tree cannot be mounted.
     """
     caller = os.getpid()
     reader, writer = os.pipe()
@@ -117,7 +116,7 @@ def serve_until_unmounted(settings: MountSettings, on_ready: Callable[[], None])
         tree.look_ahead(SECONDS_TO_LOOK_AHEAD)
         with _LibfuseMessages() as messages:
 
-            def on_mounted() -> None:
+            def on_mounted() -> None:  # the kernel's first request calls this
                 messages.stop()
                 os.chdir("/")  # another current folder would keep its file system busy
                 increase_read_ahead(settings.mountpoint)
@@ -134,9 +133,9 @@ def serve_until_unmounted(settings: MountSettings, on_ready: Callable[[], None])
 
 
 class _LibfuseMessages:
-    """Standard error goes to a temporary file while libfuse mounts, since libfuse says there why it cannot.
+    """What libfuse writes to standard error while it mounts: only there, it says why it cannot.
 
-    A context manager; `stop` gives standard error back.
+    A context manager: standard error goes to a temporary file until `stop`.
     """
 
     def __enter__(self) -> _LibfuseMessages:
@@ -156,7 +155,7 @@ class _LibfuseMessages:
         os.dup2(self._standard_error, 2)
 
     def text(self) -> str:
-        """What libfuse wrote."""
+        """All that libfuse wrote."""
         self._file.seek(0)
         return self._file.read().decode(errors="replace")
 

@@ -38,12 +38,12 @@ class Hdf5Source(Source):
         try:
             self._root_entry = helper.entry(b"")
         except OSError as error:
-            cut = (
+            reason = (
                 "cut short: copy or make it again"
                 if "truncated" in (error.strerror or "")
                 else "not an HDF5 file, or damaged"
             )
-            raise UserError(f"{file.path}: {cut}") from error
+            raise UserError(f"{file.path}: {reason}") from error
 
     def root(self) -> Node:
         entry = self._root_entry

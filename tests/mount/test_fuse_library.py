@@ -28,7 +28,7 @@ def options(
     )
 
 
-def test_options_of_the_user_come_last_but_the_mount_is_read_only():
+def test_options_of_the_user_win_but_for_read_only():
     assert options(["uid=1", "rw", "entry_timeout=3"])[-3:] == ["uid=1", "entry_timeout=3", "ro"]
     assert "rw" not in options(["rw"])
 
