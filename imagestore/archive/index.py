@@ -50,7 +50,7 @@ class IndexFile:
     def save(self, index: ArchiveIndex) -> None:
         """Write the index. If it cannot be written to the file that the user named, print a note."""
         if self._named_by_user and not may_be_replaced(self._path):
-            note(f"{self._path} is no index and is left alone: name another file to keep one")
+            note(f"{self._path} is no index and is left alone: name another file for the index")
             return
         try:
             save_index(self._path, index, self._fingerprint)

@@ -44,7 +44,7 @@ def _open_file(path: Path) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UserError(
-            f"{path} is neither a file nor a folder: an archive must be one that can be read again"
+            f"{path} is neither a file nor a folder: an archive is read twice, which a pipe does not allow"
         )
     return descriptor
 
@@ -74,4 +74,4 @@ def _describe(beginning: bytes) -> str:
         return "is an HDF5 file, no archive"
     if beginning.startswith(ZIP_SIGNATURE):
         return "is a zip file: unpack it and give the folder"
-    return "is no tar archive, or a damaged one"
+    return "is no tar archive, or is damaged"

@@ -93,20 +93,20 @@ class TarArchive(Archive):
                 error_type = WrongImages if isinstance(error, WrongChecksum) else UserError
                 raise error_type(f"{self.path} {tar_pass.describe(error)}") from error
         if not tar_pass.has_end_mark:
-            note(f"{self.path} has no end mark: if it was cut short, then exactly between two members")
+            note(f"{self.path} has no end mark: perhaps it was cut short between two members")
 
     def _keep(self, index: ArchiveIndex) -> None:
         """Use the index from now on, and write it for later runs."""
         self._index = index
         if cache_folder.fingerprint(self._descriptor) != self._fingerprint:
-            note(f"{self.path} changed while it was read: no index is kept")
+            note(f"{self.path} changed while it was read: its index is not kept")
         else:
             self._index_file.save(index)
 
     def read(self, member: Member) -> bytes:
         index = self._load_or_make_index()
         if member.position >= len(index.members) or index.members[member.position] != member:
-            raise UserError(f"{self.path} holds no such member as {member.name!r}: it was listed elsewhere")
+            raise UserError(f"{self.path}: the member {member.name!r} belongs to another archive")
         if self._decoder is None:
             self._decoder = self._compression.open_for_fetching(self._descriptor, index.points)
         data = _fetch(self._decoder, member, index.members)

@@ -61,7 +61,7 @@ class TarPass:
     def _read_image(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> tuple[Member, bytes] | None:
         """Return a member that is an image. If the member is none, count the reason and return None."""
         if info.size < 0:
-            raise Damaged("a size below zero")
+            raise Damaged("a header has a size below zero")
         reason = _reason_to_skip(info)
         if reason is None:
             data = self._read_data(tar, info)
@@ -113,11 +113,11 @@ class TarPass:
         """Return in words what is wrong with the archive, to follow its path in a message."""
         if isinstance(damage, CutShort):
             count = f"{len(self.members):,}"
-            return f"ends {self._where()}: {count} images came before that, download or copy it again"
+            return f"ends {self._where()} (images before that: {count}): download or copy it again"
         if isinstance(damage, WrongChecksum):
             return (
-                f"is damaged ({damage}): some of its images are not what was packed, and nothing tells "
-                "which. Download or copy it again; to take it as it is, decompress it to a plain .tar"
+                f"is damaged ({damage}): some of its images are not what was packed, but nothing tells which "
+                "images. Download or copy it again. To use it as it is, decompress it to a plain .tar"
             )
         return f"is damaged {self._where()} ({damage}): download or copy it again"
 

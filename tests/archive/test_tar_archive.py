@@ -142,7 +142,7 @@ def test_members_of_another_archive_are_refused(tmp_path):
         members = other_archive.members()
         assert archive.read(members[1]) == b"2"
         for member in (members[0], members[2]):
-            with pytest.raises(UserError, match="it was listed elsewhere"):
+            with pytest.raises(UserError, match="belongs to another archive"):
                 archive.read(member)
 
 

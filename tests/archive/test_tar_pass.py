@@ -166,7 +166,7 @@ def test_an_archive_cut_in_a_header(tmp_path):
     whole = pack([("in the middle of.jpg", b"1"), ("b.jpg", b"2")])
     images, message = stream_until_error(write(tmp_path / "cut.tar", whole[: 2 * BLOCK + 100]))
     assert images == [("in the middle of.jpg", b"1")]
-    assert "cut.tar ends after 'in the middle of.jpg': 1 images came before that" in message
+    assert "cut.tar ends after 'in the middle of.jpg' (images before that: 1)" in message
 
 
 def test_a_cut_gzip_gives_the_whole_image_before(tmp_path):
