@@ -15,7 +15,6 @@ from imagestore.processes import cpu_count
 LARGEST_COUNT = 2**63 - 1  # NumPy and torch take no larger one
 MOST_DIGITS = 20  # Python refuses to read numbers of thousands of digits
 LARGEST_NUMBER = 1e18  # the product of two such numbers still fits a 32-bit float
-SMALLEST_SIDE, LARGEST_SIDE = 2, 4096  # pixels
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -29,11 +28,6 @@ def given_path(text: str) -> Path:
 def positive(text: str) -> int:
     """A count: a whole number from 1."""
     return whole_number(text, 1, LARGEST_COUNT)
-
-
-def side(text: str) -> int:
-    """The side of a square picture in pixels; training sees half of it, which must be one at least."""
-    return whole_number(text, SMALLEST_SIDE, LARGEST_SIDE)
 
 
 def seed(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Batches of images: from memory, or decoded as they are needed."""
+"""Batches of images: from memory, or decoded by worker processes whenever they are needed."""
 
 from __future__ import annotations
 
@@ -7,122 +7,183 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
+from imagestore.console import note, printable, progress
 from imagestore.decode import NotAnImage
 from imagestore.processes import Stop, blocked
 from imagestore.store.reader import StoreError
 from imagestore.training.dataset import HDF5Dataset
+from imagestore.training.free_memory import available_memory
 
-DECODED_AT_ONCE = 256  # images between two looks at whether a signal asked for an end
+IMAGES_BETWEEN_CHECKS = 256  # decoding checks for a signal after so many images
+SKIPPED_NAMED = 10  # images that cannot be decoded are named, up to so many
+
+
+class Batches(Protocol):
+    """Some images of a dataset, given out in batches.
+
+    An image that cannot be decoded keeps its place, and its batch is shorter. So one order makes the same
+    batches from memory, when such images are known beforehand, and from a stream, when they are not.
+    """
+
+    in_memory: ClassVar[bool]
+
+    def __len__(self) -> int:
+        """The number of images, including those that cannot be decoded."""
+
+    @property
+    def decodable_count(self) -> int:
+        """The number of images that can be decoded, as far as that is known."""
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 (N,): the label of each image."""
+
+    def iterate(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of images, uint8 (B, 3, size, size), and labels, int64 (B,).
+
+        `order` is int64 (n,), positions among the N images. B is 0 to `batch_size`: images that cannot be
+        decoded are left out.
+        """
+
+
+def make_batches(
+    dataset: HDF5Dataset,
+    parts: Sequence[np.ndarray],
+    cache: int | None,
+    workers: int,
+    stop: Stop,
+) -> list[Batches]:
+    """The batches of each part (positions in the dataset, int64 (N,)); their `in_memory` says which kind.
+
+    If all images fit into `cache` bytes (by default, half of the memory that is left), they are decoded into
+    memory now. Otherwise they are streamed. If `stop` is requested, decoding ends early.
+    """
+    limit = available_memory() // 2 if cache is None else cache
+    if decoded_bytes(len(dataset), dataset.size) <= limit:
+        return [_decode_part(dataset, part, workers, stop) for part in parts]
+    return [StreamedBatches(dataset, part, workers) for part in parts]
+
+
+def decoded_bytes(count: int, size: int) -> int:
+    """The memory, in bytes, of `count` decoded images of size x size pixels."""
+    return count * 3 * size * size
+
+
+def _decode_part(dataset: HDF5Dataset, part: np.ndarray, workers: int, stop: Stop) -> MemoryBatches:
+    """Decode images with a progress bar, and tell the user which of them cannot be decoded."""
+    with progress(len(part), "decoding") as bar:
+        batches = decode_into_memory(dataset, part, workers, bar.update, stop)
+    for line in batches.skipped[:SKIPPED_NAMED]:
+        note(f"train_model: skipped {printable(line)}")
+    if len(batches.skipped) > SKIPPED_NAMED:
+        note(f"train_model: skipped {len(batches.skipped):,} images in all that cannot be decoded")
+    return batches
 
 
 @dataclass
-class Decoded:
-    """Decoded images, ready to be cut into batches; those that could not be decoded keep their places.
+class MemoryBatches:
+    """Decoded images in memory."""
 
-    So an order of N positions means the same batches here and in Streamed, which cannot know beforehand.
-    """
-
-    images: Tensor  # uint8 (N, 3, size, size); anything where not good
+    in_memory: ClassVar[bool] = True
+    images: Tensor  # uint8 (N, 3, size, size); undefined where not decodable
     labels: Tensor  # int64 (N,)
-    good: Tensor  # bool (N,): whether it could be decoded
-    skipped: list[str] = field(default_factory=list)  # path and reason of each that could not be decoded
+    decodable: Tensor  # bool (N,)
+    skipped: list[str] = field(default_factory=list)  # path and reason of each image that is not decodable
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def usable(self) -> int:
-        """How many could be decoded."""
-        return int(self.good.sum())
+    def decodable_count(self) -> int:
+        """The number of images that can be decoded."""
+        return int(self.decodable.sum())
 
-    def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """uint8 (B, 3, size, size) and int64 (B,) of the images `order` (int64), in this order.
-
-        Without those that could not be decoded, so that B varies, down to 0.
-        """
-        for chunk in order.split(batch_size):
-            chunk = chunk[self.good[chunk]]
-            yield self.images[chunk], self.labels[chunk]
+    def iterate(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """See Batches.iterate."""
+        for positions in order.split(batch_size):
+            positions = positions[self.decodable[positions]]
+            yield self.images[positions], self.labels[positions]
 
 
-def decode_all(
+def decode_into_memory(
     dataset: HDF5Dataset,
     positions: Sequence[int] | np.ndarray,
     workers: int,
-    done: Callable[[int], object] = lambda count: None,
+    count_finished: Callable[[int], object] = lambda count: None,
     stop: Stop | None = None,
-) -> Decoded:
-    """Decode the images at `positions` with `workers` threads (Pillow decodes outside Python's lock).
+) -> MemoryBatches:
+    """Decode the images at `positions` with `workers` threads (Pillow releases Python's lock).
 
-    `done` hears how many more are finished; a `stop` that is requested ends it early.
+    `count_finished` gets the number of images that have been finished since its last call. Ends early if
+    `stop` is requested: the images that remain count as not decodable.
     """
     positions = np.asarray(positions)
     images = torch.empty((len(positions), 3, dataset.size, dataset.size), dtype=torch.uint8)
-    good = torch.zeros(len(positions), dtype=torch.bool)
-    skipped: dict[int, str] = {}
+    decodable = torch.zeros(len(positions), dtype=torch.bool)
+    reasons: dict[int, str] = {}
 
-    def one(at: int) -> None:
+    def decode(i: int) -> None:
         try:
-            images[at] = dataset[int(positions[at])][0]
-            good[at] = True
+            images[i] = dataset[int(positions[i])][0]
+            decodable[i] = True
         except (NotAnImage, StoreError) as error:
-            skipped[at] = f"{dataset.path_of(int(positions[at]))}: {error}"
+            reasons[i] = f"{dataset.path_of(int(positions[i]))}: {error}"
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for first in range(0, len(positions), DECODED_AT_ONCE):
+        for first in range(0, len(positions), IMAGES_BETWEEN_CHECKS):
             if stop is not None and stop.requested:
                 break
-            chunk = range(first, min(first + DECODED_AT_ONCE, len(positions)))
-            list(pool.map(one, chunk))
-            done(len(chunk))
+            chunk = range(first, min(first + IMAGES_BETWEEN_CHECKS, len(positions)))
+            list(pool.map(decode, chunk))
+            count_finished(len(chunk))
     labels = torch.from_numpy(dataset.targets[positions])
-    return Decoded(images, labels, good, [skipped[at] for at in sorted(skipped)])
-
-
-def decoded_bytes(count: int, size: int) -> int:
-    """The memory that `count` decoded images take, in bytes."""
-    return count * 3 * size * size
+    return MemoryBatches(images, labels, decodable, [reasons[i] for i in sorted(reasons)])
 
 
 @dataclass
-class Streamed:
-    """Images that memory cannot hold: the same batches, decoded by worker processes as they are needed."""
+class StreamedBatches:
+    """Images that do not fit into memory: worker processes decode each batch when it is needed."""
 
+    in_memory: ClassVar[bool] = False
     dataset: HDF5Dataset
-    positions: np.ndarray  # int64 (N,)
+    positions: np.ndarray  # int64 (N,), in the dataset
     workers: int
 
     def __len__(self) -> int:
         return len(self.positions)
 
     @property
-    def usable(self) -> int:
-        """How many may be decodable: all of them, for all that is known."""
+    def decodable_count(self) -> int:
+        """All images: it is not known which of them can be decoded."""
         return len(self.positions)
 
-    def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """As those of Decoded."""
+    @property
+    def labels(self) -> Tensor:
+        """int64 (N,): the label of each image."""
+        return torch.from_numpy(self.dataset.targets[self.positions])
+
+    def iterate(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """See Batches.iterate."""
         chunks = [self.positions[chunk.numpy()].tolist() for chunk in order.split(batch_size)]
         workers = min(self.workers, len(chunks))
-        # `timeout` and `scancel` send signals to all: the parent acts on them, and ends its workers itself.
+        # `timeout` and `scancel` signal all processes. The parent acts on it, and ends its workers itself.
         with warnings.catch_warnings(), blocked(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            # Of more workers than processors, each epoch; they were asked for.
+            # torch warns if there are more workers than processors, but the user asked for them.
             warnings.simplefilter("ignore")
             loader = DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
             batches = iter(loader)
         yield from batches
 
 
-Batches = Decoded | Streamed
-
-
 def _collate(items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+    """Items as one batch. A batch is empty if none of its images can be decoded."""
     if not items:
         return torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
     images, labels = default_collate(items)

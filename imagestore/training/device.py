@@ -7,20 +7,22 @@ import torch
 from imagestore.console import UserError
 
 
-def choose_device(wanted: str | None) -> torch.device:
-    """The device asked for, else CUDA, else Apple's MPS, else the CPU. Raises UserError."""
-    there = [kind for kind, found in _devices().items() if found]
-    if wanted is None:
-        return torch.device(there[0])
+def choose_device(requested: str | None) -> torch.device:
+    """The requested device; by default CUDA, else Apple's MPS, else the CPU. Raises UserError."""
+    available = _available_kinds()
+    if requested is None:
+        return torch.device(available[0])
     try:
-        device = torch.device(wanted)
+        device = torch.device(requested)
     except RuntimeError:
-        raise UserError(f"--device {wanted}: not a device; use one of {', '.join(there)}") from None
-    beyond = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
-    if device.type not in there or beyond:
-        raise UserError(f"--device {wanted}: not on this machine; use one of {', '.join(there)}")
+        raise UserError(f"--device {requested}: not a device; use one of {', '.join(available)}") from None
+    has_no_such_gpu = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
+    if device.type not in available or has_no_such_gpu:
+        raise UserError(f"--device {requested}: not on this machine; use one of {', '.join(available)}")
     return device
 
 
-def _devices() -> dict[str, bool]:
-    return {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+def _available_kinds() -> list[str]:
+    """The kinds of devices that this machine has, the fastest first."""
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [kind for kind, is_available in found.items() if is_available]

@@ -1,4 +1,4 @@
-"""How well a network does: loss, accuracy, predictions."""
+"""How well a network does: loss, accuracy and predictions."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.functional import cross_entropy
 
 
 @dataclass
 class Score:
     """Loss (cross-entropy) and accuracy over the images counted so far."""
 
-    loss: float = 0.0  # the sum over images
-    right: int = 0
-    seen: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    images: int = 0
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
-        """Count one batch: logits (B, labels), true labels int64 (B,)."""
-        self.loss += functional.cross_entropy(logits, labels, reduction="sum").item()
-        self.right += int((logits.argmax(1) == labels).sum())
-        self.seen += len(labels)
+        """Count one batch: logits, float32 (B, labels), and true labels, int64 (B,)."""
+        self.loss_sum += cross_entropy(logits, labels, reduction="sum").item()
+        self.correct += int((logits.argmax(1) == labels).sum())
+        self.images += len(labels)
 
     @property
     def mean_loss(self) -> float:
-        """The mean loss of an image; NaN where none was seen."""
-        return self.loss / self.seen if self.seen else math.nan
+        """The mean loss of an image; NaN without images."""
+        return self.loss_sum / self.images if self.images else math.nan
 
     @property
     def accuracy(self) -> float:
-        """The share that was right, 0 to 1; NaN where none was seen."""
-        return self.right / self.seen if self.seen else math.nan
+        """The share of images whose label was predicted, 0 to 1; NaN without images."""
+        return self.correct / self.images if self.images else math.nan
 
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device) -> Score:
-    """Score a model on batches of uint8 (B, 3, H, W) and int64 (B,)."""
+    """Score a model on batches of images, uint8 (B, 3, H, W), and labels, int64 (B,)."""
     model.eval()
     score = Score()
     for images, labels in batches:
@@ -48,7 +48,7 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device:
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The likeliest label, int64 (B,), and its probability, float32 (B,), of uint8 (B, 3, H, W)."""
+    """The likeliest label, int64 (B,), and its probability, float32 (B,), for images, uint8 (B, 3, H, W)."""
     model.eval()
     confidence, label = model(images.to(device)).softmax(1).max(1)
     return label.cpu(), confidence.cpu()

@@ -1,7 +1,4 @@
-"""The labels file, `{"label": index}` as JSON, that stands beside the weights trained for it.
-
-Used by model, train_model.py and classify.py, which reads it before it takes the time to import torch.
-"""
+"""The labels file that belongs to the weights beside it: `{"label": index}` as JSON. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from imagestore.console import UserError
 
 
 def save_labels(labels: Sequence[str], path: Path) -> None:
-    """Write the labels, whole or not at all; the index of each is its place. Raises UserError, OSError."""
-    with files.whole(path) as part:
-        part.write_text(json.dumps({label: i for i, label in enumerate(labels)}, indent=1) + "\n")
+    """Write the labels and their indices, whole or not at all. Raises UserError, OSError."""
+    with files.write_whole(path) as temporary:
+        temporary.write_text(json.dumps({label: i for i, label in enumerate(labels)}, indent=1) + "\n")
 
 
 def load_labels(path: Path) -> list[str]:
@@ -30,20 +27,21 @@ def load_labels(path: Path) -> list[str]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
         raise UserError(f"{path}: not JSON; give the *_labels.json that train_model.py wrote") from None
-    if not (_is_numbered(indices) and all(map(_is_a_name, indices))):
+    if not (_has_indices_from_0(indices) and all(map(_can_be_stored, indices))):
         raise UserError(f'{path}: no labels; expected {{"label": index, …}}, as train_model.py writes it')
     return sorted(indices, key=indices.__getitem__)
 
 
-def _is_numbered(indices: object) -> bool:
+def _has_indices_from_0(indices: object) -> bool:
+    """Whether this is a dict that is not empty and whose values are 0, 1, 2 and so on, in any order."""
     if not isinstance(indices, dict) or not indices:
         return False
     numbers = list(indices.values())
     return all(type(number) is int for number in numbers) and sorted(numbers) == list(range(len(numbers)))
 
 
-def _is_a_name(label: str) -> bool:
-    """Whether a store can have it: JSON can also spell halves of characters."""
+def _can_be_stored(label: str) -> bool:
+    """Whether a store can have this label. JSON can also spell halves of characters, which no store has."""
     try:
         label.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -52,5 +50,5 @@ def _is_a_name(label: str) -> bool:
 
 
 def labels_crc32(labels: Sequence[str]) -> int:
-    """A checksum of the labels and their order, kept in the weights so that others are noticed."""
+    """A checksum of the labels and their order. The weights keep it, to recognise their labels file."""
     return zlib.crc32("\n".join(labels).encode("utf-8", "surrogateescape"))

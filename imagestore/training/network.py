@@ -1,9 +1,4 @@
-"""The network that learns colour labels, the device it runs on, and the files it is kept in.
-
-Used by train_model.py and classify.py. A weights file is a plain state dict; everything needed to build
-the network again (how many labels, colours and hidden units, the side of its pictures, a checksum of
-the labels' names) is read from it. Loading never unpickles code (`weights_only=True`).
-"""
+"""The network that learns the labels of images from their colours."""
 
 from __future__ import annotations
 
@@ -14,9 +9,7 @@ from torch import Tensor, nn
 
 from imagestore.training.labels_file import labels_crc32
 
-SHARPNESS = 20.0  # of the assignment of a pixel to colours, per squared unit of Lab / 100
-
-
+SHARPNESS = 20.0  # per squared unit of Lab / 100: how clearly a pixel belongs to its nearest colour
 XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 61966-2-1)
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
     (0.2126729, 0.7151522, 0.0721750),
@@ -24,23 +17,12 @@ XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 6196
 )
 
 
-def srgb_to_lab(images: Tensor) -> Tensor:
-    """CIELAB (CIE 15, white D65) divided by 100, float32 (B, 3, H, W), of uint8 sRGB (B, 3, H, W)."""
-    v = images.float() / 255
-    linear = torch.where(v > 0.04045, ((v + 0.055) / 1.055) ** 2.4, v / 12.92)
-    matrix = torch.tensor(XYZ_FROM_RGB, device=images.device)
-    xyz = torch.einsum("ij,bjhw->bihw", matrix, linear)
-    f = torch.where(xyz > (6 / 29) ** 3, xyz.clamp(min=1e-6) ** (1 / 3), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
-    x, y, z = f.unbind(1)
-    return torch.stack([1.16 * y - 0.16, 5 * (x - y), 2 * (y - z)], 1)
-
-
 class ColourNet(nn.Module):
-    """A histogram over learned colours, and a small perceptron that reads a label from it.
+    """A histogram over learned colours, and a small perceptron that predicts a label from it.
 
-    Each pixel is shared out among `colours` places in Lab, by nearness: softmax over
-    -SHARPNESS * |pixel - place|², whose |pixel|² cancels, so that one linear layer computes it. The mean
-    over the pixels is the histogram. Places, sharpness and perceptron are all learned.
+    Each pixel is divided among `colours` colours in Lab, by nearness: softmax over
+    -SHARPNESS * |pixel - colour|². The term |pixel|² cancels, so one linear layer computes the exponent. The
+    mean over the pixels is the histogram. Colours, sharpness and perceptron are all learned.
     """
 
     def __init__(self, labels: Sequence[str], side: int, colours: int = 64, hidden: int = 128) -> None:
@@ -55,13 +37,13 @@ class ColourNet(nn.Module):
             nn.Dropout(0.2),
             nn.Linear(hidden, len(labels)),
         )
-        # Kept in the state dict, so that a weights file says what pictures and labels it is for.
+        # In the state dict, so that a weights file tells its pictures' side and its labels.
         self.register_buffer("side", torch.tensor(side))
         self.register_buffer("labels_crc32", torch.tensor(labels_crc32(labels)))
         with torch.no_grad():
-            places = spread_colours(colours)
-            self.nearness.weight.copy_(2 * SHARPNESS * places)
-            self.nearness.bias.copy_(-SHARPNESS * (places**2).sum(1))
+            initial = spread_colours(colours)  # (colours, 3)
+            self.nearness.weight.copy_(2 * SHARPNESS * initial)
+            self.nearness.bias.copy_(-SHARPNESS * (initial**2).sum(1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float32 (B, labels), of uint8 images (B, 3, H, W)."""
@@ -70,10 +52,24 @@ class ColourNet(nn.Module):
         return self.head(histogram)
 
 
+def srgb_to_lab(images: Tensor) -> Tensor:
+    """CIELAB (CIE 15, white D65) divided by 100, float32 (B, 3, H, W), of uint8 sRGB (B, 3, H, W)."""
+    v = images.float() / 255
+    linear = torch.where(v > 0.04045, ((v + 0.055) / 1.055) ** 2.4, v / 12.92)
+    matrix = torch.tensor(XYZ_FROM_RGB, device=images.device)
+    xyz = torch.einsum("ij,bjhw->bihw", matrix, linear)
+    f = torch.where(xyz > (6 / 29) ** 3, xyz.clamp(min=1e-6) ** (1 / 3), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    x, y, z = f.unbind(1)
+    return torch.stack([1.16 * y - 0.16, 5 * (x - y), 2 * (y - z)], 1)
+
+
 def spread_colours(count: int) -> Tensor:
-    """`count` sRGB colours far from each other, as Lab / 100, float32 (count, 3); always the same ones."""
-    level = torch.linspace(0, 255, 12).to(torch.uint8)
-    grid = torch.cartesian_prod(level, level, level).reshape(-1, 3, 1, 1)
+    """`count` sRGB colours far from each other, as Lab / 100, float32 (count, 3); the same at each call.
+
+    Each colour is the one farthest from all before it, among a grid of sRGB colours.
+    """
+    levels = torch.linspace(0, 255, 12).to(torch.uint8)
+    grid = torch.cartesian_prod(levels, levels, levels).reshape(-1, 3, 1, 1)
     candidates = srgb_to_lab(grid).reshape(-1, 3)
     chosen = [candidates[0]]
     distance = ((candidates - chosen[0]) ** 2).sum(1)
@@ -84,10 +80,11 @@ def spread_colours(count: int) -> Tensor:
 
 
 def thin_out(images: Tensor) -> Tensor:
-    """Every second row and column of a batch, from a random corner: other pixels of the same picture.
+    """Every second row and column of images (B, 3, H, W), from a random corner.
 
-    The one augmentation that says something new to a histogram (mirroring does not change it, other
-    colours would be another label); it also takes a quarter of the time. Uses torch's global generator.
+    This augmentation changes a histogram, but not the label. Mirroring would not change the histogram, and
+    other colours would change the label. A step takes a quarter of the time. torch's global generator draws
+    the corner.
     """
     top, left = torch.randint(2, (2,)).tolist()
     return images[:, :, top::2, left::2]

@@ -1,0 +1,49 @@
+"""Which images are held back for validation."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from isal.isal_zlib import crc32
+
+from imagestore.store.reader import ImageStore
+from imagestore.training.dataset import HDF5Dataset
+
+
+def split_for_validation(dataset: HDF5Dataset, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions to train on and positions to validate with, int64, ascending.
+
+    `fraction` (0 to below 1) is the share to validate with. If it is above 0, at least one image is held
+    back, but one image always stays to train on. The checksum of an image and the seed decide on its side. If
+    the store has no checksum, the path takes its place. So the order of the stores does not matter, and a
+    picture that is stored twice is always on one side.
+    """
+    keys = _mix(_checksums_of_dataset(dataset), seed)
+    held_back = round(len(dataset) * fraction)
+    if fraction > 0:
+        held_back = min(max(held_back, 1), len(dataset) - 1)
+    validation = keys < np.sort(keys)[held_back]  # bool (N,)
+    return np.flatnonzero(~validation), np.flatnonzero(validation)
+
+
+def _checksums_of_dataset(dataset: HDF5Dataset) -> np.ndarray:
+    """uint32 (N,): the checksum of each image, or of its path if the store has no checksum for it."""
+    return np.concatenate([_checksums_of_store(store) for store in dataset.stores])
+
+
+def _checksums_of_store(store: ImageStore) -> np.ndarray:
+    checksums = store.index.crc32.copy()
+    for i in np.flatnonzero(store.index.has_crc == 0).tolist():
+        checksums[i] = crc32(os.fsencode(store.path_of(i)))
+    return checksums
+
+
+def _mix(checksums: np.ndarray, seed: int) -> np.ndarray:
+    """uint64 (N,): well mixed numbers, by the finaliser of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    key = checksums.astype(np.uint64)
+    with np.errstate(over="ignore"):
+        key += np.uint64(seed % 2**32) * np.uint64(0x9E3779B97F4A7C15)
+        key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))

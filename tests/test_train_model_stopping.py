@@ -1,0 +1,162 @@
+"""train_model.py stopped by a signal at any time, and resumed from its checkpoint."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import train_model
+from imagestore import processes
+from imagestore.training import training_loop
+from tests.helpers.commands import ROOT, Run
+from tests.helpers.small_stores import make_store
+from tests.helpers.training_runs import have_equal_weights, train_here, train_until_check
+
+LONG = ("--epochs", "30", "--batch-size", "8", "-j", "1")
+NO_STOP = 10_000  # more checks than any of these trainings makes
+
+
+def interrupt_a_training(store: Path, output: Path, number: int) -> subprocess.CompletedProcess:
+    """Start a long training, send it a signal in its third epoch, and wait for its end."""
+    command = [sys.executable, ROOT / "train_model.py", store, "-o", output, *LONG]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not process.stdout.readline().startswith("epoch 2/"):
+                assert process.poll() is None
+            process.send_signal(number)
+            stdout, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+@pytest.mark.slow
+def test_a_resumed_training_ends_with_the_same_weights(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """After SIGUSR1 and SIGINT: weights and a checkpoint are written, and the command to resume is shown."""
+    store = make_store(tmp_path / "train.h5", 90)
+    for number, status in ((signal.SIGUSR1, 1), (signal.SIGINT, 130)):
+        stopped = interrupt_a_training(store, tmp_path / "stopped", number)
+        assert stopped.returncode == status
+        assert (tmp_path / "stopped/model_weights.pth").is_file()
+        assert "Traceback" not in stopped.stderr
+    script, *options = stopped.stderr.splitlines()[-1].split()
+    assert options[-4:] == ["--resume", str(tmp_path / "stopped/checkpoint.pth"), "-j", "1"]
+    resumed = run(Path(script).name, *options)
+    assert "epoch 1/30" not in resumed.stdout
+    assert train_here(capsys, store, "-o", tmp_path / "whole", *LONG)[0] == 0
+    assert have_equal_weights(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.parametrize("cache", [(), ("--cache", "0")], ids=["in memory", "streamed"])
+def test_a_training_stopped_twice_takes_the_same_steps(tmp_path: Path, cache: tuple[str, ...]):
+    """It stops within epochs, between two batches."""
+    store = make_store(tmp_path / "train.h5", 20)
+
+    def train(output: Path, checks: int) -> int:
+        checkpoint = output / "checkpoint.pth"
+        resume = ("--resume", checkpoint) if checkpoint.exists() else ()
+        options = ("--epochs", 3, "--batch-size", 2, "--val-fraction", 0.2, *cache, *resume)
+        return train_until_check(store, output, checks, *options)
+
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert train(whole, NO_STOP) == 0
+    assert [train(stopped, checks) for checks in (8, 11, NO_STOP)] == [143, 143, 0]
+    assert have_equal_weights(whole, stopped)
+
+
+def test_a_finished_training_may_be_resumed(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """No step is left, even fewer epochs may be asked for: the same weights are written again."""
+    store = make_store(tmp_path / "train.h5", 20)
+    assert train_here(capsys, store, "-o", tmp_path / "first", "--epochs", 3)[0] == 0
+    for epochs in (3, 2):
+        output = ("-o", tmp_path / "again", "--epochs", epochs)
+        resume = ("--resume", tmp_path / "first/checkpoint.pth")
+        status, out, messages = train_here(capsys, store, *output, *resume)
+        assert (status, len(messages)) == (0, 1)
+        assert [line.split()[0] for line in out.splitlines()] == ["wrote", "for"]
+        assert have_equal_weights(tmp_path / "first", tmp_path / "again")
+    assert not (tmp_path / "again/checkpoint.pth").exists()
+
+
+@pytest.mark.parametrize(
+    # Before the first step, a training checks for signals three times; in memory also once for each part.
+    ("cache", "checks_before_a_step"),
+    [(("--cache", "1G"), range(5)), (("--cache", "0"), range(3))],
+    ids=["in memory", "streamed"],
+)
+def test_a_stop_before_the_first_step_writes_nothing(
+    tmp_path: Path, cache: tuple[str, ...], checks_before_a_step: range, capsys: pytest.CaptureFixture
+):
+    """No untrained weights replace trained ones, and no command to resume is shown."""
+    store = make_store(tmp_path / "train.h5", 20)
+    output = tmp_path / "out"
+    assert train_until_check(store, output, checks_before_a_step.stop, "--batch-size", 2, *cache) == 143
+    checkpoint = (output / "checkpoint.pth").rename(tmp_path / "checkpoint.pth")
+    before = {path: path.read_bytes() for path in output.iterdir()}
+    for resume in ((), ("--resume", checkpoint)):
+        for checks in checks_before_a_step:
+            capsys.readouterr()
+            assert train_until_check(store, output, checks, *cache, *resume) == 143
+            messages = capsys.readouterr().err.splitlines()
+            assert messages[-1] == "train_model: stopped before the first step; nothing was written"
+            assert {path: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_a_stop_during_validation_prints_no_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training_loop, "VALIDATION_BATCH_SIZE", 1)
+    store = make_store(tmp_path / "train.h5", 20)
+    # For decoding, before the steps, before each of 8 steps, before the first of 4 batches to validate with.
+    checks = 2 + 2 + 8 + 1
+    assert train_until_check(store, tmp_path, checks, "--batch-size", 2, "--val-fraction", 0.2) == 143
+    assert re.search(r"^epoch 1/40  loss [\d.]+  accuracy [\d.]+ %  val -  ", capsys.readouterr().out)
+
+
+def test_the_resume_command_repeats_the_given_options(tmp_path: Path):
+    """A checkpoint does not know cache, device and workers. Options that were not given are not repeated."""
+    store = make_store(tmp_path / "train.h5", 20)
+    given = ("--cache", 5000, "--device", "cpu", "-j", 19)
+    for options in ((), given):
+        arguments = train_model.build_parser().parse_args([*map(str, (store, "-o", tmp_path, *options))])
+        command = train_model.resume_command(arguments)
+        assert command.endswith(shlex.join(map(str, ("--resume", tmp_path / "checkpoint.pth", *options))))
+
+
+def has_busy_workers(pid: int) -> bool:
+    """Whether a process has children that have begun to bring batches, each with a thread for it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return any(len(list(Path(f"/proc/{child}").glob("task/*"))) > 1 for child in children)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_all_processes_while_streaming(tmp_path: Path, number: signal.Signals):
+    """As `timeout` and `scancel` send it: the workers end with the training, neither before nor after it."""
+    store = make_store(tmp_path / "train.h5", 90)
+    workers = str(processes.cpu_count() + 1)  # torch warns of so many
+    options = ("-o", tmp_path, "--epochs", "200", "--batch-size", "1", "-j", workers, "--cache", "0")
+    command = [sys.executable, ROOT / "train_model.py", store, *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        try:
+            process.stdout.readline()  # after the first epoch, the next one has workers of its own
+            while not has_busy_workers(process.pid):
+                assert process.poll() is None
+            # SIGKILL goes to the training alone: its workers must notice that it is gone.
+            send = os.kill if number == signal.SIGKILL else os.killpg
+            send(process.pid, number)
+            _, messages = process.communicate(timeout=60)  # the pipes close with the last worker
+        finally:
+            process.kill()
+    assert process.returncode == (143 if number == signal.SIGTERM else -signal.SIGKILL), messages
+    assert "Warning" not in messages
