@@ -1,4 +1,4 @@
-"""classify.py, run as a user runs it: what it prints, from stores and archives, and what bad input gets."""
+"""classify.py, run as a user runs it: what it prints for stores and archives, and its errors."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ LINE = re.compile(r"^(\S+)  (\S+)  ([\d.]+) %(?:  (right|wrong: \S+))?$", re.MUL
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
-    """A network of three labels, untrained: what is printed is another matter than whether it is right."""
+    """The labels file of a network that was not trained: these tests do not need right answers."""
     torch.manual_seed(1)
     save_file(ColourNet(list(COLOURS), side=16).state_dict(), tmp_path / "model_weights.pth")
     save_labels(list(COLOURS), tmp_path / "labels.json")
     return tmp_path / "labels.json"
 
 
-def in_this_process(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a run in the tests' process: no import of torch."""
+def classify_here(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a run in the tests' process, which has torch."""
     status = main("classify", classify.build_parser(), classify.classify, list(map(str, arguments)))
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
 
-def test_a_store_knows_what_is_right(run: Run, labels: Path, tmp_path: Path) -> None:
-    """As a command: more images asked for than there are, some not decodable; a sheet of them."""
+def test_a_store_knows_the_true_labels(run: Run, labels: Path, tmp_path: Path) -> None:
+    """As a command: more images than there are, two that cannot be decoded, and a contact sheet."""
     store = make_store(tmp_path / "test.h5", 30)
     add(store, "red/text.jpg", b"not an image at all")
     add(store, "purple/new.jpg", Image.new("RGB", (9, 9)).tobytes())
@@ -49,8 +49,8 @@ def test_a_store_knows_what_is_right(run: Run, labels: Path, tmp_path: Path) -> 
     lines = LINE.findall(done.stdout)
     assert len(lines) == 30
     for name, label, confidence, verdict in lines:
-        truth = name.split("/")[0]
-        assert verdict == ("right" if label == truth else f"wrong: {truth}")
+        true_label = name.split("/")[0]
+        assert verdict == ("right" if label == true_label else f"wrong: {true_label}")
         assert 100 / 3 <= float(confidence) + 0.1 <= 100.1
     right = sum(verdict == "right" for *_, verdict in lines)
     assert f"accuracy {100 * right / 30:.1f} % ({right} of 30)" in done.stdout
@@ -61,48 +61,48 @@ def test_a_store_knows_what_is_right(run: Run, labels: Path, tmp_path: Path) -> 
         sheet.load()
 
 
-def test_an_archive_knows_no_truth_unless_the_heuristic_is_asked(
+def test_an_archive_has_true_labels_only_by_the_heuristic(
     sample: Path, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """COUNT of its members, the same ones with the same seed, from the index the first run left."""
+    """COUNT members are classified. The same seed chooses the same members, and the index is used again."""
     with_index = (sample, labels, 7, "--seed", 4, "--index", tmp_path / "index")
-    status, out, _ = in_this_process(capsys, *with_index)
+    status, out, _ = classify_here(capsys, *with_index)
     lines = LINE.findall(out)
     assert (status, len(lines), "accuracy" in out) == (0, 7, False)
     assert all(name.startswith("jpg/image_") and not verdict for name, _, _, verdict in lines)
     assert (tmp_path / "index").exists()
-    assert in_this_process(capsys, *with_index)[1] == out
-    other = in_this_process(capsys, sample, labels, 7, "--seed", 5, "--index", tmp_path / "index")[1]
+    assert classify_here(capsys, *with_index)[1] == out
+    other = classify_here(capsys, sample, labels, 7, "--seed", 5, "--index", tmp_path / "index")[1]
     assert other != out
 
-    asked = in_this_process(capsys, *with_index, "--heuristic")[1]
-    assert [found[:3] for found in LINE.findall(asked)] == [found[:3] for found in lines]
-    assert all(verdict for *_, verdict in LINE.findall(asked))
-    assert re.search(r"^accuracy [\d.]+ % \(\d of 7\)$", asked, re.MULTILINE)
+    judged = classify_here(capsys, *with_index, "--heuristic")[1]
+    assert [line[:3] for line in LINE.findall(judged)] == [line[:3] for line in lines]
+    assert all(verdict for *_, verdict in LINE.findall(judged))
+    assert re.search(r"^accuracy [\d.]+ % \(\d of 7\)$", judged, re.MULTILINE)
 
 
 def test_a_member_of_any_name_is_one_plain_line(
     labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """Neither a name that is no UTF-8 nor one that a terminal would act on; and an archive without suffix."""
+    """A name that is no UTF-8, and one that a terminal would act on. The archive has no suffix."""
     with tarfile.open(tmp_path / "photos", "w:gz") as archive:
         for name in ("jpg/\udcff.jpg", "jpg/\x1b[1m\n.jpg"):
             entry, data = tarfile.TarInfo(name), picture(COLOURS["red"], 1)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-    status, out, _ = in_this_process(capsys, tmp_path / "photos", labels, 2, "--index", tmp_path / "index")
+    status, out, _ = classify_here(capsys, tmp_path / "photos", labels, 2, "--index", tmp_path / "index")
     assert status == 0
     assert [name for name, *_ in LINE.findall(out)] == [r"jpg/\udcff.jpg", r"jpg/\x1b[1m\n.jpg"]
 
 
 def test_a_label_of_any_name_is_one_plain_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """Predicted or true, and in what is passed over: a store may come from anywhere."""
+    """A predicted label, a true label, and a label in a message: a store may come from anywhere."""
     names = ["dark\x1b[1m\nred", "no-utf8-\udcff"]
     save_file(ColourNet(names, side=16).state_dict(), tmp_path / "model_weights.pth")
     save_labels(names, tmp_path / "labels.json")
     store = make_store(tmp_path / "test.h5", 6, colours=dict.fromkeys(["true\x1b[2m"], (9, 9, 9)))
     add(store, "true\x1b[2m/text\n.jpg", b"not an image at all")
-    status, out, err = in_this_process(capsys, store, tmp_path / "labels.json", "all")
+    status, out, err = classify_here(capsys, store, tmp_path / "labels.json", "all")
     assert status == 0
     lines = LINE.findall(out)
     assert len(lines) == 6
@@ -112,23 +112,14 @@ def test_a_label_of_any_name_is_one_plain_line(tmp_path: Path, capsys: pytest.Ca
     assert "\x1b" not in out + err
 
 
-def test_labels_it_was_not_trained_on_are_counted_as_wrong_and_told(
+def test_true_labels_that_were_not_trained_on_are_wrong(
     labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     store = make_store(tmp_path / "white.h5", 4, colours={"white": (250, 250, 245)})
-    status, out, err = in_this_process(capsys, store, labels, "all")
+    status, out, err = classify_here(capsys, store, labels, "all")
     assert status == 0
     assert "accuracy 0.0 % (0 of 4)" in out
     assert "4 of them have a label that is not among those trained on" in err
-
-
-def test_the_sheet_shows_some_of_every_label(tmp_path: Path, labels: Path) -> None:
-    """However many images of the first labels come first."""
-    tally = classify.Tally(list(COLOURS))
-    for label in COLOURS:
-        for _ in range(200):
-            tally.add(classify.Answer(classify.Picture("x", b"", label), label, 1.0))
-    assert {label: len(row) for label, row in tally.kept.items()} == dict.fromkeys(COLOURS, classify.IN_A_ROW)
 
 
 def test_bad_input_gets_one_line(
@@ -148,7 +139,7 @@ def test_bad_input_gets_one_line(
     (tmp_path / "apart").mkdir()
     alone = Path(shutil.copy(labels, tmp_path / "apart"))
     (tmp_path / "cut.tgz").write_bytes(sample.read_bytes()[:3000])
-    for arguments, said in (
+    for arguments, message in (
         ([tmp_path / "none.h5", labels, 1], "no such file"),
         ([tmp_path / "text.h5", labels, 1], "not an HDF5 file"),
         ([tmp_path / "cut.tgz", labels, 1, "--index", tmp_path / "i"], "cut.tgz"),
@@ -167,15 +158,15 @@ def test_bad_input_gets_one_line(
         ([store, labels, 1, "--plot", tmp_path / "nowhere/sheet.png"], "nowhere"),
         ([store, labels, 1, "--plot", tmp_path], str(tmp_path)),
     ):
-        status, out, err = in_this_process(capsys, *arguments)
+        status, out, err = classify_here(capsys, *arguments)
         assert (status, out) == (1, ""), (arguments, err)
         assert len(err.splitlines()) == 1, err
-        assert said in err
+        assert message in err
     assert not (tmp_path / "harmed").exists()
 
 
 class Harmful:
-    """Who unpickles it makes a file."""
+    """Unpickling it makes a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -184,11 +175,39 @@ class Harmful:
         return Path.touch, (self.path,)
 
 
+def test_missing_files_are_told_before_torch_is_imported(run: Run, labels: Path, tmp_path: Path) -> None:
+    """torch takes seconds to import."""
+    store = make_store(tmp_path / "test.h5", 3)
+    (tmp_path / "text.h5").write_text("no store")
+    (tmp_path / "no.json").write_text("{")
+    (tmp_path / "apart").mkdir()
+    labels_without_weights = Path(shutil.copy(labels, tmp_path / "apart"))
+    block_torch = tmp_path / "blocked"
+    block_torch.mkdir()
+    (block_torch / "torch.py").write_text("raise ImportError('too early')")
+    for arguments, message in (
+        ([tmp_path / "none.h5", labels, 1], "no such file"),
+        ([tmp_path / "none-*.h5", labels, 1], "no file matches"),
+        ([tmp_path / "none.tgz", labels, 1], "none.tgz"),
+        ([tmp_path / "text.h5", labels, 1], "not an HDF5 file"),
+        ([store, tmp_path / "none.json", 1], "no such file; train_model.py writes it"),
+        ([store, tmp_path / "no.json", 1], "not JSON"),
+        ([store, labels_without_weights, 1], "name it with --weights"),
+        ([store, labels, 1, "--plot", tmp_path / "nowhere/sheet.png"], "nowhere"),
+    ):
+        in_empty_folder = {"cwd": block_torch, "env": {"PYTHONPATH": str(block_torch)}}
+        done = run("classify.py", *arguments, check=False, **in_empty_folder)
+        assert done.returncode == 1, (arguments, done.stderr)
+        assert len(done.stderr.splitlines()) == 1
+        assert message in done.stderr
+
+
 @pytest.mark.parametrize("flag", ["--weights", "--plot", "--index"])
-def test_an_empty_path_is_a_variable_that_is_not_set(flag: str, capsys: pytest.CaptureFixture) -> None:
+def test_an_empty_path_is_an_error(flag: str, capsys: pytest.CaptureFixture) -> None:
+    """It comes from a shell variable that is not set."""
     for arguments in (["test.h5", "labels.json", 1, flag, ""], ["test.h5", "", 1]):
         with pytest.raises(SystemExit) as ended:
-            in_this_process(capsys, *arguments)
+            classify_here(capsys, *arguments)
         assert ended.value.code == 2
         assert "a path is empty" in capsys.readouterr().err
 
@@ -196,6 +215,6 @@ def test_an_empty_path_is_a_variable_that_is_not_set(flag: str, capsys: pytest.C
 @pytest.mark.parametrize("count", ["0", "-1", "1.5", "some", str(10**30)])
 def test_a_count_is_a_positive_number_or_all(count: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as ended:
-        in_this_process(capsys, "test.h5", "labels.json", count)
+        classify_here(capsys, "test.h5", "labels.json", count)
     assert ended.value.code == 2
     assert "COUNT" in capsys.readouterr().err or count == "-1"

@@ -1,0 +1,67 @@
+"""From pictures to answers: decode them in threads, and predict their labels in batches."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from imagestore.classifying.answer import Answer, Picture
+from imagestore.console import note, printable
+from imagestore.decode import NotAnImage
+from imagestore.processes import cpu_count
+from imagestore.training.checkpoint import load_model
+from imagestore.training.dataset import decode_image, square_pixels
+from imagestore.training.device import choose_device
+from imagestore.training.evaluation import predict
+
+BATCH_SIZE = 256  # images
+
+
+def predict_labels(
+    pictures: Iterable[Picture], labels: Sequence[str], *, weights: Path, device: str | None, workers: int
+) -> Iterator[Answer]:
+    """The answer to each picture, in order. Raises UserError.
+
+    Pictures that cannot be decoded are left out, and the user is told. `device` is as torch names it, by
+    default the best of this machine. `workers` threads decode.
+    """
+    torch.set_num_threads(min(workers, cpu_count()))
+    chosen_device = choose_device(device)
+    network = load_model(weights, labels, chosen_device)
+    pictures = iter(pictures)
+    with ThreadPoolExecutor(workers) as pool:
+        while batch := list(itertools.islice(pictures, BATCH_SIZE)):
+            decoded = _decode_batch(batch, int(network.side), pool)
+            if not decoded:
+                continue
+            images = torch.stack([image for _, image in decoded])  # uint8 (B, 3, side, side)
+            numbers, confidences = predict(network, images, chosen_device)  # int64 (B,), float32 (B,)
+            for (picture, _), number, confidence in zip(
+                decoded, numbers.tolist(), confidences.tolist(), strict=True
+            ):
+                yield Answer(picture, labels[number], confidence)
+
+
+def _decode_batch(
+    pictures: Sequence[Picture], side: int, pool: ThreadPoolExecutor
+) -> list[tuple[Picture, Tensor]]:
+    """The pictures that can be decoded, each with its pixels, uint8 (3, side, side)."""
+
+    def decode(picture: Picture) -> Tensor | NotAnImage:
+        try:
+            return square_pixels(decode_image(picture.data, side), side)
+        except NotAnImage as error:
+            return error
+
+    decoded = []
+    for picture, pixels in zip(pictures, pool.map(decode, pictures), strict=True):
+        if isinstance(pixels, NotAnImage):
+            note(f"classify: skipped {printable(picture.name)}: {pixels}")
+        else:
+            decoded.append((picture, pixels))
+    return decoded
