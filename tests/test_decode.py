@@ -1,11 +1,15 @@
-"""imagestore/decode.py: every kind of picture becomes RGB, and all else one kind of error."""
+"""decode.py: every kind of image becomes RGB; hostile files raise NotAnImage within bounds."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import struct
+import subprocess
+import sys
+import zipfile
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,17 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagestore.decode import MOST_BYTES, NotAnImage, open_image
+from imagestore.colour.palette import find_palette
+from imagestore.decode import MOST_BYTES, NotAnImage, decode_rgb
+from tests.helpers.commands import ROOT
+from tests.helpers.images import blobs, encode
 from tests.helpers.small_stores import COLOURS, picture
 
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
 RED = np.full((40, 30, 3), (200, 40, 50), np.uint8)
+
+
+# ----- sound images -----
+
 KINDS = {
     "grey": (Image.new("L", (30, 40), 77), "PNG", (77, 77, 77)),
     "16 bit": (Image.fromarray(np.full((40, 30), 77 * 257, np.uint16)), "PNG", (77, 77, 77)),
@@ -37,78 +41,185 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_picture_becomes_rgb(kind: str):
-    image, format_name, colour = KINDS[kind]
-    decoded = open_image(encoded(image, format_name))
+def test_every_kind_of_image_becomes_rgb(kind: str) -> None:
+    image, format, colour = KINDS[kind]
+    decoded = decode_rgb(encode(image, format))
     assert (decoded.mode, decoded.size) == ("RGB", (30, 40))
     assert np.abs(np.asarray(decoded, np.int64) - colour).max() <= 3
 
 
-def test_a_picture_on_its_side_is_turned_upright():
+def test_an_image_on_its_side_is_turned_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned by 90 degrees
-    assert open_image(encoded(Image.fromarray(RED), "JPEG", exif=exif)).size == (40, 30)
+    assert decode_rgb(encode(Image.fromarray(RED), "JPEG", exif=exif)).size == (40, 30)
 
 
-@pytest.mark.parametrize(("wanted", "size"), [(200, 200), (100, 100), (99, 100), (50, 50), (1, 25)])
-def test_jpegs_come_no_larger_than_needed(wanted: int, size: int):
-    data = encoded(Image.new("RGB", (200, 200)), "JPEG")
-    assert open_image(data, (wanted, wanted)).size == (size, size)
+@pytest.mark.parametrize(("at_least", "size"), [(200, 200), (100, 100), (99, 100), (50, 50), (1, 25)])
+def test_jpegs_are_decoded_at_the_smallest_scale(at_least: int, size: int) -> None:
+    data = encode(Image.new("RGB", (200, 200)), "JPEG")
+    assert decode_rgb(data, (at_least, at_least)).size == (size, size)
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds next to nothing."""
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(b"\0")),
-    ]
-    body = b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
+def test_a_jpeg_of_several_pictures_gives_the_first() -> None:
+    second = Image.new("RGB", (30, 40), "blue")
+    data = encode(Image.fromarray(RED), "MPO", save_all=True, append_images=[second])
+    assert np.abs(np.asarray(decode_rgb(data), np.int64) - RED).max() <= 3
 
 
-HOSTILE = {
-    "nothing": b"",
-    "text": b"<html>not found</html>",
-    "zip": b"PK\x03\x04" + bytes(100),
-    "enormous": png_header(60_000, 60_000),
-    "larger than the bound": png_header(8_000, 8_000),
-    "empty PNG": png_header(10, 10),
-    "cut short": picture(COLOURS["red"], 1)[:900],
+# ----- hostile files -----
+
+
+def png(width: int, height: int, compressed: bytes) -> bytes:
+    """A PNG that claims a size, whatever its data are."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", compressed) + chunk(b"IEND", b"")
+
+
+def empty_png(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds next to nothing, not even its end."""
+    return png(width, height, zlib.compress(b"\0"))[:-12]
+
+
+def jpeg(width: int, height: int, **options: object) -> bytes:
+    """A JPEG of 16 x 16 pixels that claims another size."""
+    data = bytearray(encode(Image.new("RGB", (16, 16), "red"), "JPEG", **options))
+    start = data.find(b"\xff\xc2" if options.get("progressive") else b"\xff\xc0")
+    data[start + 5 : start + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def jpeg_of_many_scans() -> bytes:
+    data = encode(blobs(), "JPEG", progressive=True)
+    start = data.rfind(b"\xff\xda")
+    return data[:start] + data[start:-2] * 200 + data[-2:]
+
+
+def gif(width: int, height: int) -> bytes:
+    data = encode(Image.new("P", (4, 4)), "GIF")
+    return data[:6] + struct.pack("<HH", width, height) + data[10:]
+
+
+def damaged_tiff() -> bytes:
+    data = bytearray(encode(blobs(), "TIFF", compression="tiff_lzw"))
+    data[1000:1400] = b"\xa5" * 400
+    return bytes(data)
+
+
+def zip_file() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("image.txt", "x" * 1000)
+    return file.getvalue()
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "nothing": lambda: b"",
+    "text": lambda: b"not an image" * 100,
+    "HTML": lambda: b"<html>not found</html>",
+    "ZIP": zip_file,
+    "start of a ZIP": lambda: b"PK\x03\x04" + bytes(100),
+    "PostScript": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
+    "JPEG cut short": lambda: encode(blobs(), "JPEG")[:9000],
+    "JPEG cut to its header": lambda: encode(blobs(), "JPEG")[:200],
+    "small JPEG cut short": lambda: picture(COLOURS["red"], 1)[:900],
+    "PNG cut short": lambda: encode(blobs(), "PNG")[:9000],
+    "WebP cut short": lambda: encode(blobs(), "WEBP")[:2000],
+    "TIFF cut short": lambda: encode(blobs(), "TIFF", compression="tiff_lzw")[:9000],
+    "TIFF damaged": damaged_tiff,
+    "empty PNG": lambda: empty_png(10, 10),
+    "empty PNG, larger than the bound": lambda: empty_png(8_000, 8_000),
+    "empty PNG, enormous": lambda: empty_png(60_000, 60_000),
+    "enormous PNG": lambda: png(60_000, 60_000, zlib.compress(bytes(1000))),
+    "large PNG": lambda: png(12_000, 12_000, zlib.compress(bytes(36_001 * 1000), 1)),
+    "enormous JPEG": lambda: jpeg(60_000, 60_000),
+    "large progressive JPEG": lambda: jpeg(9_000, 9_000, progressive=True),
+    "progressive JPEG without end": jpeg_of_many_scans,
+    "enormous GIF": lambda: gif(65_535, 65_535),
+}
+DECODERS = {
+    "RGB": decode_rgb,
+    "small RGB": lambda data: decode_rgb(data, (32, 32)),
+    "palette": find_palette,  # by decode_unconverted
 }
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_images_raise_one_kind_of_error(kind: str):
-    with pytest.raises(NotAnImage) as error:
-        open_image(HOSTILE[kind], (32, 32))
-    assert len(str(error.value).splitlines()) == 1
+def test_hostile_files_are_refused_in_one_line(
+    kind: str, decoder: str, recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(NotAnImage) as refused:
+        DECODERS[decoder](HOSTILE[kind]())
+    message = str(refused.value)
+    assert message and message.splitlines() == [message]
+    assert not recwarn.list
+    assert capfd.readouterr().err == ""
 
 
-def test_what_needs_too_much_memory_is_refused_before_it_is_decoded():
+def test_too_large_images_are_refused_before_decoding() -> None:
     assert MOST_BYTES < 8_000 * 8_000 * 4
-    for side, said in ((8_000, "would take"), (60_000, "claims to be enormous")):
-        with pytest.raises(NotAnImage, match=said):
-            open_image(png_header(side, side))
+    for side, reason in ((8_000, "would take"), (60_000, "claims to be enormous")):
+        with pytest.raises(NotAnImage, match=reason):
+            decode_rgb(empty_png(side, side))
+
+
+def test_many_scans_are_refused_before_decoding() -> None:
+    with pytest.raises(NotAnImage, match="scans"):
+        decode_rgb(jpeg_of_many_scans())
+
+
+PEAK_OF_DECODING = """
+import sys
+from pathlib import Path
+from imagestore.colour.label import label_of
+from imagestore.colour.palette import find_palette
+from imagestore.decode import NotAnImage
+def peak():  # MiB; ru_maxrss would begin with the peak of the process that started this one
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) >> 10
+data = sys.stdin.buffer.read()
+before = peak()
+try:
+    find_palette(data)
+except NotAnImage:
+    pass
+print(peak() - before)
+"""
+
+
+def test_large_images_take_no_more_memory_than_the_bound() -> None:
+    """Each image is decoded in a process of its own."""
+    teal = Image.new("RGB", (6000, 4500), "teal")  # 27 megapixels: decoded, within bounds
+    for data in (
+        HOSTILE["large PNG"](),
+        HOSTILE["large progressive JPEG"](),
+        encode(teal, "PNG", compress_level=1),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK_OF_DECODING], input=data, cwd=ROOT, capture_output=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        assert int(done.stdout) < 1.2 * (MOST_BYTES >> 20)
+
+
+SOUND = [
+    encode(Image.fromarray(RED), "JPEG"),
+    encode(Image.fromarray(RED), "PNG"),
+    encode(Image.fromarray(RED), "WEBP"),
+    encode(Image.fromarray(RED), "TIFF", compression="tiff_lzw"),
+    encode(Image.fromarray(RED).quantize(8), "GIF"),
+]
 
 
 @settings(deadline=None, max_examples=150)
 @given(data=st.data())
-def test_damaged_images_decode_or_raise_not_an_image(data: st.DataObject):
-    """Bytes changed anywhere in a file of any format: a picture, or NotAnImage, never anything else."""
-    original = bytearray(data.draw(st.sampled_from(SOUND)))
+def test_damaged_images_decode_or_raise_not_an_image(data: st.DataObject) -> None:
+    """Bytes are changed anywhere in a file of any format."""
+    damaged = bytearray(data.draw(st.sampled_from(SOUND)))
     for _ in range(data.draw(st.integers(1, 8))):
-        original[data.draw(st.integers(0, len(original) - 1))] = data.draw(st.integers(0, 255))
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(NotAnImage):
-        assert open_image(bytes(original), (16, 16)).mode == "RGB"
-
-
-SOUND = [
-    encoded(Image.fromarray(RED), "JPEG"),
-    encoded(Image.fromarray(RED), "PNG"),
-    encoded(Image.fromarray(RED), "WEBP"),
-    encoded(Image.fromarray(RED), "TIFF", compression="tiff_lzw"),
-    encoded(Image.fromarray(RED).quantize(8), "GIF"),
-]
+        assert decode_rgb(bytes(damaged), (16, 16)).mode == "RGB"

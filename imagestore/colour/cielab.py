@@ -1,4 +1,4 @@
-"""sRGB to CIELAB."""
+"""From sRGB to CIELAB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import functools
 
 import numpy as np
 
-_LINEAR_TO_XYZ = np.array(  # IEC 61966-2-1, each row divided by the white point D65
+# IEC 61966-2-1, each row divided by the white point D65.
+LINEAR_TO_XYZ = np.array(
     [
         [0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047],
         [0.2126729, 0.7151522, 0.0721750],
@@ -16,12 +17,13 @@ _LINEAR_TO_XYZ = np.array(  # IEC 61966-2-1, each row divided by the white point
 
 
 def srgb_to_lab(rgb: np.ndarray) -> np.ndarray:
-    """CIELAB (D65, CIE 15:2004) of uint8 sRGB colours (n, 3): float32 (n, 3), in steps of 1/64."""
-    return (np.rint(lab_of_linear(linear_levels()[rgb]) * 64) / 64).astype(np.float32)
+    """CIELAB (D65) of sRGB colours: uint8 (n, 3) to float32 (n, 3), in steps of 1/64."""
+    return (np.rint(linear_to_lab(linear_levels()[rgb]) * 64) / 64).astype(np.float32)
 
 
-def lab_of_linear(linear: np.ndarray) -> np.ndarray:
-    xyz = linear @ _LINEAR_TO_XYZ.T
+def linear_to_lab(linear: np.ndarray) -> np.ndarray:
+    """CIELAB (D65, CIE 15:2004) of linear RGB, 0 to 1: float64 (n, 3) to float64 (n, 3)."""
+    xyz = linear @ LINEAR_TO_XYZ.T
     f = np.where(xyz > 216 / 24389, np.cbrt(xyz), xyz * (841 / 108) + 4 / 29)
     lab = np.empty_like(f)
     lab[:, 0] = 116 * f[:, 1] - 16
@@ -32,6 +34,6 @@ def lab_of_linear(linear: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def linear_levels() -> np.ndarray:
-    """float64 (256,): the light of each sRGB level, 0 to 1 (IEC 61966-2-1)."""
+    """float64 (256,): each sRGB level as linear light, 0 to 1 (IEC 61966-2-1)."""
     level = np.arange(256) / 255
     return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)

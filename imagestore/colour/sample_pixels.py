@@ -1,9 +1,10 @@
-"""From the bytes of an image to a few thousand of its pixels, in bounded memory, whatever the bytes are.
+"""From an image to a few thousand of its pixels, averaged down.
 
-Colours need no detail: a JPEG is decoded at 1/8, 1/4 or 1/2 of its size (libjpeg's scaled transform), and
-anything else is averaged down after decoding, so that every picture, large or small, is looked at through
-about the same number of pixels. Used by colour. Safe in processes; in threads too, but that what others
-warn of in the meantime (and, while a TIFF is decoded, write to standard error) may be lost.
+Colours need no detail. A JPEG is decoded at 1/8, 1/4 or 1/2 of its size (by libjpeg's scaled transform);
+other images are averaged down after decoding. So large and small images give about the same number of
+pixels.
+
+Safe in processes and, with the restriction in decode.py, in threads.
 """
 
 from __future__ import annotations
@@ -13,74 +14,81 @@ import math
 import numpy as np
 from PIL import Image
 
-from imagestore.decode import has_alpha, load, only_images
+from imagestore.decode import decode_unconverted, errors_as_not_an_image, has_alpha
 
-PIXELS = 3000  # fewest that a picture is brought down to; fewer than four times as many come out
+# A larger image is averaged down to at least as many pixels, and mostly to fewer than four times as many.
+PIXELS = 3000
+OPAQUE = 255  # alpha
+LEAST_VISIBLE = 8  # alpha; pixels below it do not count
 
 
-OPAQUE, INVISIBLE = 255, 8  # alpha; what is below INVISIBLE does not count
+def sample_pixels(image: bytes | Image.Image) -> np.ndarray:
+    """uint8 (n, 3), sRGB: the first frame of an encoded image, or a Pillow image, averaged down.
 
-
-def sample_pixels(data: bytes | Image.Image) -> np.ndarray:
-    """uint8 (n, 3), sRGB: the first picture of an encoded image, or a Pillow image, averaged down.
-
-    Transparency lies on white; pixels that are invisible are left out where others are not. Embedded
+    Transparent pixels are laid on white. Invisible pixels are left out if there are visible ones. Embedded
     colour profiles are not applied. Raises NotAnImage.
     """
-    with only_images():
-        return _rgb(_reduced(load(data, _enough) if isinstance(data, bytes) else data))
+    with errors_as_not_an_image():
+        full = decode_unconverted(image, _size_to_decode) if isinstance(image, bytes) else image
+        return _to_rgb(_average_down(full), has_16_bits=full.mode.startswith("I;16"))
 
 
-def _enough(width: int, height: int) -> tuple[int, int]:
-    """The size, for a JPEG of this size, that leaves PIXELS pixels or more."""
-    scale = next((s for s in (8, 4, 2) if width * height >= PIXELS * s * s), 1)
+def _size_to_decode(width: int, height: int) -> tuple[int, int]:
+    """The smallest size at which libjpeg can decode a JPEG of this size to at least PIXELS pixels."""
+    scale = next((scale for scale in (8, 4, 2) if width * height >= PIXELS * scale * scale), 1)
     return max(width // scale, 1), max(height // scale, 1)
 
 
-def _reduced(image: Image.Image) -> Image.Image:
+def _average_down(image: Image.Image) -> Image.Image:
+    """The image, averaged down if it has four times PIXELS pixels or more; its mode may change then."""
     area = image.width * image.height
     if area < 4 * PIXELS:
         return image
-    if image.mode == "P":
-        image = image.convert("RGBA" if has_alpha(image) else "RGB")
-    elif image.mode == "1":
-        image = image.convert("L")
-    elif image.mode.startswith("I;16"):
-        image = _with_depth(image.convert("I"), 16)
     factor = math.isqrt(area // PIXELS)
-    smaller = image.reduce((min(factor, image.width), min(factor, image.height)))
+    factors = min(factor, image.width), min(factor, image.height)
+    smaller = _with_averageable_mode(image).reduce(factors)
     smaller.info = image.info
     return smaller
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
+def _with_averageable_mode(image: Image.Image) -> Image.Image:
+    """The image in a mode whose numbers can be averaged: neither indexes into a palette nor packed bits."""
+    if image.mode == "P":
+        return image.convert("RGBA" if has_alpha(image) else "RGB")
+    if image.mode == "1":
+        return image.convert("L")
+    return image.convert("I") if image.mode.startswith("I;16") else image
+
+
+def _to_rgb(image: Image.Image, *, has_16_bits: bool) -> np.ndarray:
+    """uint8 (n, 3): the pixels that count."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.frombuffer(image.tobytes(), np.uint8).reshape(-1, 3)
     if image.mode.startswith("I") or image.mode == "F":
-        return np.repeat(_grey(image), 3).reshape(-1, 3)
+        return np.repeat(_grey_levels(image, has_16_bits=has_16_bits), 3).reshape(-1, 3)
     if has_alpha(image):
-        return _visible(np.array(image.convert("RGBA"), np.uint16).reshape(-1, 4))
+        return _visible_on_white(np.array(image.convert("RGBA"), np.uint16).reshape(-1, 4))
     return np.array(image.convert("RGB")).reshape(-1, 3)
 
 
-def _with_depth(image: Image.Image, bits: int) -> Image.Image:
-    image.info["bits"] = bits
-    return image
-
-
-def _grey(image: Image.Image) -> np.ndarray:
-    """uint8 of a picture of numbers: 16-bit ones whole, others by the range that they seem to use."""
+def _grey_levels(image: Image.Image, *, has_16_bits: bool) -> np.ndarray:
+    """uint8 (h, w): an image of numbers (modes I, I;16 and F) as levels from black to white."""
     values = np.nan_to_num(np.array(image, np.float64), posinf=0, neginf=0)
-    top = 65535 if image.mode.startswith("I;16") or image.info.get("bits") == 16 else float(values.max())
-    white = next((limit for limit in (1, 255, 65535) if top <= limit), top)
-    if white == 1 and image.mode == "I":
-        white = 255
+    white = 65535.0 if has_16_bits else _guess_white(values, whole_numbers=image.mode == "I")
     return np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
 
 
-def _visible(rgba: np.ndarray) -> np.ndarray:
-    seen = rgba[rgba[:, 3] >= INVISIBLE]
-    if not len(seen):
+def _guess_white(values: np.ndarray, *, whole_numbers: bool) -> float:
+    """The number that stands for white: the end of the smallest usual range that holds all values."""
+    largest = float(values.max())
+    usual = (255, 65535) if whole_numbers else (1, 255, 65535)
+    return next((white for white in usual if largest <= white), largest)
+
+
+def _visible_on_white(rgba: np.ndarray) -> np.ndarray:
+    """uint8 (n, 3) of uint16 (m, 4): the visible pixels on white, or one white pixel if all are invisible."""
+    visible = rgba[rgba[:, 3] >= LEAST_VISIBLE]
+    if not len(visible):
         return np.full((1, 3), 255, np.uint8)
-    alpha = seen[:, 3:].astype(np.uint32)
-    return ((seen[:, :3] * alpha + 255 * (OPAQUE - alpha) + 127) // OPAQUE).astype(np.uint8)
+    alpha = visible[:, 3:].astype(np.uint32)
+    return ((visible[:, :3] * alpha + 255 * (OPAQUE - alpha) + 127) // OPAQUE).astype(np.uint8)

@@ -1,33 +1,33 @@
-"""What people call a colour: from CIELAB to a basic colour term, dark or light where it helps.
+"""From a colour in CIELAB to its name: a basic colour term, with `dark-` or `light-` before it if that helps.
 
-The eleven terms are those of Berlin and Kay, Basic Color Terms (1969). Where one ends and the next begins was
-learned, not guessed, from the answers of two kinds of people:
+The eleven terms are those of Berlin and Kay, Basic Color Terms (1969). The borders between them were
+learned from the answers of two kinds of people:
 
-- readers who named random screen colours: R. Munroe's xkcd colour survey (2010), as the counts of 153
-  names in 8,325 cells of Lab that J. Heer and M. Stone published with "Color Naming Models for Color
-  Selection, Image Editing and Palette Design" (CHI 2012), each name reduced to the basic term it ends in;
-- makers of named swatches: names that hold exactly one basic term, all of those of CSS Color 4, and half
-  (chosen by the hash of the name) of those in the lists of xkcd, Wikipedia, "Name that Color" and the
-  ISCC-NBS centroids (K. Kelly and D. Judd, NBS Special Publication 440, 1976). The other half, and RAL,
-  Sanzo Wada's and risograph inks entirely, were held out: `benchmarks/colour.py` measures on names that
-  were not used here. Four names of CSS on which the survey is torn (aliceblue, darkslategray,
-  lightseagreen, lightgoldenrodyellow) count more, as people write them.
+- Readers who named random screen colours: R. Munroe's xkcd colour survey (2010). J. Heer and M. Stone
+  published the counts of 153 names in 8,325 cells of Lab with "Color Naming Models for Color Selection,
+  Image Editing and Palette Design" (CHI 2012). Each name was reduced to the basic term at its end.
+- Makers of named swatches: names that hold exactly one basic term. All names of CSS Color 4 were used, and
+  half (chosen by the hash of the name) of those in the lists of xkcd, Wikipedia, "Name that Color" and the
+  ISCC-NBS centroids (K. Kelly and D. Judd, NBS Special Publication 440, 1976). The other half was held out,
+  and so were RAL, Sanzo Wada's colours and risograph inks: `benchmarks/colour.py` measures on names that
+  were not used here. Four names of CSS on which the survey is divided (aliceblue, darkslategray,
+  lightseagreen, lightgoldenrodyellow) count more, because people write them.
 
-The fit places a few points for each term and minimises the cross-entropy between the answers and the
-points' Gaussian votes. Black and its boundary with grey (pure greys below #2c2c2c are black) were then
-fitted again, mostly to the survey. Lightness counts half of what a and b do: people go by hue first. A
-point is no typical colour; only the boundary half way between two points of different terms means
-something, which is why some lie outside the gamut. The whole is what R. Benavente et al. (JOSA A 25,
-2008) do with sigmoids and J. van de Weijer et al. (IEEE TIP 18, 2009) with a table of 32,768 entries.
-
-Used by colour. Pure functions; safe in threads and processes.
+The fit places a few points for each term. It minimises the cross-entropy between the answers and the
+points' Gaussian votes. Black and its border with grey (pure greys below #2c2c2c are black) were then fitted
+again, mostly to the survey. Lightness counts half of what a and b do, because people go by hue first. A
+point is no typical colour: only the border half way between two points of different terms has a meaning. So
+some points lie outside the gamut. R. Benavente et al. (JOSA A 25, 2008) do the same with sigmoids, and J.
+van de Weijer et al. (IEEE TIP 18, 2009) with a table of 32,768 entries.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-# Places in Lab (D65) that vote for a term.
+# The points in Lab (D65) that vote for each term.
 POINTS = {
     "black": ((-15, -14, 9), (-14, 0, 0), (-12, 23, 1), (-11, 1, 16), (-9, 2, -6)),
     "white": ((118, -4, 27), (117, 3, 13), (118, 6, 11)),
@@ -56,20 +56,14 @@ POINTS = {
         (47, 7, 30), (48, 13, 16), (53, 2, 58), (63, 4, 31),
     ),
 }  # fmt: skip
-
-
 TERMS = tuple(POINTS)
-
-
-LIGHTNESS = 0.5  # what a step of L counts, beside a step of a or b
-
-
+LIGHTNESS = 0.5  # the weight of a step of L, beside a step of a or b
 REACH = 7.5  # standard deviation of a point's vote, in units of Lab
 
-
-# "dark" where L + C/4 is below the first number, "light" where L - C/4 is above the second (C: chroma; a
-# vivid colour is neither). A third of the way from the survey's mean "dark X" or "light X" to its mean "X",
-# but for the light side of red, orange and yellow, moved so that the sRGB primaries and #ffa500 stay plain.
+# A colour is dark if L + C/4 is below the first number, and light if L - C/4 is above the second. C is the
+# chroma: a vivid colour is neither dark nor light. Each number lies a third of the way from the survey's mean
+# "dark X" or "light X" to its mean "X". For red, orange and yellow the second number is moved, so that the
+# sRGB primaries and #ffa500 stay plain.
 SHADES = {
     "grey": (40, 74),
     "red": (52, 40),
@@ -82,31 +76,35 @@ SHADES = {
     "brown": (34, 44),
 }
 
-
 _SCALE = np.array([LIGHTNESS, 1, 1])
-
-
 _POINTS = np.array([point for points in POINTS.values() for point in points]) * _SCALE
-
-
 _SQUARES = (_POINTS**2).sum(1)[:, None]
+_FIRST_POINTS = np.cumsum([0, *map(len, POINTS.values())])[:-1]  # the first row of each term in _POINTS
 
 
-_FIRST = np.cumsum([0, *map(len, POINTS.values())])[:-1]
+def name_of(lab: Sequence[float] | np.ndarray) -> str:
+    """The name of one colour in CIELAB (D65), such as 'red' or 'dark-red'."""
+    colour = np.asarray(lab, np.float64)
+    return with_shade(strongest_term(votes(colour[None])[:, 0]), colour)
 
 
 def votes(lab: np.ndarray) -> np.ndarray:
-    """How strongly each term stands for each colour: (n, 3) Lab to float64 (11, n), columns summing to 1."""
+    """How strongly each term stands for each colour: (n, 3) Lab to float64 (11, n); columns sum to 1."""
     scaled = np.asarray(lab, np.float64) * _SCALE
-    # The square of the colour itself is left out of the distance: it is the same for every point.
-    near = (2 * (_POINTS @ scaled.T) - _SQUARES) / (2 * REACH**2)
-    weight = np.exp(near - near.max(0))
-    terms = np.add.reduceat(weight, _FIRST, axis=0)
-    return terms / terms.sum(0)
+    # The square of the colour is left out of the distance: it is the same for every point.
+    nearness = (2 * (_POINTS @ scaled.T) - _SQUARES) / (2 * REACH**2)
+    weights = np.exp(nearness - nearness.max(0))
+    sums = np.add.reduceat(weights, _FIRST_POINTS, axis=0)
+    return sums / sums.sum(0)
 
 
-def shaded(term: str, lab: np.ndarray) -> str:
-    """The term, with `dark-` or `light-` before it where the colour is far from the term's usual."""
+def strongest_term(weights: np.ndarray) -> str:
+    """The term with the largest of 11 weights, rounded so that the last digit of a machine cannot decide."""
+    return TERMS[weights.round(6).argmax()]
+
+
+def with_shade(term: str, lab: np.ndarray) -> str:
+    """The term, with `dark-` or `light-` before it if the colour (3,) is far from the term's usual one."""
     if term not in SHADES:
         return term
     dark, light = SHADES[term]
@@ -114,3 +112,13 @@ def shaded(term: str, lab: np.ndarray) -> str:
     if lightness + vividness < dark:
         return f"dark-{term}"
     return f"light-{term}" if lightness - vividness > light else term
+
+
+def basic_term(label: str) -> str:
+    """The basic term of a label: 'dark-red' is 'red'."""
+    return label.rpartition("-")[2]
+
+
+def all_labels() -> list[str]:
+    """All labels that `name_of` can return, sorted."""
+    return sorted([*TERMS, *(f"{shade}-{term}" for shade in ("dark", "light") for term in SHADES)])
