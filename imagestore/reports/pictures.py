@@ -1,7 +1,7 @@
-"""Pictures for people: an image beside its palette, and sheets of many small images in titled rows.
+"""Pictures for people: an image beside its palette, and contact sheets of many small images.
 
-Used by examine and classify. matplotlib is imported only where a picture is drawn, and needs no screen
-unless a window is asked for. Not thread-safe, as matplotlib is not.
+matplotlib is imported only inside the functions that draw. No screen is needed, except for a window. Not
+safe in threads, as matplotlib is not.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,130 +19,145 @@ import numpy as np
 from PIL import ImageOps
 
 from imagestore import files
-from imagestore.colour.label import name_of
 from imagestore.colour.palette import Palette
+from imagestore.colour.terms import name_of
 from imagestore.console import UserError
-from imagestore.decode import NotAnImage, open_image
+from imagestore.decode import NotAnImage, decode_rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
 DPI = 100
 
-
-DETAIL = (900, 900)  # pixels that are enough of the image beside its palette
-
-
+# The image beside its palette.
+IMAGE_SIZE = (900, 900)  # pixels that are enough
 SMALLEST_SHARE = 0.005  # of a colour that gets a bar
+LONGEST_HEADING = 90  # characters
 
-
-# A sheet, in pixels.
+# The contact sheet, in pixels.
 THUMBNAIL = 128
-
-
 GAP = 8
-
-
-CAPTION = 20  # below each image, where there are captions
-
-
-TITLE = 190  # left of each row
-
-
-HEADING = 46  # above all
-
-
+CAPTION_HEIGHT = 20  # below each image, if there are captions
+TITLE_WIDTH = 190  # left of each row
+HEADING_HEIGHT = 46  # above all rows
+LEAST_WIDTH = 480
 LONGEST_CAPTION = 19  # characters
+LONGEST_TITLE = 22  # characters of each line
+UNDECODABLE_GREY = 200
 
 
-LONGEST_TITLE = 22
+@dataclass(frozen=True)
+class CaptionedImage:
+    """An encoded image, and the text below it, which may be empty."""
+
+    data: bytes
+    caption: str
 
 
-Picture = tuple[bytes, str]  # an encoded image, and its caption
+@dataclass(frozen=True)
+class SheetRow:
+    """A row of a contact sheet. The title, of one or several lines, stands left of the images."""
+
+    title: str
+    images: Sequence[CaptionedImage]
 
 
-def palette_picture(image: bytes, palette: Palette, title: str) -> Figure:
-    """The image beside its colours: a bar for each, as long as its share. Raises NotAnImage."""
+# ----- an image beside its palette -----
+
+
+def palette_picture(image: bytes, palette: Palette, heading: str) -> Figure:
+    """An encoded image beside its colours: a bar for each, as long as its share. Raises NotAnImage."""
     from matplotlib.figure import Figure
 
-    pixels = np.asarray(open_image(image, DETAIL))
+    pixels = np.asarray(decode_rgb(image, IMAGE_SIZE))
     figure = Figure(figsize=(11, 5.2), dpi=DPI, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     left.imshow(pixels)
     left.set_axis_off()
     _draw_bars(right, palette)
-    figure.suptitle(_plain(title, 90), fontsize=14)
+    figure.suptitle(_plain_line(heading, LONGEST_HEADING), fontsize=14)
     return figure
 
 
 def _draw_bars(axes: Axes, palette: Palette) -> None:
-    shown = max(1, int((palette.share >= SMALLEST_SHARE).sum()))
-    share = palette.share[:shown].tolist()
-    places = range(shown)
-    axes.barh(places, share, 0.8, color=palette.rgb[:shown] / 255, edgecolor="0.6", linewidth=0.6)
-    for place, lab, code in zip(places, palette.lab, palette.hex_codes(), strict=False):
-        text = f"{share[place]:6.1%}   {name_of(lab)}   {code}"
-        axes.text(share[place] + share[0] * 0.03, place, text, va="center", fontsize=11)
-    # The text of the longest bar needs about as much room again as the bar.
-    axes.set(xlim=(0, share[0] * 2.2), ylim=(max(shown, 3) - 0.4, -0.6))
+    bars = max(1, int((palette.share >= SMALLEST_SHARE).sum()))
+    share = palette.share[:bars].tolist()
+    axes.barh(range(bars), share, 0.8, color=palette.rgb[:bars] / 255, edgecolor="0.6", linewidth=0.6)
+    for bar, lab, code in zip(range(bars), palette.lab, palette.hex_codes(), strict=False):
+        text = f"{share[bar]:6.1%}   {name_of(lab)}   {code}"
+        axes.text(share[bar] + share[0] * 0.03, bar, text, va="center", fontsize=11)
+    # The text of the longest bar takes about as much room as the bar.
+    axes.set(xlim=(0, share[0] * 2.2), ylim=(max(bars, 3) - 0.4, -0.6))
     axes.set_axis_off()
 
 
-def contact_sheet(rows: Sequence[tuple[str, Sequence[Picture]]], title: str) -> Figure:
-    """A row of small images for each (title, pictures); what cannot be decoded leaves a grey place.
+# ----- contact sheet -----
 
-    The images are laid out as one array: matplotlib would take seconds for as many axes.
+
+def contact_sheet(rows: Sequence[SheetRow], heading: str) -> Figure:
+    """A sheet of thumbnails in titled rows. An image that cannot be decoded leaves a grey square.
+
+    All thumbnails are in one array: matplotlib would take seconds to draw each in its own axes.
     """
     from matplotlib.figure import Figure
 
-    columns = max((len(pictures) for _, pictures in rows), default=1) or 1
-    step = THUMBNAIL + (CAPTION if any(text for _, pictures in rows for _, text in pictures) else 0) + GAP
-    width = max(TITLE + columns * (THUMBNAIL + GAP) + GAP, 480)
-    height = HEADING + max(len(rows), 1) * step
-    sheet = np.full((height, width, 3), 255, np.uint8)
+    columns = max((len(row.images) for row in rows), default=1) or 1
+    has_captions = any(image.caption for row in rows for image in row.images)
+    row_height = THUMBNAIL + (CAPTION_HEIGHT if has_captions else 0) + GAP
+    width = max(TITLE_WIDTH + columns * (THUMBNAIL + GAP) + GAP, LEAST_WIDTH)
+    height = HEADING_HEIGHT + max(len(rows), 1) * row_height
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.text(GAP, HEADING / 2, _plain(title, 90), fontsize=14, va="center")
-    for row, (name, pictures) in enumerate(rows):
-        top = HEADING + row * step
-        heading = "\n".join(_plain(line, LONGEST_TITLE) for line in name.splitlines())
-        axes.text(GAP, top + THUMBNAIL / 2, heading, fontsize=13, va="center", linespacing=1.5)
-        for column, (image, caption) in enumerate(pictures):
-            left = TITLE + column * (THUMBNAIL + GAP)
-            sheet[top : top + THUMBNAIL, left : left + THUMBNAIL] = _thumbnail(image)
-            below = (left + THUMBNAIL / 2, top + THUMBNAIL + 2)
-            axes.text(
-                *below, _plain(caption, LONGEST_CAPTION), fontsize=8, ha="center", va="top", color="0.3"
-            )
+    axes.text(GAP, HEADING_HEIGHT / 2, _plain_line(heading, LONGEST_HEADING), fontsize=14, va="center")
+    sheet = np.full((height, width, 3), 255, np.uint8)
+    for number, row in enumerate(rows):
+        _draw_row(axes, sheet, row, top=HEADING_HEIGHT + number * row_height)
     axes.imshow(sheet, extent=(0, width, height, 0), interpolation="none", aspect="auto")
     return figure
 
 
+def _draw_row(axes: Axes, sheet: np.ndarray, row: SheetRow, *, top: int) -> None:
+    """Draw the texts of a row on the axes, and its thumbnails into the sheet, uint8 (h, w, 3)."""
+    title = "\n".join(_plain_line(line, LONGEST_TITLE) for line in row.title.splitlines())
+    axes.text(GAP, top + THUMBNAIL / 2, title, fontsize=13, va="center", linespacing=1.5)
+    below = top + THUMBNAIL + 2
+    for column, image in enumerate(row.images):
+        left = TITLE_WIDTH + column * (THUMBNAIL + GAP)
+        sheet[top : top + THUMBNAIL, left : left + THUMBNAIL] = _thumbnail(image.data)
+        caption = _plain_line(image.caption, LONGEST_CAPTION)
+        axes.text(left + THUMBNAIL / 2, below, caption, fontsize=8, ha="center", va="top", color="0.3")
+
+
 def _thumbnail(image: bytes) -> np.ndarray:
-    """uint8 (THUMBNAIL, THUMBNAIL, 3): the middle of the image, or grey where it cannot be decoded."""
+    """uint8 (THUMBNAIL, THUMBNAIL, 3): the middle of the image, or grey if it cannot be decoded."""
+    size = (THUMBNAIL, THUMBNAIL)
     try:
-        square = ImageOps.fit(open_image(image, (THUMBNAIL, THUMBNAIL)), (THUMBNAIL, THUMBNAIL))
+        return np.asarray(ImageOps.fit(decode_rgb(image, size), size))
     except NotAnImage:
-        return np.full((THUMBNAIL, THUMBNAIL, 3), 200, np.uint8)
-    return np.asarray(square)
+        return np.full((THUMBNAIL, THUMBNAIL, 3), UNDECODABLE_GREY, np.uint8)
 
 
-def _plain(text: str, longest: int) -> str:
-    """On one line, of at most so many characters (the end tells names apart), not to be read as formulas."""
+def _plain_line(text: str, longest: int) -> str:
+    """The text as one line that matplotlib does not read as a formula.
+
+    A longer text keeps its last characters, which tell one name from another.
+    """
     text = text.encode("utf-8", "backslashreplace").decode().replace("\n", " ").replace("$", r"\$")
     return text if len(text) <= longest else "…" + text[1 - longest :]
 
 
-def show_or_save(figure: Figure, output: Path | None, default: Path) -> Path | None:
-    """Show the figure in a window, where there is a screen and no `output`; returns None then.
+# ----- window or file -----
 
-    Otherwise write it, whole or not at all, to `output`, or to `default`; returns the path written.
-    Raises UserError.
+
+def show_or_save(figure: Figure, output: Path | None, default: Path) -> Path | None:
+    """Show the figure in a window if there is a screen and no `output`; return None.
+
+    Otherwise write it, whole or not at all, to `output` or else to `default`; return that path. The suffix
+    chooses the format. Raises UserError.
     """
-    if output is None and _has_screen() and _shown(figure):
+    if output is None and _has_screen() and _show_in_window(figure):
         return None
     path = output or default
     _save(figure, path)
@@ -150,12 +166,12 @@ def show_or_save(figure: Figure, output: Path | None, default: Path) -> Path | N
 
 def _has_screen() -> bool:
     return sys.platform in ("win32", "darwin") or any(
-        os.environ.get(k) for k in ("DISPLAY", "WAYLAND_DISPLAY")
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
 
 
-def _shown(figure: Figure) -> bool:
-    """Whether a window could be opened; returns when it is closed again."""
+def _show_in_window(figure: Figure) -> bool:
+    """Show the figure until its window is closed; return False if no window could be opened."""
     try:
         from matplotlib import pyplot
 
@@ -165,23 +181,23 @@ def _shown(figure: Figure) -> bool:
         window.canvas.manager.canvas.figure = figure
         figure.set_canvas(window.canvas.manager.canvas)
         pyplot.show()
-    except Exception:  # whatever a toolkit raises where the screen turns out to be none
+    except Exception:  # each toolkit has its own errors if the screen does not answer
         return False
     return True
 
 
 def _save(figure: Figure, path: Path) -> None:
-    kind = path.suffix[1:].lower() or "png"
+    suffix = path.suffix[1:].lower() or "png"
     drawn = io.BytesIO()
     try:
-        with warnings.catch_warnings():  # of glyphs that the font does not have
+        with warnings.catch_warnings():  # about glyphs that the font does not have
             warnings.simplefilter("ignore")
-            figure.savefig(drawn, format=kind)
+            figure.savefig(drawn, format=suffix)
     except ValueError:
-        kinds = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
-        raise UserError(f"{path}: pictures are not written as .{kind}; choose one of {kinds}") from None
+        formats = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
+        raise UserError(f"{path}: pictures are not written as .{suffix}; choose one of {formats}") from None
     try:
-        with files.whole(path) as temporary:
+        with files.write_whole(path) as temporary:
             temporary.write_bytes(drawn.getvalue())
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,91 @@
+"""One image of a store, an archive or a folder, or an image file: its name, bytes, label and palette."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagestore.archive.members import Member
+from imagestore.archive.protocol import Archive
+from imagestore.colour.label import label_of
+from imagestore.colour.palette import Palette, find_palette
+from imagestore.colour.terms import all_labels
+from imagestore.store.reader import ImageStore
+
+
+class FoundImage(ABC):
+    """An image that was found. Its store or archive must be open while it is read."""
+
+    name: str  # the member's name, or the path in the store
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """The encoded bytes. Raises OSError or UserError."""
+
+    def label_and_palette(self) -> tuple[str, Palette]:
+        """The colour label and the palette. Raises NotAnImage, and what `read` raises."""
+        palette = find_palette(self.read())
+        return label_of(palette), palette
+
+
+@dataclass(frozen=True)
+class ImageFile(FoundImage):
+    """An image file that is no part of an archive."""
+
+    name: str
+    path: Path
+
+    def read(self) -> bytes:
+        """See FoundImage."""
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True)
+class StreamedImage(FoundImage):
+    """An image of an archive or a folder that is read from its beginning to its end."""
+
+    name: str
+    data: bytes
+
+    def read(self) -> bytes:
+        """See FoundImage."""
+        return self.data
+
+
+@dataclass(frozen=True)
+class ArchiveImage(FoundImage):
+    """An image of an archive or a folder, looked up by its name."""
+
+    name: str
+    archive: Archive
+    member: Member
+
+    def read(self) -> bytes:
+        """See FoundImage."""
+        return self.archive.read(self.member)
+
+
+@dataclass(frozen=True)
+class StoreImage(FoundImage):
+    """An image of a store."""
+
+    name: str
+    store: ImageStore
+    position: int
+
+    def read(self) -> bytes:
+        """See FoundImage."""
+        return self.store.read(self.position)
+
+    def label_and_palette(self) -> tuple[str, Palette]:
+        """The palette as it is stored, with the group as the label if the group is a colour label.
+
+        If no palette is stored, both are computed; see FoundImage.
+        """
+        table = self.store.palette(self.position)
+        if table is None or not len(table):
+            return super().label_and_palette()
+        palette = Palette.from_table(table)
+        group = self.store.labels[self.store.index.label_of(self.position)]
+        return (group if group in all_labels() else label_of(palette)), palette

@@ -1,0 +1,81 @@
+"""The command `show`: a picture of an image beside its colours, or a sheet of a store's labels."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imagestore.console import UserError, printable
+from imagestore.decode import NotAnImage
+from imagestore.hdf5.superblock import is_hdf5
+from imagestore.reports.find_images import find_images
+from imagestore.reports.found_image import FoundImage
+from imagestore.reports.pictures import (
+    CaptionedImage,
+    SheetRow,
+    contact_sheet,
+    palette_picture,
+    show_or_save,
+)
+from imagestore.store.reader import ImageStore
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHEET_IMAGES = 8  # of each label, at most
+SHEET_SEED = 0  # the same store gives the same sheet
+
+
+def show(source: str, name: str | None, *, output: Path | None = None, index: Path | None = None) -> int:
+    """Show an image beside its colours. Without a `name`, show a sheet of the labels of a store.
+
+    The picture is shown in a window if there is a screen and no `output`, else it is written to a file whose
+    path is printed. `index` is the index file of an archive. Returns the exit status. Raises UserError.
+    """
+    path = Path(source)
+    if name is None and path.is_file() and is_hdf5(path):
+        figure, default = _draw_labels(path), Path(f"{path.stem}_labels.png")
+    else:
+        figure, default = _draw_image(path, name, index)
+    written = show_or_save(figure, output, default)
+    if written:
+        print(written)
+    return 0
+
+
+def _draw_image(path: Path, name: str | None, index: Path | None) -> tuple[Figure, Path]:
+    """A figure of one image, and the default path of its file."""
+    with find_images(path, names=[] if name is None else [name], index=index) as found:
+        images = list(found)
+        if len(images) != 1:
+            raise UserError(f"{path}: show takes the NAME of one image; {len(images):,} were meant")
+        image = images[0]
+        return _draw_with_palette(image), Path(f"{Path(image.name).stem}_colours.png")
+
+
+def _draw_with_palette(image: FoundImage) -> Figure:
+    try:
+        label, palette = image.label_and_palette()
+        return palette_picture(image.read(), palette, f"{image.name}   {label}")
+    except NotAnImage as error:
+        raise UserError(f"{printable(image.name)}: {error}") from None
+
+
+def _draw_labels(path: Path) -> Figure:
+    """A sheet with a row of random images for each label of a store, the largest label first."""
+    with ImageStore(path) as store:
+        counts = np.diff(store.index.start)
+        order = np.argsort(-counts, kind="stable").tolist()
+        rows = [SheetRow(f"{store.labels[i]}\n{counts[i]:,}", _sample_images(store, i)) for i in order]
+        return contact_sheet(rows, f"{path.name}: {len(store):,} images, {len(rows)} labels")
+
+
+def _sample_images(store: ImageStore, label: int) -> list[CaptionedImage]:
+    """A few random images of a label, each with its name as the caption."""
+    images = range(int(store.index.start[label]), int(store.index.start[label + 1]))
+    sample = random.Random(SHEET_SEED).sample(images, min(SHEET_IMAGES, len(images)))
+    return [CaptionedImage(store.read(i), os.fsdecode(store.index.name(i))) for i in sorted(sample)]
