@@ -93,6 +93,34 @@ def test_a_room_says_what_it_is_for_and_exports_nothing() -> None:
         assert len(tree.body) == 1, f"{file} holds more than its docstring"
 
 
+# ----- tests -----
+
+OF_NO_MODULE = {"test_download_data", "test_end_to_end", "test_house", "test_jobs", "test_make"}
+LONGEST_TEST_NAME = 60  # characters
+
+
+def test_a_test_file_stands_where_its_module_stands() -> None:
+    """`tests/store/test_writer.py` tests `imagestore/store/writer.py`; the scripts' tests are at the top.
+
+    A module with many tests has several files: `test_writer.py`, `test_writer_signals.py`.
+    """
+    of_modules = {module.removeprefix("imagestore.").replace(".", "/") for module in MODULES}
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        test = file.relative_to(ROOT / "tests").with_suffix("")
+        module = str(test.with_name(test.name.removeprefix("test_")))
+        has_module = any(module == name or module.startswith(f"{name}_") for name in of_modules)
+        assert has_module or str(test) in OF_NO_MODULE, f"there is no module for {file}"
+
+
+def test_the_names_of_tests_are_short() -> None:
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        names = re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+        assert [name for name in names if len(name) > LONGEST_TEST_NAME] == [], file
+
+
+# ----- starting -----
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_answers_at_once(script: str, run: Run) -> None:
     done = subprocess.run(
