@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Look into an image store as into a folder: mount, list, unpack or verify it; or pack a folder into one."""
+"""Show an image store as a folder: mount, list, unpack or verify it. Or pack a folder into a store."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ examples:
   ./h5vfs.py flowers.h5 mnt -- python train.py mnt  mount, run, unmount; exits with the command's status
 
 without mounting (each has its own --help):
-  ./h5vfs.py ls FILE.h5 [PATH]                      list what is in it
+  ./h5vfs.py ls FILE.h5 [PATH]                      list the files in it
   ./h5vfs.py cat FILE.h5 PATH                       write one file to standard output
-  ./h5vfs.py verify FILE.h5...                      read every image, compare checksums
-  ./h5vfs.py unpack FILE.h5... FOLDER               copy everything to plain files
-  ./h5vfs.py pack FOLDER FILE.h5                    make a store of a folder
+  ./h5vfs.py verify FILE.h5...                      read all images, compare their checksums
+  ./h5vfs.py unpack FILE.h5... FOLDER               copy all files to a plain folder
+  ./h5vfs.py pack FOLDER FILE.h5                    make a store from a folder
 """
 
 
@@ -61,8 +61,8 @@ def mount_parser() -> argparse.ArgumentParser:
         help="files or quoted globs, then a folder",
     )
     parser.add_argument("-u", "--unmount", action="store_true", help="unmount MOUNTPOINT")
-    parser.add_argument("--lazy", action="store_true", help="with -u: also while in use")
-    parser.add_argument("--list", action="store_true", help="show your mounts")
+    parser.add_argument("--lazy", action="store_true", help="with -u: also while it is in use")
+    parser.add_argument("--list", action="store_true", help="list your mounts")
     parser.add_argument("-f", "--foreground", action="store_true", help="stay in the foreground")
     parser.add_argument(
         "-o",
@@ -73,20 +73,23 @@ def mount_parser() -> argparse.ArgumentParser:
         help="FUSE options: allow_other, uid=…",
     )
     parser.add_argument(
-        "--side-by-side", action="store_true", help="a folder for each file, instead of one merged tree"
+        "--side-by-side", action="store_true", help="a folder for each file, in place of one merged tree"
     )
     parser.add_argument(
-        "--follow", action="store_true", help="show a file that replaces the mounted one (slower)"
+        "--follow", action="store_true", help="if another file replaces a mounted one, show that (slower)"
     )
     parser.add_argument("--follow-external", action="store_true", help="follow HDF5 links into other files")
     parser.add_argument(
-        "--idle-timeout", type=_seconds, metavar="SECONDS", help="unmount when nobody has looked for so long"
+        "--idle-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="unmount after so many seconds without a request",
     )
     parser.add_argument(
         "--library",
         choices=("fusepy", "mfusepy"),
         default=os.environ.get("IMAGESTORE_FUSE") or None,
-        help="FUSE package (default: $IMAGESTORE_FUSE, else mfusepy if there is libfuse 3)",
+        help="FUSE package (default: $IMAGESTORE_FUSE, otherwise mfusepy if libfuse 3 is installed)",
     )
     return parser
 
@@ -102,27 +105,35 @@ def tools_parser() -> argparse.ArgumentParser:
     """The parser of the commands that mount nothing."""
     parser = argparse.ArgumentParser(prog=PROGRAM)
     tools = parser.add_subparsers(dest="tool", required=True)
-    pack = tools.add_parser("pack", help="make a store of a folder")
+    pack = tools.add_parser("pack", help="make a store from a folder")
     pack.add_argument("folder", type=given_path, metavar="FOLDER")
     pack.add_argument("output", type=given_path, metavar="FILE.h5")
-    unpack = tools.add_parser("unpack", help="copy everything to plain files")
+    unpack = tools.add_parser("unpack", help="copy all files to a plain folder")
     unpack.add_argument("paths", nargs="+", metavar="FILE.h5")
     unpack.add_argument("folder", type=given_path, metavar="FOLDER")
     for tool in (pack, unpack):
         tool.add_argument(
-            "--include", action="append", default=[], metavar="GLOB", help="only these (may be repeated)"
+            "--include",
+            action="append",
+            default=[],
+            metavar="GLOB",
+            help="take only these files (may be repeated)",
         )
         tool.add_argument(
-            "--exclude", action="append", default=[], metavar="GLOB", help="not these (may be repeated)"
+            "--exclude",
+            action="append",
+            default=[],
+            metavar="GLOB",
+            help="leave out these files (may be repeated)",
         )
-    listing = tools.add_parser("ls", help="list what is in a store")
+    listing = tools.add_parser("ls", help="list the files in a store")
     listing.add_argument("file", metavar="FILE.h5")
     listing.add_argument("path", nargs="?", default="/", metavar="PATH")
-    listing.add_argument("-l", "--long", action="store_true", help="modes, sizes and times too")
+    listing.add_argument("-l", "--long", action="store_true", help="show modes, sizes and times too")
     cat = tools.add_parser("cat", help="write one file to standard output")
     cat.add_argument("file", metavar="FILE.h5")
     cat.add_argument("path", metavar="PATH")
-    verify = tools.add_parser("verify", help="read every image, compare checksums")
+    verify = tools.add_parser("verify", help="read all images, compare their checksums")
     verify.add_argument("paths", nargs="+", metavar="FILE.h5")
     return parser
 

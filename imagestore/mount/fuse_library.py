@@ -17,7 +17,7 @@ from imagestore.console import UserError
 from imagestore.processes import ENDING
 
 LONGEST_FSNAME = 1024  # bytes of the first column of /proc/mounts; mount(2) takes less than a page
-FORBIDDEN_OPTIONS = {"subtype": "by it h5vfs knows its own", "max_read": "the kernel decides"}
+FORBIDDEN_OPTIONS = {"subtype": "h5vfs finds its mounts by it", "max_read": "the kernel decides it"}
 
 Callback = Callable[..., int]  # returns a negative errno if it fails
 
@@ -65,8 +65,8 @@ def load_library(name: str | None = None) -> Library:
         except (ImportError, OSError) as error:
             reasons.append(f"{candidate}: {error}")
     raise UserError(
-        f"nothing to mount with ({'; '.join(reasons)}): apt install fuse3 libfuse2, dnf install fuse3 "
-        "fuse-libs, conda install -c conda-forge libfuse, or module load it; or ./h5vfs.py unpack instead"
+        f"no FUSE library works ({'; '.join(reasons)}): apt install fuse3 libfuse2, dnf install fuse3 "
+        "fuse-libs, conda install -c conda-forge libfuse, or load a module; or use ./h5vfs.py unpack instead"
     )
 
 
@@ -96,15 +96,15 @@ def check_can_mount(library: Library) -> None:
     """Raise UserError if this machine does not let this user mount anything."""
     if not Path("/dev/fuse").exists():
         raise UserError(
-            "/dev/fuse is not there: modprobe fuse (root), or start the container with --device /dev/fuse "
-            "--cap-add SYS_ADMIN; without it, ./h5vfs.py unpack gives plain files"
+            "/dev/fuse is missing: modprobe fuse (root), or start the container with --device /dev/fuse "
+            "--cap-add SYS_ADMIN; or use ./h5vfs.py unpack instead"
         )
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        raise UserError("/dev/fuse: permission denied; ask for access to it, or ./h5vfs.py unpack instead")
+        raise UserError("/dev/fuse: permission denied; ask for access, or use ./h5vfs.py unpack instead")
     helper = library.package.mount_helper
     if os.geteuid() != 0 and not shutil.which(helper):
         raise UserError(
-            f"no {helper} to mount with as a user: apt install fuse3, or mount in a namespace of your own "
+            f"{helper} is missing, so only root can mount: apt install fuse3, or mount in a user namespace "
             "(unshare -rm sh -c './h5vfs.py FILE.h5 MOUNTPOINT && exec $SHELL')"
         )
 

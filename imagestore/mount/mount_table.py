@@ -104,7 +104,7 @@ def unmount(mountpoint: Path, *, lazy: bool = False) -> None:
         message = done.stderr.strip() or message
     if "busy" in message:
         raise UserError(
-            f"{mountpoint}: in use (fuser -vm {mountpoint} shows by whom); --lazy unmounts when they end"
+            f"{mountpoint}: in use (fuser -vm {mountpoint} shows by whom); --lazy unmounts it when they end"
         )
     reason = message or "no fusermount3, fusermount or umount"
     raise UserError(f"{mountpoint}: cannot be unmounted ({reason})")

@@ -58,13 +58,15 @@ def _check_mountpoint(mountpoint: Path) -> None:
     if not mountpoint.is_dir():
         raise UserError(f"{mountpoint}: is no folder, so nothing can be mounted there")
     if mountpoint.is_mount():
-        raise UserError(f"{mountpoint}: something is mounted there already; ./h5vfs.py -u {mountpoint} first")
+        raise UserError(
+            f"{mountpoint}: something is mounted there already; ./h5vfs.py -u {mountpoint} unmounts it"
+        )
     try:
         is_empty = not any(mountpoint.iterdir())
     except OSError as error:
         raise UserError(f"{mountpoint}: cannot be read ({error.strerror})") from error
     if not is_empty:
-        raise UserError(f"{mountpoint}: is not empty; a mount would hide what is in it")
+        raise UserError(f"{mountpoint}: is not empty; a mount would hide the files in it")
 
 
 def suggested_mountpoint() -> str:
