@@ -19,9 +19,13 @@ if __name__ == "__main__":
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from imagestore import console
 from imagestore.arguments import fraction, given_path, positive
+
+if TYPE_CHECKING:
+    from imagestore.labelling.sort_and_partition import RunOptions
 
 # Labelling is parallel by processes; threads of the linear algebra library would only compete with them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -35,41 +39,50 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_sort(commands)
-    _add_partition(commands)
-    _add_merge(commands)
-    _add_identify(commands)
-    _add_show(commands)
-    _add_summary(commands)
+    for add_command in (_add_sort, _add_partition, _add_merge, _add_identify, _add_show, _add_summary):
+        add_command(commands)
     return parser
+
+
+# ----- sort and partition -----
 
 
 def _add_sort(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("sort", help="add random new images of an archive to a store")
-    command.add_argument(
-        "tarfile", metavar="TARFILE", type=given_path, help="archive (.tgz, .tar, …) or folder of images"
-    )
-    command.add_argument("output", metavar="OUTPUT.h5", type=given_path, help="store to make or to add to")
+    _add_archive(command)
+    _add_output(command)
     command.add_argument("count", metavar="COUNT", type=positive, help="images to add in all")
     command.add_argument(
         "chunk", metavar="CHUNK", type=positive, help="neighbours taken from each random place"
     )
     _add_labelling_options(command)
-    command.set_defaults(run=_sort)
+    command.set_defaults(run=_run_sort)
+
+
+def _run_sort(arguments: argparse.Namespace) -> int:
+    from imagestore.labelling.sort_and_partition import sort
+
+    options = _labelling_options(arguments)
+    return sort(arguments.tarfile, arguments.output, arguments.count, arguments.chunk, options)
 
 
 def _add_partition(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("partition", help="put every image of an archive into one of two stores")
-    command.add_argument(
-        "tarfile", metavar="TARFILE", type=given_path, help="archive (.tgz, .tar, …) or folder of images"
-    )
+    _add_archive(command)
     command.add_argument("train", metavar="TRAIN.h5", type=given_path, help="store of the training images")
     command.add_argument("test", metavar="TEST.h5", type=given_path, help="store of the test images")
     command.add_argument(
         "fraction", metavar="FRACTION", type=fraction, help="share of the training images, 0 to 1"
     )
     _add_labelling_options(command)
-    command.set_defaults(run=_partition)
+    command.set_defaults(run=_run_partition)
+
+
+def _run_partition(arguments: argparse.Namespace) -> int:
+    from imagestore.labelling.sort_and_partition import partition
+
+    options = _labelling_options(arguments)
+    return partition(arguments.tarfile, arguments.train, arguments.test, arguments.fraction, options)
 
 
 def _add_labelling_options(command: argparse.ArgumentParser) -> None:
@@ -83,57 +96,19 @@ def _add_labelling_options(command: argparse.ArgumentParser) -> None:
         type=shard,
         help="only share K of N; auto takes both from a Slurm array job",
     )
-    _add_index_option(command)
+    _add_index(command)
 
 
-def _add_index_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--index",
-        metavar="FILE",
-        type=given_path,
-        help="where the archive's index is kept (default: in the user's cache folder)",
+def _labelling_options(arguments: argparse.Namespace) -> RunOptions:
+    from imagestore.labelling.sort_and_partition import RunOptions
+
+    return RunOptions(
+        seed=arguments.seed, workers=arguments.workers, shard=arguments.shard, index=arguments.index
     )
-
-
-def _add_merge(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("merge", help="join stores into one")
-    command.add_argument("output", metavar="OUTPUT.h5", type=given_path, help="store to make or to add to")
-    command.add_argument("stores", metavar="STORE.h5", nargs="+", help="stores, or quoted globs")
-    command.set_defaults(run=_merge)
-
-
-def _add_identify(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("identify", help="print the 3 most dominant colours of images")
-    command.add_argument("source", metavar="SOURCE", help="archive, store or image file")
-    command.add_argument("names", metavar="NAME", nargs="*", help="member, path in the store, or quoted glob")
-    command.add_argument("--all", action="store_true", help="every image of SOURCE")
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
-    _add_index_option(command)
-    command.set_defaults(run=_identify)
-
-
-def _add_show(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("show", help="show an image beside its colours, or a store's labels")
-    command.add_argument("source", metavar="SOURCE", help="archive, store or image file")
-    command.add_argument(
-        "name", metavar="NAME", nargs="?", help="member or path; none: a sheet of the store's labels"
-    )
-    command.add_argument(
-        "-o", "--output", metavar="FILE.png", type=given_path, help="write the picture instead of opening it"
-    )
-    _add_index_option(command)
-    command.set_defaults(run=_show)
-
-
-def _add_summary(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("summary", help="print the number of images of each label")
-    command.add_argument("stores", metavar="STORE.h5", nargs="+", help="stores, or quoted globs")
-    command.add_argument("--csv", action="store_true", help="the whole table, a line for each image")
-    command.set_defaults(run=_summary)
 
 
 def shard(text: str) -> tuple[int, int]:
-    """'K/N', or 'auto' for the place of this task in its Slurm array job."""
+    """Parse K/N, or `auto` for the place of this task in its Slurm array job."""
     if text == "auto":
         return _slurm_shard()
     k, _, n = text.partition("/")
@@ -159,48 +134,107 @@ def _slurm_shard() -> tuple[int, int]:
     return k, count
 
 
-def _sort(arguments: argparse.Namespace) -> int:
-    from imagestore.labelling.sort_and_partition import sort
-
-    options = _options(arguments)
-    return sort(arguments.tarfile, arguments.output, arguments.count, arguments.chunk, options)
+# ----- merge -----
 
 
-def _partition(arguments: argparse.Namespace) -> int:
-    from imagestore.labelling.sort_and_partition import partition
-
-    options = _options(arguments)
-    return partition(arguments.tarfile, arguments.train, arguments.test, arguments.fraction, options)
-
-
-def _options(arguments: argparse.Namespace) -> object:
-    from imagestore.labelling.sort_and_partition import RunOptions
-
-    return RunOptions(arguments.seed, arguments.workers, arguments.shard, arguments.index)
+def _add_merge(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("merge", help="join stores into one")
+    _add_output(command)
+    _add_stores(command)
+    command.set_defaults(run=_run_merge)
 
 
-def _merge(arguments: argparse.Namespace) -> int:
+def _run_merge(arguments: argparse.Namespace) -> int:
     from imagestore.labelling.merge import merge
 
     return merge(arguments.output, arguments.stores)
 
 
-def _identify(arguments: argparse.Namespace) -> int:
+# ----- identify, show and summary -----
+
+
+def _add_identify(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("identify", help="print the 3 most dominant colours of images")
+    _add_source(command)
+    command.add_argument("names", metavar="NAME", nargs="*", help="member, path in the store, or quoted glob")
+    command.add_argument("--all", action="store_true", help="every image of SOURCE")
+    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add_index(command)
+    command.set_defaults(run=_run_identify)
+
+
+def _run_identify(arguments: argparse.Namespace) -> int:
     from imagestore.reports.identify import identify
 
-    return identify(arguments.source, arguments.names, arguments.all, arguments.json, arguments.index)
+    return identify(
+        arguments.source,
+        arguments.names,
+        all_images=arguments.all,
+        as_json=arguments.json,
+        index=arguments.index,
+    )
 
 
-def _show(arguments: argparse.Namespace) -> int:
-    from imagestore.reports.show_and_summary import show
+def _add_show(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("show", help="show an image beside its colours, or a store's labels")
+    _add_source(command)
+    command.add_argument(
+        "name", metavar="NAME", nargs="?", help="member or path; none: a sheet of the store's labels"
+    )
+    command.add_argument(
+        "-o", "--output", metavar="FILE.png", type=given_path, help="write the picture instead of opening it"
+    )
+    _add_index(command)
+    command.set_defaults(run=_run_show)
 
-    return show(arguments.source, arguments.name, arguments.output, arguments.index)
+
+def _run_show(arguments: argparse.Namespace) -> int:
+    from imagestore.reports.show import show
+
+    return show(arguments.source, arguments.name, output=arguments.output, index=arguments.index)
 
 
-def _summary(arguments: argparse.Namespace) -> int:
-    from imagestore.reports.show_and_summary import summary
+def _add_summary(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("summary", help="print the number of images of each label")
+    _add_stores(command)
+    command.add_argument("--csv", action="store_true", help="the whole table, a line for each image")
+    command.set_defaults(run=_run_summary)
 
-    return summary(arguments.stores, arguments.csv)
+
+def _run_summary(arguments: argparse.Namespace) -> int:
+    from imagestore.reports.summary import summary
+
+    return summary(arguments.stores, as_csv=arguments.csv)
+
+
+# ----- arguments of several commands -----
+
+
+def _add_archive(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "tarfile", metavar="TARFILE", type=given_path, help="archive (.tgz, .tar, …) or folder of images"
+    )
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("output", metavar="OUTPUT.h5", type=given_path, help="store to make or to add to")
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", metavar="SOURCE", help="archive, store or image file")
+
+
+def _add_stores(command: argparse.ArgumentParser) -> None:
+    command.add_argument("stores", metavar="STORE.h5", nargs="+", help="stores, or quoted globs")
+
+
+def _add_index(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--index",
+        metavar="FILE",
+        type=given_path,
+        help="where the archive's index is kept (default: in the user's cache folder)",
+    )
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Join stores into one, without decoding an image."""
+"""The command `merge`: join stores into one, without decoding an image."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from h5py.h5d import DatasetID
 from isal.isal_zlib import crc32
 
 from imagestore.console import Progress, UserError, progress
-from imagestore.labelling.run_report import RunReport, noting_problems, tell
-from imagestore.processes import stopping
+from imagestore.labelling.run_report import RunReport, finish, noting_errors
+from imagestore.processes import Stop, stopping
 from imagestore.store.open import open_stores
 from imagestore.store.reader import ImageStore, StoreError, palette_of
 from imagestore.store.record import ImageRecord
@@ -20,7 +20,7 @@ from imagestore.store.writer import StoreWriter
 
 
 def merge(output: Path, patterns: list[str]) -> int:
-    """Add all images of other stores to `output`, without decoding any of them.
+    """Add all images of other stores, given as paths or quoted globs, to the store `output`.
 
     Returns the exit status. Raises UserError.
     """
@@ -29,56 +29,65 @@ def merge(output: Path, patterns: list[str]) -> int:
         if any(os.path.realpath(store.path) == os.path.realpath(output) for store in stores):
             raise UserError(f"{output}: is the output, so it cannot be one of the stores to merge")
         writer = opened.enter_context(StoreWriter(output))
-        report = RunReport()
-        with stopping() as report.stop, progress(sum(map(len, stores)), "merging") as bar:
-            with noting_problems(report, output):
+        with stopping() as stop, progress(sum(map(len, stores)), "merging") as bar:
+            report = RunReport(output, stop)
+            with noting_errors(report, [writer]):
                 for store in stores:
-                    if not (report.stop.requested or _begun_as(store, writer, report, bar)):
-                        _copy(store, writer, report, bar)
-            writer.publish([record for store in stores for record in store.heuristics()])
-        tell([writer], report)
-    return report.status
+                    if not _begin_as_copy(store, writer, stop, bar):
+                        _copy_images(store, writer, report, bar)
+            writer.publish([heuristic for store in stores for heuristic in store.heuristics()])
+        return finish(report, [writer])
 
 
-def _begun_as(store: ImageStore, writer: StoreWriter, report: RunReport, bar: Progress) -> bool:
-    """Whether a new store could begin as a copy of this one, all of whose images have their checksums."""
-    if not writer.begin_as(store):
+def _begin_as_copy(store: ImageStore, writer: StoreWriter, stop: Stop, bar: Progress) -> bool:
+    """Begin a new store as a copy of this one; return whether it worked and all checksums are right."""
+    if stop.requested or not writer.start_as_copy_of(store):
         return False
-    with contextlib.suppress(StoreError):  # met again, and told of, when the images are copied one by one
-        for i in store.in_file_order():
-            if report.stop.requested or crc32(store.read(i)) != store.index.crc32[i]:
-                break
-            bar.update()
-        else:
-            return True
+    if _all_intact(store, stop, bar):
+        return True
     writer.discard()
     return False
 
 
-def _copy(store: ImageStore, writer: StoreWriter, report: RunReport, bar: Progress) -> None:
-    complete = store.complete()
-    for i in store.in_file_order():
+def _all_intact(store: ImageStore, stop: Stop, bar: Progress) -> bool:
+    """Whether all images have their checksums. A signal ends the comparison: the answer is then False."""
+    try:
+        for i in store.positions_by_offset():
+            if stop.requested or crc32(store.read(i)) != store.index.crc32[i]:
+                return False
+            bar.update()
+    except StoreError:  # _copy_images meets the same image again, and reports it
+        return False
+    return True
+
+
+def _copy_images(store: ImageStore, writer: StoreWriter, report: RunReport, bar: Progress) -> None:
+    """Add the images of a store one by one, until a signal asks for the end."""
+    copyable = store.copyable()
+    for i in store.positions_by_offset():
         if report.stop.requested:
             return
         try:
             data, dataset = store.read(i), store.dataset(i)
         except StoreError as error:
-            report.damaged.append(str(error))
+            report.unreadable.append(str(error))
         else:
-            image = _image_in(store, i, data, dataset)
-            as_it_is = complete[i] and image.crc32 == store.index.crc32[i]
-            report.present += not writer.add(image, data, dataset if as_it_is else None)
+            image = _record_to_merge(store, i, data, dataset)
+            can_copy = copyable[i] and image.crc32 == store.index.crc32[i]
+            is_new = writer.add(image, data, dataset if can_copy else None)
+            report.already_stored += not is_new
         bar.update()
 
 
-def _image_in(store: ImageStore, i: int, data: bytes, dataset: DatasetID) -> ImageRecord:
-    known = store.index.record(i)
-    name = known.name.rpartition(b"/")[2]
+def _record_to_merge(store: ImageStore, i: int, data: bytes, dataset: DatasetID) -> ImageRecord:
+    """The record of image `i` for the merged store, with defaults for what older tools do not write."""
+    record = store.index.record(i)
+    name = record.name.rpartition(b"/")[2]
     return replace(
-        known,
+        record,
         name=name,
-        member=known.member or name,
+        member=record.member or name,
         crc32=crc32(data),
-        created=known.created or int(store.path.stat().st_mtime),
+        created=record.created or int(store.path.stat().st_mtime),
         palette=palette_of(dataset),
     )

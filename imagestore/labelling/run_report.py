@@ -1,4 +1,4 @@
-"""What a run did, what it left out, and what ended it early."""
+"""What a run did, which images it left out, how it ended, and what the user reads about it."""
 
 from __future__ import annotations
 
@@ -9,91 +9,120 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagestore.archive.protocol import WrongImages
-from imagestore.console import UserError, fail, note
+from imagestore.console import FAILED, UserError, fail, note
 from imagestore.processes import Stop
 from imagestore.store.partial_file import DiskFull
 from imagestore.store.writer import StoreWriter
 
-NAMES_SHOWN = 5
+PROGRAM = "colourHeuristic"
+NAMES_SHOWN = 5  # of images that were left out
 
 
 @dataclass
 class RunReport:
-    """How far a run came: images present already, what was left out and why, what ended it early."""
+    """What happened in a run. The writers count the images that it adds.
 
-    present: int = 0
-    undecodable: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    problem: str = ""
-    stop: Stop = field(default_factory=Stop)
+    `source` is named by errors that name no file; it is the archive, or the output of `merge`.
+    """
 
-    @property
-    def status(self) -> int:
-        """The exit status of the command."""
-        return self.stop.status if self.stop.requested else int(bool(self.problem or self.damaged))
+    source: Path
+    stop: Stop  # the signal that asks the run to end, if there is one
+    error: str = ""  # the error that ended the run early, if there is one
+    already_stored: int = 0  # images that a store had before
+    undecodable: list[str] = field(default_factory=list)  # a line for each image without a label
+    unreadable: list[str] = field(default_factory=list)  # a line for each damaged image of a merged store
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: the exit status, and the line that explains it if it is not 0."""
+
+    status: int
+    message: str = ""
+    without_result: bool = False  # the message is then everything that the user reads
 
 
 @contextlib.contextmanager
-def noting_problems(report: RunReport, source: Path) -> Iterator[None]:
-    """Let a run end early in good order: what was finished is published all the same."""
+def noting_errors(report: RunReport, writers: list[StoreWriter]) -> Iterator[None]:
+    """Note an error that ends the block and go on after it, so that finished images are published.
+
+    If the archive's checksum says that some images are wrong, the writers discard all new images.
+    """
     try:
         yield
     except DiskFull as error:
-        report.problem = f"{error.filename}: the disk is full"
-    except UserError as error:
-        report.problem = str(error)
-    except OSError as error:
-        report.problem = f"{error.filename or source}: {error.strerror or error}"
-
-
-@contextlib.contextmanager
-def discarding_what_is_unfounded(writers: list[StoreWriter]) -> Iterator[None]:
-    """Store nothing of an archive whose checksum says that some images are wrong."""
-    try:
-        yield
-    except WrongImages:
+        report.error = f"{error.filename}: the disk is full"
+    except WrongImages as error:
         for writer in writers:
             writer.discard()
-        raise
+        report.error = str(error)
+    except UserError as error:
+        report.error = str(error)
+    except OSError as error:
+        report.error = f"{error.filename or report.source}: {error.strerror or error}"
 
 
-def tell(writers: list[StoreWriter], report: RunReport, passed_over: Mapping[str, int] | None = None) -> None:
-    """Say on standard output what there is now, on standard error what is missing and how to go on."""
-    new = sum(len(writer) - writer.before for writer in writers)
-    if report.problem and not new:
-        raise UserError(report.problem)
+def finish(report: RunReport, writers: list[StoreWriter], skipped: Mapping[str, int] | None = None) -> int:
+    """Tell the user about a run whose images are published; return the exit status.
+
+    `skipped` counts the files of the archive that are no images, by reason. Raises UserError if the run
+    failed before it stored an image.
+    """
+    ending = decide_ending(report, writers)
+    if ending.without_result:
+        raise UserError(ending.message)
+    _print_stores(writers)
+    _print_notes(report, writers, skipped or {})
+    if ending.message:
+        fail(PROGRAM, ending.message)
+    return ending.status
+
+
+def decide_ending(report: RunReport, writers: list[StoreWriter]) -> Ending:
+    """Decide how a run ended. If several of these cases are true, the first one counts."""
+    if report.error and not any(len(writer) - writer.images_before for writer in writers):
+        return Ending(FAILED, report.error, without_result=True)
+    if report.stop.signum is not None:
+        return Ending(report.stop.status, _early_end(f"stopped by {signal.Signals(report.stop.signum).name}"))
+    if report.error:
+        return Ending(FAILED, _early_end(report.error))
+    if report.unreadable:
+        count = len(report.unreadable)
+        return Ending(FAILED, f"{count:,} images could not be read and were left out; all others are stored")
+    if not any(len(writer) for writer in writers):
+        reason = " that can be decoded" if report.undecodable else ""
+        return Ending(FAILED, f"{report.source}: holds no image{reason}", without_result=True)
+    return Ending(0)
+
+
+def _early_end(reason: str) -> str:
+    return f"{reason}; what was finished is stored: run the same command again to go on"
+
+
+def _print_stores(writers: list[StoreWriter]) -> None:
+    """Print on standard output how many images each store has now."""
     for writer in writers:
-        labels, images = writer.labels(), len(writer)
-        print(
-            f"{writer.path.name}: {images:,} images under {labels:,} labels ({images - writer.before:,} new)"
-        )
-    recovered = sum(writer.recovered for writer in writers)
-    if recovered:
+        images, labels = len(writer), writer.label_count()
+        new = images - writer.images_before
+        print(f"{writer.path.name}: {images:,} images under {labels:,} labels ({new:,} new)")
+
+
+def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping[str, int]) -> None:
+    """Print on standard error which images are not new, and which are missing."""
+    if recovered := sum(writer.images_recovered for writer in writers):
         note(f"taken over from an interrupted run: {recovered:,} images")
-    if report.present:
-        note(f"there already: {report.present:,} images")
-    kinds = {kind: n for kind, n in (passed_over or {}).items() if n and kind != "folders"}
-    if kinds:
-        note("passed over: " + ", ".join(f"{kind} ({n:,})" for kind, n in kinds.items()))
+    if report.already_stored:
+        note(f"there already: {report.already_stored:,} images")
+    if reasons := [f"{reason} ({n:,})" for reason, n in skipped.items() if n and reason != "folders"]:
+        note(f"passed over: {', '.join(reasons)}")
     if report.undecodable:
-        note(f"skipped, cannot be decoded: {_first_of(report.undecodable)}")
-    if report.damaged:
-        note(f"left out, cannot be read: {_first_of(report.damaged)}")
-    if report.stop.requested:
-        report.problem = f"stopped by {signal.Signals(report.stop.signum).name}"
-    if report.problem:
-        fail(
-            "colourHeuristic",
-            f"{report.problem}; what was finished is stored: run the same command again to go on",
-        )
-    elif report.damaged:
-        fail(
-            "colourHeuristic",
-            f"{len(report.damaged):,} images could not be read and were left out; all others are stored",
-        )
+        note(f"skipped, cannot be decoded: {_count_and_first(report.undecodable)}")
+    if report.unreadable:
+        note(f"left out, cannot be read: {_count_and_first(report.unreadable)}")
 
 
-def _first_of(lines: list[str]) -> str:
-    """How many there are, and the first of them."""
+def _count_and_first(lines: list[str]) -> str:
+    """The number of lines, and the first of them."""
+    text = f"{len(lines):,}: {'; '.join(lines[:NAMES_SHOWN])}"
     more = len(lines) - NAMES_SHOWN
-    return f"{len(lines):,}: {'; '.join(lines[:NAMES_SHOWN])}" + (f"; and {more:,} more" if more > 0 else "")
+    return f"{text}; and {more:,} more" if more > 0 else text

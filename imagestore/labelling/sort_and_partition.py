@@ -1,9 +1,8 @@
-"""From an archive to stores: choose members, label them in worker processes, add them, publish.
+"""The commands `sort` and `partition`: label images of an archive, and add them to stores.
 
-`sort`, `partition` and `merge` are the commands of colourHeuristic.py without their arguments. Whatever
-ends a run early (a signal, a full disk, an archive that breaks off), what was finished is published and
-the report says how to go on. Which images are taken, their labels and their places depend on the archive
-and the seed alone, never on the number of workers.
+If something ends a run early (a signal, a full disk, an archive that breaks off), the images that are
+finished are published, and the report says how to go on. The archive and the seed decide which images are
+taken, and which labels and places they get. The number of workers does not matter.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import os
 import random
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,177 +21,181 @@ from imagestore.archive.open import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
 from imagestore.console import Progress, UserError, note, printable, progress
-from imagestore.labelling.run_report import RunReport, discarding_what_is_unfounded, noting_problems, tell
-from imagestore.labelling.sampling import choose_runs, draw, share
-from imagestore.labelling.workers import Labelled, Workers
-from imagestore.processes import Stop, cpu_count, stopping
+from imagestore.labelling.run_report import RunReport, finish, noting_errors
+from imagestore.labelling.sampling import choose_runs, choose_runs_in_shard, is_for_training, share
+from imagestore.labelling.workers import Labelled, Undecodable, Workers
+from imagestore.processes import cpu_count, stopping
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter, identity
 
 LONGEST_MEMBER_NAME = 32_000  # bytes; an HDF5 attribute holds 64 KiB
-
-
 DEFAULT_SEED = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What is optional: `shard` is (k, n) for share k of 1…n; `workers` None for all CPUs one may use."""
+    """The options of `sort` and `partition`."""
 
-    seed: int | None = None
-    workers: int | None = None
-    shard: tuple[int, int] | None = None
-    index: Path | None = None
+    seed: int | None = None  # None: `sort` takes other images in each run, unless it runs in shards
+    workers: int | None = None  # None: as many as this process may use CPUs
+    shard: tuple[int, int] | None = None  # (k, n): only share k of 1…n
+    index: Path | None = None  # of the archive; None: in the user's cache folder
+
+    @property
+    def fixed_seed(self) -> int:
+        """The seed of a run that must choose the same members as another run."""
+        return DEFAULT_SEED if self.seed is None else self.seed
 
 
-Labelling = Iterator[tuple[Member, bytes, Labelled]]
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that a run has open, and its report."""
 
-
-Members = tuple[int | None, Iterator[tuple[Member, bytes]]]  # how many, where known; and the members
-
-
-def partition(archive: Path, train: Path, test: Path, fraction: float, options: RunOptions) -> int:
-    """Put every image into `train`, with probability `fraction`, or else into `test`.
-
-    The seed and the member's name decide, so that another run never moves an image. Returns the exit
-    status. Raises UserError.
-    """
-    if os.path.realpath(train) == os.path.realpath(test):
-        raise UserError(f"{train}: is given twice; the two parts need a file each")
-    seed = DEFAULT_SEED if options.seed is None else options.seed
-
-    def members(source: Archive, writers: list[StoreWriter], stop: Stop) -> Members:
-        if options.shard is None:
-            return None, source.stream()
-        mine = share(len(_listed(source, stop)), options.shard)
-        return len(mine), _read(source, mine)
-
-    def part_of(member: Member) -> int:
-        return 0 if draw(seed, member.name) < fraction else 1
-
-    return _run(archive, [train, test], options, members, part_of)
+    workers: Workers
+    source: Archive
+    writers: list[StoreWriter]
+    report: RunReport
+    started: int  # seconds since 1970
 
 
 def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOptions) -> int:
-    """Add `count` new images from random places, in runs of `chunk` neighbours.
+    """Add `count` new images from random places to the store `output`, in runs of `chunk` neighbours.
 
     Returns the exit status. Raises UserError.
     """
-    seed = DEFAULT_SEED if options.seed is None and options.shard is not None else options.seed
-
-    def members(source: Archive, writers: list[StoreWriter], stop: Stop) -> Members:
-        every = _listed(source, stop)
-        if options.shard is not None:
-            # Of all, stored or not: what other shards have cannot be known, and together they are one run.
-            mine = share(len(every), options.shard)
-            chosen = choose_runs(range(len(every)), count, chunk, random.Random(seed))
-            chosen = [position for position in chosen if position in mine]
-            return len(chosen), _read(source, chosen)
-        # Positions, not members: of a million, those would take a third of a gigabyte.
-        new = array("q", (member.position for member in every if _identity(member) not in writers[0]))
-        if every and len(new) < count:
-            note(f"{archive}: {len(new):,} of its images are not in {output} yet; taking all of them")
-        chosen = choose_runs(new, count, chunk, random.Random(seed))
-        return len(chosen), _read(source, chosen)
-
-    return _run(archive, [output], options, members, lambda member: 0)
+    with _open_run(archive, [output], options) as run:
+        with noting_errors(run.report, run.writers):
+            members = _list_members(run)
+            if options.shard is None:
+                new = _positions_of_new(members, run.writers[0])
+                if members and len(new) < count:
+                    note(f"{archive}: {len(new):,} of its images are not in {output} yet; taking all of them")
+                positions = choose_runs(new, count, chunk, random.Random(options.seed))
+            else:  # choose from all members: a shard does not know which images the other shards have
+                rng = random.Random(options.fixed_seed)
+                positions = choose_runs_in_shard(len(members), count, chunk, rng, options.shard)
+            with progress(len(positions), "labelling") as bar:
+                for image, data in _label_new(run, _read(run.source, positions), bar):
+                    run.writers[0].add(image, data)
+        _publish(run)
+        return finish(run.report, run.writers, run.source.skipped)
 
 
-def _run(
-    archive: Path,
-    outputs: list[Path],
-    options: RunOptions,
-    members: Callable[[Archive, list[StoreWriter], Stop], Members],
-    part_of: Callable[[Member], int],
-) -> int:
-    report, started = RunReport(), int(time.time())
+def partition(archive: Path, train: Path, test: Path, fraction: float, options: RunOptions) -> int:
+    """Put each image into the store `train`, with probability `fraction`, or else into the store `test`.
+
+    The seed and the member's name decide, so that another run moves no image. Returns the exit status.
+    Raises UserError.
+    """
+    if os.path.realpath(train) == os.path.realpath(test):
+        raise UserError(f"{train}: is given twice; the two parts need a file each")
+    with _open_run(archive, [train, test], options) as run:
+        with noting_errors(run.report, run.writers):
+            if options.shard is None:
+                total, images = None, run.source.stream()
+            else:
+                positions = share(len(_list_members(run)), options.shard)
+                total, images = len(positions), _read(run.source, positions)
+            with progress(total, "labelling") as bar:
+                for image, data in _label_new(run, images, bar):
+                    is_training = is_for_training(options.fixed_seed, image.member, fraction)
+                    run.writers[0 if is_training else 1].add(image, data)
+        _publish(run)
+        return finish(run.report, run.writers, run.source.skipped)
+
+
+@contextlib.contextmanager
+def _open_run(archive: Path, outputs: list[Path], options: RunOptions) -> Iterator[Run]:
+    """Open everything that a run needs. Raises UserError."""
+    started = int(time.time())
     with contextlib.ExitStack() as opened:
-        # The workers are forked first: threads and HDF5 files must not be there yet.
+        # The workers come first: they are forked, and neither threads nor HDF5 files may exist then.
         workers = opened.enter_context(Workers(options.workers or cpu_count()))
-        report.stop = opened.enter_context(stopping())
+        report = RunReport(archive, opened.enter_context(stopping()))
         source = opened.enter_context(open_archive(archive, options.index))
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
-        with noting_problems(report, archive):
-            total, images = members(source, writers, report.stop)
-            with progress(total, "labelling") as bar, discarding_what_is_unfounded(writers):
-                new = _unknown(images, writers, report, bar)
-                _add_all(workers.label(new), writers, part_of, report, bar, started)
-        heuristic = {"version": HEURISTIC_VERSION, "settings": heuristic_settings(), "since": started}
-        for writer in writers:
-            writer.publish([heuristic])
-        if not any(map(len, writers)) and not report.problem and not report.stop.requested:
-            report.problem = f"{archive}: holds no image" + (
-                " that can be decoded" if report.undecodable else ""
-            )
-        tell(writers, report, source.skipped)
-    return report.status
+        yield Run(workers=workers, source=source, writers=writers, report=report, started=started)
 
 
-def _add_all(
-    labelling: Labelling,
-    writers: list[StoreWriter],
-    part_of: Callable[[Member], int],
-    report: RunReport,
-    bar: Progress,
-    now: int,
-) -> None:
-    for member, data, found in labelling:
+def _list_members(run: Run) -> Sequence[Member]:
+    """All members of the archive; none if a signal ends the first pass over it."""
+    if not run.source.indexed:
+        with contextlib.closing(run.source.stream()) as first_pass:
+            for _ in first_pass:
+                if run.report.stop.requested:
+                    return []
+    return run.source.members()
+
+
+def _positions_of_new(members: Sequence[Member], writer: StoreWriter) -> array[int]:
+    """The positions of the members that the store does not have.
+
+    Positions take little memory; a million members would take a third of a gigabyte.
+    """
+    return array("q", (member.position for member in members if _identity(member) not in writer))
+
+
+def _read(source: Archive, positions: Iterable[int]) -> Iterator[tuple[Member, bytes]]:
+    """The members at these positions, with their bytes."""
+    for position in positions:
+        member = source.members()[position]
+        yield member, source.read(member)
+
+
+def _label_new(
+    run: Run, images: Iterator[tuple[Member, bytes]], bar: Progress
+) -> Iterator[tuple[ImageRecord, bytes]]:
+    """Label the images that no store has, until a signal asks for the end; yield each with its bytes.
+
+    Images that cannot be decoded go into the report.
+    """
+    for member, data, result in run.workers.label(_skip_stored(run, images, bar)):
         bar.update()
-        if found.reason:
-            report.undecodable.append(f"{printable(member.name)} ({found.reason})")
+        if isinstance(result, Undecodable):
+            run.report.undecodable.append(f"{printable(member.name)} ({result.reason})")
         else:
-            writers[part_of(member)].add(_image(member, data, found, now), data)
+            yield _record(member, len(data), result, run.started), data
 
 
-def _image(member: Member, data: bytes, found: Labelled, now: int) -> ImageRecord:
-    name = encode(member.name)
-    return ImageRecord(
-        label=found.label.encode(),
-        name=name,
-        size=len(data),
-        member=name,
-        crc32=member.crc32,
-        mtime=member.mtime,
-        created=now,
-        palette=found.palette,
-    )
-
-
-def _unknown(
-    images: Iterator[tuple[Member, bytes]], writers: list[StoreWriter], report: RunReport, bar: Progress
+def _skip_stored(
+    run: Run, images: Iterator[tuple[Member, bytes]], bar: Progress
 ) -> Iterator[tuple[Member, bytes]]:
-    """The images that no store has yet, until a signal asks for the end."""
+    """The images that no store has, until a signal asks for the end."""
     with contextlib.closing(images):
         for member, data in images:
-            if report.stop.requested:
+            if run.report.stop.requested:
                 return
             if len(encode(member.name)) > LONGEST_MEMBER_NAME:
-                report.undecodable.append(
-                    f"{printable(member.name[:80])}… (a name of {len(member.name):,} characters)"
-                )
-            elif any(_identity(member) in writer for writer in writers):
-                report.present += 1
+                start, length = printable(member.name[:80]), len(member.name)
+                run.report.undecodable.append(f"{start}… (a name of {length:,} characters)")
+            elif any(_identity(member) in writer for writer in run.writers):
+                run.report.already_stored += 1
             else:
                 yield member, data
                 continue
             bar.update()
 
 
-def _listed(source: Archive, stop: Stop) -> Sequence[Member]:
-    """Every member; none where a signal ends the first pass over the archive."""
-    if not source.indexed:
-        with contextlib.closing(source.stream()) as first_pass:
-            for _ in first_pass:
-                if stop.requested:
-                    return []
-    return source.members()
-
-
 def _identity(member: Member) -> int:
     return identity(encode(member.name), member.size, member.crc32)
 
 
-def _read(source: Archive, positions: Iterable[int]) -> Iterator[tuple[Member, bytes]]:
-    for position in positions:
-        member = source.members()[position]
-        yield member, source.read(member)
+def _record(member: Member, size: int, labelled: Labelled, created: int) -> ImageRecord:
+    name = encode(member.name)
+    return ImageRecord(
+        label=labelled.label.encode(),
+        name=name,
+        size=size,
+        member=name,
+        crc32=member.crc32,
+        mtime=member.mtime,
+        created=created,
+        palette=labelled.palette,
+    )
+
+
+def _publish(run: Run) -> None:
+    """Put the stores in their places, with a note on the heuristic that labelled the new images."""
+    heuristic = {"version": HEURISTIC_VERSION, "settings": heuristic_settings(), "since": run.started}
+    for writer in run.writers:
+        writer.publish([heuristic])

@@ -1,8 +1,11 @@
-"""Labelling in worker processes: batches of encoded images in, labels out, in the order they came.
+"""Label images in worker processes: encoded images go in, labels come out in the same order.
 
-Used by pipeline. The processes are forked before the caller opens HDF5 files or starts threads; they end
-when the caller does, however it ends. What is under way at any time is bounded. ProcessPoolExecutor will not
-do: where a worker dies, it hangs in Python 3.10 and from 3.12.1 on, since workers ignore SIGTERM.
+Create `Workers` before the process opens HDF5 files or starts threads, because the processes are forked.
+They end when the process that created them ends, even if it is killed. The number and the size of the
+batches that are under way at a time are bounded.
+
+concurrent.futures.ProcessPoolExecutor does not fit. After the death of a worker, it waits for the other
+workers for ever in Python 3.10 and from 3.12.1 on, because these workers ignore SIGTERM.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -27,148 +30,133 @@ from imagestore.decode import NotAnImage
 from imagestore.processes import end_with_parent
 
 BATCH_IMAGES = 16
-
-
 BATCH_BYTES = 4 << 20
-
-
-MOST_BYTES = 64 << 20  # of images under way at a time, however many workers there are
-
-
-BATCHES_AHEAD = 2  # for each worker, beside the one it works on
-
+BATCHES_AHEAD = 2  # for each worker, beside the batch that it works on
+BYTES_UNDER_WAY = 64 << 20  # for all workers together
+IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # the parent process handles them
 
 Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """What the heuristic found: a label and the palette's table, float32 (k, 7); or why there is none."""
+    """The label of an image, and the table of its palette: float32 (k, 7), see `Palette.table`."""
 
-    label: str = ""
-    palette: np.ndarray | None = None
-    reason: str = ""
+    label: str
+    palette: np.ndarray
+
+
+@dataclass(frozen=True)
+class Undecodable:
+    """An image that has no label, and the reason why it could not be decoded."""
+
+    reason: str
+
+
+Result = Labelled | Undecodable
 
 
 class Workers:
-    """`count` processes that label images. A context manager."""
+    """`count` processes that label images; a context manager."""
 
     def __init__(self, count: int) -> None:
+        """Fork the processes. Raises OSError."""
         self.count = count
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         try:
             for _ in range(count):
                 self._idle.put(_Worker())
         except OSError:
-            self._end()
+            self._end_idle()
             raise
-        self._threads = ThreadPoolExecutor(count)  # one waits for each worker
+        self._threads = ThreadPoolExecutor(count)  # each thread waits for one worker at a time
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(cancel_futures=True)
-        self._end()
+        self._end_idle()
 
-    def _end(self) -> None:
+    def _end_idle(self) -> None:
         while not self._idle.empty():
             self._idle.get().end()
 
-    def label(self, images: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, bytes, Labelled]]:
-        """Label images as they come; yields them in the same order with what was found.
+    def label(self, images: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, bytes, Result]]:
+        """Label encoded images, each of which comes with a key of the caller's.
 
-        Where `images` raises, everything that came before is yielded first.
+        Yields the key, the bytes and the result of each image, in the order of `images`. If `images` raises,
+        the images before the error are yielded first.
         """
-        under_way: deque[tuple[list[tuple[Key, bytes]], Future]] = deque()
-        errors: list[Exception] = []
-        for batch in _batches(_until_error(images, errors)):
-            under_way.append((batch, self._threads.submit(self._label_batch, [data for _, data in batch])))
-            while under_way and (
-                under_way[0][1].done() or self._is_enough([batch for batch, _ in under_way])
-            ):
-                yield from _finished(*under_way.popleft())
+        until_error = _UntilError(images)
+        yield from self._label_batches(_batches(until_error))
+        if until_error.error is not None:
+            raise until_error.error
+
+    def _label_batches(
+        self, batches: Iterator[list[tuple[Key, bytes]]]
+    ) -> Iterator[tuple[Key, bytes, Result]]:
+        under_way: deque[_Batch[Key]] = deque()
+        for images in batches:
+            under_way.append(_Batch(images, self._threads.submit(self._label_batch, images)))
+            while under_way and (under_way[0].results.done() or self._are_enough(under_way)):
+                yield from under_way.popleft().labelled_images()
         while under_way:
-            yield from _finished(*under_way.popleft())
-        for error in errors:
-            raise error
+            yield from under_way.popleft().labelled_images()
 
-    def _is_enough(self, batches: list[list[tuple[Key, bytes]]]) -> bool:
-        size = sum(len(data) for batch in batches for _, data in batch)
-        return len(batches) > self.count * (1 + BATCHES_AHEAD) or size > MOST_BYTES
+    def _are_enough(self, under_way: deque[_Batch[Key]]) -> bool:
+        """Whether the next batch has to wait until the first of these is labelled."""
+        size = sum(len(data) for batch in under_way for _, data in batch.images)
+        return len(under_way) > self.count * (1 + BATCHES_AHEAD) or size > BYTES_UNDER_WAY
 
-    def _label_batch(self, images: list[bytes]) -> list[Labelled]:
+    def _label_batch(self, images: list[tuple[Key, bytes]]) -> list[Result]:
+        """Have one worker label a batch; if the worker dies, replace it and try each image by itself."""
         worker = self._idle.get()
         try:
-            return worker.label(images)
-        except WorkerDied:  # some image killed it: find out which, one at a time
+            return worker.label([data for _, data in images])
+        except WorkerDied:
             worker = _Worker()
-            found = []
-            for data in images:
+            results: list[Result] = []
+            for _, data in images:
                 try:
-                    found += worker.label([data])
+                    results += worker.label([data])
                 except WorkerDied:
-                    found.append(Labelled(reason="the decoder crashed, or ran out of memory"))
+                    results.append(Undecodable("the decoder crashed, or ran out of memory"))
                     worker = _Worker()
-            return found
+            return results
         finally:
             self._idle.put(worker)
 
 
-class WorkerDied(Exception):
-    """A worker ended in the middle of its work."""
+@dataclass(frozen=True)
+class _Batch(Generic[Key]):
+    """Images that are being labelled, and their results to come."""
+
+    images: list[tuple[Key, bytes]]
+    results: Future[list[Result]]
+
+    def labelled_images(self) -> Iterator[tuple[Key, bytes, Result]]:
+        """Wait for the results; yield each image with its result."""
+        for (key, data), result in zip(self.images, self.results.result(), strict=True):
+            yield key, data, result
 
 
-class _Worker:
-    """A process that labels, seen from its parent."""
+class _UntilError(Generic[Key]):
+    """The images up to the first exception, which is kept in `error`."""
 
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("fork")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, os.getpid()))
-        self._process.start()
-        theirs.close()
+    def __init__(self, images: Iterable[tuple[Key, bytes]]) -> None:
+        self._images = images
+        self.error: Exception | None = None
 
-    def label(self, images: list[bytes]) -> list[Labelled]:
-        """Label some images. Raises WorkerDied, after which the worker is of no use."""
+    def __iter__(self) -> Iterator[tuple[Key, bytes]]:
         try:
-            self._connection.send(images)
-            return self._connection.recv()
-        except (EOFError, OSError):
-            self.end()
-            raise WorkerDied from None
-
-    def end(self) -> None:
-        """Let it end, which it does once it has nothing to do."""
-        with contextlib.suppress(OSError):
-            self._connection.send(None)
-        self._connection.close()
-        self._process.join()
-
-
-def _work(connection: Connection, parent: int) -> None:
-    """What a worker does, until it is sent None."""
-    # Signals are the parent's affair: it finishes what is under way. If it is killed, so are we.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    end_with_parent(signal.SIGKILL, parent)
-    while (images := connection.recv()) is not None:
-        connection.send([label_one(data) for data in images])
-
-
-def _finished(batch: list[tuple[Key, bytes]], future: Future) -> Iterator[tuple[Key, bytes, Labelled]]:
-    for (key, data), found in zip(batch, future.result(), strict=True):
-        yield key, data, found
-
-
-def _until_error(images: Iterable[tuple[Key, bytes]], errors: list[Exception]) -> Iterator[tuple[Key, bytes]]:
-    try:
-        yield from images
-    except Exception as error:
-        errors.append(error)
+            yield from self._images
+        except Exception as error:
+            self.error = error
 
 
 def _batches(images: Iterable[tuple[Key, bytes]]) -> Iterator[list[tuple[Key, bytes]]]:
+    """Group images until there are BATCH_IMAGES of them, or they have BATCH_BYTES."""
     batch: list[tuple[Key, bytes]] = []
     size = 0
     for image in images:
@@ -181,10 +169,50 @@ def _batches(images: Iterable[tuple[Key, bytes]]) -> Iterator[list[tuple[Key, by
         yield batch
 
 
-def label_one(data: bytes) -> Labelled:
-    """Label one encoded image."""
+class WorkerDied(Exception):
+    """A worker process ended in the middle of its work."""
+
+
+class _Worker:
+    """A worker process, as its parent process sees it."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("fork")
+        self._connection, worker_connection = context.Pipe()
+        self._process = context.Process(target=_serve, args=(worker_connection, os.getpid()))
+        self._process.start()
+        worker_connection.close()
+
+    def label(self, images: list[bytes]) -> list[Result]:
+        """Label encoded images. Raises WorkerDied; the worker is then of no more use."""
+        try:
+            self._connection.send(images)
+            return self._connection.recv()
+        except (EOFError, OSError):
+            self.end()
+            raise WorkerDied from None
+
+    def end(self) -> None:
+        """Ask the process to end, and wait for it."""
+        with contextlib.suppress(OSError):
+            self._connection.send(None)
+        self._connection.close()
+        self._process.join()
+
+
+def _serve(connection: Connection, parent: int) -> None:
+    """Answer requests in the worker process until it gets None."""
+    for signum in IGNORED_SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+    end_with_parent(signal.SIGKILL, parent)
+    while (images := connection.recv()) is not None:
+        connection.send([label_image(data) for data in images])
+
+
+def label_image(data: bytes) -> Result:
+    """Label one encoded image in this process."""
     try:
         palette = find_palette(data)
     except NotAnImage as error:
-        return Labelled(reason=str(error))
+        return Undecodable(str(error))
     return Labelled(label_of(palette), palette.table())

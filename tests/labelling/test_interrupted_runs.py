@@ -1,4 +1,6 @@
-"""Nothing is lost: killed, stopped, out of disk, without its archive, or with somebody else writing."""
+"""Nothing is lost if a run is killed, stopped, out of disk or cut off from its archive."""
+
+from __future__ import annotations
 
 import io
 import json
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -22,29 +25,33 @@ from imagestore.store.reader import ImageStore
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter
 from tests.helpers.commands import ROOT, environment
-from tests.helpers.killed_runs import contents, members
+from tests.helpers.full_disks import mounted_tmpfs
+from tests.helpers.stored_images import archive_images, hidden_files, stored_images
 
 KILLS = int(os.environ.get("IMAGESTORE_KILLS", "100"))
+QUICK_KILLS = 10
 
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory, sample) -> Path:
-    """An archive that takes some seconds to label: the sample's pictures, many times."""
+    """An archive that takes some seconds to label: 6,000 images, the pictures of `sample` many times."""
     archive = tmp_path_factory.mktemp("larger") / "larger.tgz"
-    pictures = members(sample)
-    folder = archive.parent / "pictures"
-    folder.mkdir()
+    pictures = archive_images(sample)
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         for i in range(6000 // len(pictures)):
             for name, data in pictures.items():
-                file = folder / "picture.jpg"
-                file.write_bytes(data + b"%d" % i)
-                tar.add(file, f"{i}/{Path(name).name}")
+                add_member(tar, f"{i}/{Path(name).name}", data + b"%d" % i)
     return archive
 
 
+def add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
 def start(folder: Path, *arguments: object) -> subprocess.Popen:
-    """A run in the background, that has begun to write."""
+    """Start colourHeuristic.py in the background; return when it has stored some images."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "colourHeuristic.py"), *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
@@ -54,7 +61,8 @@ def start(folder: Path, *arguments: object) -> subprocess.Popen:
     return process
 
 
-def wait_until(condition, process: subprocess.Popen, seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen, seconds: float = 30) -> None:
+    """Wait for a condition; fail if the process ends before it is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -62,27 +70,30 @@ def wait_until(condition, process: subprocess.Popen, seconds: float = 30) -> Non
         time.sleep(0.01)
 
 
-def leftovers(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+# ----- killed and stopped -----
 
 
-@pytest.mark.parametrize(("command", "kills"), [("sort", KILLS), ("merge", KILLS // 2)])
-def test_sigkill_at_any_moment(tmp_path, sample, command, kills):
-    program = [
-        sys.executable,
-        ROOT / "tests" / "helpers" / "killed_runs.py",
-        command,
-        sample,
-        tmp_path,
-        kills,
-        5,
-    ]
+def kill_runs(command: str, kills: int, archive: Path, folder: Path) -> None:
+    """Kill runs of `sort` or `merge` at random moments: see killed_runs."""
+    program = ROOT / "tests" / "helpers" / "killed_runs.py"
+    cache = environment({"XDG_CACHE_HOME": str(folder / "cache")})
     done = subprocess.run(
-        list(map(str, program)), capture_output=True, text=True, timeout=119,
-        env=environment({"XDG_CACHE_HOME": str(tmp_path / "cache")}),
+        [sys.executable, program, command, archive, folder, str(kills), "5"],
+        capture_output=True, text=True, timeout=119, env=cache,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{kills} kills" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["sort", "merge"])
+def test_a_few_kills_lose_nothing(tmp_path, sample, command):
+    kill_runs(command, QUICK_KILLS, sample, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "kills"), [("sort", KILLS), ("merge", KILLS // 2)])
+def test_many_kills_lose_nothing(tmp_path, sample, command, kills):
+    kill_runs(command, kills, sample, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -95,21 +106,20 @@ def test_a_signal_publishes_what_is_finished(tmp_path, larger, run, number, stat
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == status, err
-    assert (
-        "run the same command again" in err and signal.Signals(number).name in err and "Traceback" not in err
-    )
-    first = contents(tmp_path / "train.h5")
-    assert len(first) > 0 and not leftovers(tmp_path)
+    assert "run the same command again" in err and signal.Signals(number).name in err
+    assert "Traceback" not in err
+    first = stored_images(tmp_path / "train.h5")
+    assert len(first) > 0 and not hidden_files(tmp_path)
     again = run("colourHeuristic.py", "partition", larger, "train.h5", "test.h5", 0.5)
-    train, test = contents(tmp_path / "train.h5"), contents(tmp_path / "test.h5")
+    train, test = stored_images(tmp_path / "train.h5"), stored_images(tmp_path / "test.h5")
     assert train.items() >= first.items()
     assert not train.keys() & test.keys()
-    assert train | test == members(larger)
+    assert train | test == archive_images(larger)
     assert "there already" in again.stderr
 
 
-def test_a_worker_that_is_killed_costs_nothing(tmp_path, larger):
-    """As the kernel does where memory is short: its images are labelled by others."""
+def test_a_killed_worker_costs_nothing(tmp_path, larger):
+    """The kernel kills a worker if memory is short: another worker labels its images."""
     process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 2)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGKILL)
@@ -118,12 +128,14 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path, larger):
     finally:
         process.kill()
     assert process.returncode == 0, err
-    assert contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5") == members(larger)
+    assert stored_images(tmp_path / "train.h5") | stored_images(tmp_path / "test.h5") == archive_images(
+        larger
+    )
 
 
-def test_another_writer_gets_one_clear_line_and_a_reader_goes_on(tmp_path, larger, sample, run):
+def test_a_second_writer_is_refused_and_readers_go_on(tmp_path, larger, sample, run):
     run("colourHeuristic.py", "sort", sample, "store.h5", 10, 5)
-    before = contents(tmp_path / "store.h5")
+    before = stored_images(tmp_path / "store.h5")
     with ImageStore(tmp_path / "store.h5") as reader:
         process = start(tmp_path, "sort", larger, "store.h5", 5000, 100, "--workers", 1)
         second = run("colourHeuristic.py", "sort", sample, "store.h5", 10, 5, check=False)
@@ -132,7 +144,7 @@ def test_another_writer_gets_one_clear_line_and_a_reader_goes_on(tmp_path, large
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
         assert [reader.read(i) for i in range(len(reader))] and not reader.changed()
-    assert contents(tmp_path / "store.h5").items() > before.items()
+    assert stored_images(tmp_path / "store.h5").items() > before.items()
 
 
 def test_the_lock_of_a_lost_process_is_taken_over(tmp_path):
@@ -186,17 +198,15 @@ def test_what_another_tool_did_meanwhile_is_not_overwritten(tmp_path, sample, ru
     run("colourHeuristic.py", "sort", sample, path, 1, 1)
     with ImageStore(path) as store:
         assert len(store) == 13 and store.find("red/one.jpg") >= 0 and store.find("red/mine.jpg") >= 0
-    assert not leftovers(tmp_path)
+    assert not hidden_files(tmp_path)
 
 
 def test_a_signal_ends_the_first_pass_over_an_archive(tmp_path, sample):
-    """`sort` without an index reads the whole archive before it stores anything."""
-    picture = next(iter(members(sample).values()))
+    """If the archive has no index, `sort` reads the whole archive before it stores anything."""
+    picture = next(iter(archive_images(sample).values()))
     with tarfile.open(tmp_path / "large.tar", "w") as tar:
         for i in range(300):
-            info = tarfile.TarInfo(f"{i}.jpg")
-            info.size = 2 << 20
-            tar.addfile(info, io.BytesIO((picture + b"%d" % i).ljust(info.size, b"\0")))
+            add_member(tar, f"{i}.jpg", (picture + b"%d" % i).ljust(2 << 20, b"\0"))
     index = tmp_path / "index"
     process = subprocess.Popen(
         [sys.executable, ROOT / "colourHeuristic.py", "sort", "large.tar", "a.h5", "1", "1",
@@ -216,29 +226,27 @@ def test_what_an_abandoned_writer_had_is_taken_over(tmp_path):
             writer.add(image, data)
     assert not path.exists()
     with StoreWriter(path) as writer:
-        assert (writer.recovered, len(writer)) == (1500, 1500)
+        assert (writer.images_recovered, len(writer)) == (1500, 1500)
         writer.publish()
-    assert len(contents(path)) == 1500 and not leftovers(tmp_path)
+    assert len(stored_images(path)) == 1500 and not hidden_files(tmp_path)
+
+
+# ----- disks and archives -----
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path) -> Iterator[Path]:
     """A file system of 24 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], timeout=10, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], timeout=10, check=True)
+    with mounted_tmpfs(folder, "size=24m"):
+        yield folder
 
 
 @pytest.fixture
-def padded(tmp_path) -> Path:
+def padded_folder(tmp_path) -> Path:
     """A folder of 800 pictures, 48 MB."""
-    pictures = members(draw(tmp_path / "flowers.tgz", count=40, seed=4, size=160))
+    pictures = archive_images(draw(tmp_path / "flowers.tgz", count=40, seed=4, size=160))
     folder = tmp_path / "padded"
     folder.mkdir()
     for i in range(20):
@@ -247,45 +255,47 @@ def padded(tmp_path) -> Path:
     return folder
 
 
-def test_a_full_disk_publishes_what_is_finished(small_disk, padded, run):
-    full = run("colourHeuristic.py", "sort", padded, small_disk / "store.h5", 800, 10, check=False)
+def test_a_full_disk_publishes_what_is_finished(small_disk, padded_folder, run):
+    full = run("colourHeuristic.py", "sort", padded_folder, small_disk / "store.h5", 800, 10, check=False)
     assert full.returncode == 1
     assert "disk is full" in full.stderr and "run the same command again" in full.stderr
-    first = contents(small_disk / "store.h5")
-    assert 50 < len(first) < 800 and not leftovers(small_disk)
+    first = stored_images(small_disk / "store.h5")
+    assert 50 < len(first) < 800 and not hidden_files(small_disk)
     for name, data in first.items():
-        assert data == (padded / Path(name).name).read_bytes()
-    again = run("colourHeuristic.py", "sort", padded, small_disk / "store.h5", 800, 10, check=False)
+        assert data == (padded_folder / Path(name).name).read_bytes()
+    again = run("colourHeuristic.py", "sort", padded_folder, small_disk / "store.h5", 800, 10, check=False)
     assert again.returncode == 1 and len(again.stderr.splitlines()) <= 3
-    assert contents(small_disk / "store.h5").items() >= first.items()
+    assert stored_images(small_disk / "store.h5").items() >= first.items()
 
 
-def test_a_disk_that_is_full_before_all_is_merged(small_disk, padded, tmp_path, run):
-    run("colourHeuristic.py", "partition", padded, "a.h5", "b.h5", 0.3)
-    source = contents(tmp_path / "a.h5") | contents(tmp_path / "b.h5")
-    for order in (("a.h5", "b.h5"), ("b.h5", "a.h5")):  # the first fits, or not even that
+def test_a_full_disk_publishes_what_is_merged(small_disk, padded_folder, tmp_path, run):
+    run("colourHeuristic.py", "partition", padded_folder, "a.h5", "b.h5", 0.3)
+    source = stored_images(tmp_path / "a.h5") | stored_images(tmp_path / "b.h5")
+    for order in (("a.h5", "b.h5"), ("b.h5", "a.h5")):  # the first store fits, or it does not
         full = run("colourHeuristic.py", "merge", small_disk / "store.h5", *order, check=False)
         assert full.returncode == 1
         assert "disk is full" in full.stderr and "run the same command again" in full.stderr
-        stored = contents(small_disk / "store.h5")
-        assert 50 < len(stored) < 800 and not leftovers(small_disk)
+        stored = stored_images(small_disk / "store.h5")
+        assert 50 < len(stored) < 800 and not hidden_files(small_disk)
         assert stored.items() <= source.items()
         (small_disk / "store.h5").unlink()
 
 
-def test_a_truncated_archive_gives_what_it_has(tmp_path, sample, run):
+def test_images_before_the_cut_of_an_archive_are_stored(tmp_path, sample, run):
     cut = tmp_path / "cut.tgz"
     cut.write_bytes(sample.read_bytes()[: sample.stat().st_size * 2 // 3])
     done = run("colourHeuristic.py", "partition", cut, "train.h5", "test.h5", 0.5, check=False)
     assert done.returncode == 1 and "cut.tgz" in done.stderr
-    stored = contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5")
-    assert 10 < len(stored) < 60 and stored.items() <= members(sample).items()
+    stored = stored_images(tmp_path / "train.h5") | stored_images(tmp_path / "test.h5")
+    assert 10 < len(stored) < 60 and stored.items() <= archive_images(sample).items()
     shutil.copy(sample, cut)
     run("colourHeuristic.py", "partition", cut, "train.h5", "test.h5", 0.5)
-    assert contents(tmp_path / "train.h5") | contents(tmp_path / "test.h5") == members(sample)
+    assert stored_images(tmp_path / "train.h5") | stored_images(tmp_path / "test.h5") == archive_images(
+        sample
+    )
 
 
-def test_an_output_on_a_read_only_disk_or_in_a_missing_folder(tmp_path, small_disk, sample, run):
+def test_an_output_that_cannot_be_written_is_named(tmp_path, small_disk, sample, run):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], timeout=10, check=True)
     for output, words in {
         small_disk / "s.h5": "read-only",
