@@ -39,7 +39,7 @@ def find_images(
             archive = opened.enter_context(open_archive(path, index))
             yield _all_of_archive(archive) if all_images else _named_in_archive(archive, names)
         elif names and list(names) != [path.name]:
-            raise UserError(f"{path}: is one image by itself; leave out {names[0]!r}")
+            raise UserError(f"{path}: is one image file; leave out the NAME {names[0]!r}")
         else:
             yield [ImageFile(path.name, path)]
 

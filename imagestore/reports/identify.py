@@ -40,7 +40,7 @@ def identify(
             else:
                 print(format_image(image.name, label, palette))
     if not found:
-        raise UserError(f"{path}: say which images, by NAME, by a quoted glob, or --all")
+        raise UserError(f"{path}: give the NAME of an image, a quoted glob, or --all")
     return FAILED if failed else 0
 
 

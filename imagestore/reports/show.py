@@ -52,7 +52,8 @@ def _draw_image(path: Path, name: str | None, index: Path | None) -> tuple[Figur
     with find_images(path, names=[] if name is None else [name], index=index) as found:
         images = list(found)
         if len(images) != 1:
-            raise UserError(f"{path}: show takes the NAME of one image; {len(images):,} were meant")
+            matches = "" if name is None else f"; {name!r} matches {len(images):,}"
+            raise UserError(f"{path}: show needs the NAME of one image{matches}")
         image = images[0]
         return _draw_with_palette(image), Path(f"{Path(image.name).stem}_colours.png")
 

@@ -84,7 +84,7 @@ def test_no_names_mean_no_images(archive: Path, store: Path) -> None:
 
 def test_an_image_file_has_no_other_names(folder: Path) -> None:
     assert found(folder / "a.png") == found(folder / "a.png", "a.png") == ["a.png"]
-    with pytest.raises(UserError, match=r"leave out 'b\.png'"):
+    with pytest.raises(UserError, match=r"leave out the NAME 'b\.png'"):
         found(folder / "a.png", "b.png")
 
 

@@ -51,7 +51,7 @@ def test_the_largest_label_is_the_first_row(run: Run, sample_store: Path, tmp_pa
     ("arguments", "reason"),
     [
         (["in.tgz"], "NAME"),
-        (["in.tgz", "in/*.png"], "NAME"),
+        (["in.tgz", "in/*.png"], "NAME of one image; 'in/*.png' matches 2"),
         (["in.tgz", "in/broken.jpg"], "decoded"),
         (["in/a.png", "-o", "in"], "folder"),
         (["in/a.png", "-o", "out.xyz"], "xyz"),
