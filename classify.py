@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Name the labels of random images with a network that train_model.py trained.
+"""Predict the labels of random images with a network that train_model.py trained.
 
     ./classify.py test.h5 train_labels.json 20                 from an image store
     ./classify.py 'part-*.h5' train_labels.json all            from several, every image
     ./classify.py 102flowers.tgz train_labels.json 20 --plot sheet.png      from an archive
 
-Prints name, predicted label and confidence of each image; where the true label is known (in a store it
-is the image's group), also that, and the accuracy over all of them.
+Prints the name, the predicted label and the confidence of each image. If the true label is known (in a
+store it is the image's group), it is printed too, and at the end the accuracy.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def default_weights(labels_file: Path) -> Path:
     for path in (labels_file.parent / WEIGHTS_FILE, Path(WEIGHTS_FILE)):
         if path.exists():
             return path
-    raise UserError(f"{labels_file.parent / WEIGHTS_FILE}: no such file; name it with --weights")
+    raise UserError(f"{labels_file.parent / WEIGHTS_FILE}: no such file; give the weights with --weights")
 
 
 def count_or_all(text: str) -> int | None:
@@ -95,11 +95,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("count", metavar="COUNT", type=count_or_all, help="how many images, or 'all'")
     add("--weights", type=given_path, metavar="FILE",
         help=f"(default: {WEIGHTS_FILE} beside LABELS.json, else here)")  # fmt: skip
-    add("--seed", type=seed, metavar="N", help="the same seed, the same images (default: others each time)")
+    add("--seed", type=seed, metavar="N",
+        help="the same seed chooses the same images (default: other images each time)")  # fmt: skip
     add("--plot", type=given_path, metavar="FILE.png",
         help="write a contact sheet of the images and their labels")  # fmt: skip
     add("--heuristic", action="store_true",
-        help="take the colour heuristic's label for the true one of an archive's images")  # fmt: skip
+        help="use the colour heuristic's label as the true label of an archive's images")  # fmt: skip
     add("--index", type=given_path, metavar="FILE",
         help="the archive's index (default: in your cache folder)")  # fmt: skip
     add_device(parser)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Train a network to tell the labels of images in HDF5 image stores.
+"""Train a network to predict the labels of images in HDF5 image stores.
 
     ./train_model.py train.h5                              writes train_labels.json, model_weights.pth here
     ./train_model.py 'part-*.h5' -o results --epochs 40    several stores as one
     ./train_model.py train.h5 -o results --resume results/checkpoint.pth      goes on where it stopped
 
-Interrupt it whenever you like (Ctrl-C, SIGTERM, or SIGUSR1, a batch system's early warning): it writes
-the weights and a checkpoint of what is done. A run that was interrupted and resumed takes the same
-steps as one that was not.
+Interrupt it at any time (with Ctrl-C, SIGTERM, or SIGUSR1, the early warning of a batch system): it writes
+the weights and a checkpoint. A training that was interrupted and resumed takes the same steps as a training
+that was not.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def train(arguments: argparse.Namespace) -> int:
         stores = open_stores(arguments.stores)
         check_output_folder(arguments.output)
         if arguments.resume and not arguments.resume.is_file():
-            raise UserError(f"{arguments.resume}: no such checkpoint; leave --resume out to begin anew")
+            raise UserError(
+                f"{arguments.resume}: no such checkpoint; to start a new training, leave --resume out"
+            )
         return train_until_stopped(stores, arguments, stop)
 
 
@@ -114,27 +116,28 @@ def build_parser() -> argparse.ArgumentParser:
     )
     defaults = TrainingSettings()
     add = parser.add_argument
-    add("stores", nargs="+", metavar="TRAIN.h5", help="image stores, or quoted globs, seen as one")
+    add("stores", nargs="+", metavar="TRAIN.h5", help="image stores or quoted globs, read as one store")
     add("-o", "--output", type=given_path, default=Path(), metavar="DIR",
         help="where to write (default: here)")  # fmt: skip
     add("--resume", type=given_path, metavar="FILE",
         help=f"go on from this checkpoint (DIR/{CHECKPOINT_FILE})")  # fmt: skip
-    add("--epochs", type=positive, default=40, help="times that every image is seen (default: %(default)s)")
+    add("--epochs", type=positive, default=40, help="passes over all images (default: %(default)s)")
     add("-b", "--batch-size", type=positive, metavar="N",
-        help=f"images a step (default: {defaults.batch_size})")  # fmt: skip
+        help=f"images in a step (default: {defaults.batch_size})")  # fmt: skip
     add("--lr", type=number, help=f"highest learning rate (default: {defaults.lr})")
     add("--wd", "--weight-decay", dest="weight_decay", type=number,
         help=f"(default: {defaults.weight_decay})")  # fmt: skip
     add("--label-smoothing", type=part, metavar="E", help=f"(default: {defaults.label_smoothing})")
     add("--val-fraction", type=part, metavar="F",
         help=f"share of the images to validate with (default: {defaults.val_fraction})")  # fmt: skip
-    add("--size", type=side, metavar="PIXELS", help=f"side of what it sees (default: {defaults.size})")
+    add("--size", type=side, metavar="PIXELS",
+        help=f"side of the square pictures that the network gets (default: {defaults.size})")  # fmt: skip
     add("--seed", type=seed, metavar="N",
-        help=f"the same seed, the same training (default: {defaults.seed})")  # fmt: skip
+        help=f"the same seed makes the same training (default: {defaults.seed})")  # fmt: skip
     add_device(parser)
     add("--cache", type=memory, metavar="SIZE",
-        help="memory for decoded images, such as 2G (default: half of what is left); "
-             "where they do not fit, they are decoded anew each epoch")  # fmt: skip
+        help="memory for decoded images, such as 2G (default: half of the memory that is left); "
+             "if they do not fit, they are decoded again in each epoch")  # fmt: skip
     return parser
 
 

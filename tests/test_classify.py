@@ -54,7 +54,7 @@ def test_a_store_knows_the_true_labels(run: Run, labels: Path, tmp_path: Path) -
         assert 100 / 3 <= float(confidence) + 0.1 <= 100.1
     right = sum(verdict == "right" for *_, verdict in lines)
     assert f"accuracy {100 * right / 30:.1f} % ({right} of 30)" in done.stdout
-    assert "only 32 images there: taking all of them" in done.stderr
+    assert "there are only 32 images: taking all of them" in done.stderr
     assert done.stderr.count("skipped") == 2
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.format == "PNG"
@@ -119,7 +119,7 @@ def test_true_labels_that_were_not_trained_on_are_wrong(
     status, out, err = classify_here(capsys, store, labels, "all")
     assert status == 0
     assert "accuracy 0.0 % (0 of 4)" in out
-    assert "4 of them have a label that is not among those trained on" in err
+    assert "4 of them have a label that the network was not trained on" in err
 
 
 def test_bad_input_gets_one_line(
@@ -145,15 +145,15 @@ def test_bad_input_gets_one_line(
         ([tmp_path / "cut.tgz", labels, 1, "--index", tmp_path / "i"], "cut.tgz"),
         ([store, tmp_path / "none.json", 1], "no such file; train_model.py writes it"),
         ([store, tmp_path / "no.json", 1], "not JSON"),
-        ([store, tmp_path / "gaps.json", 1], "no labels; expected"),
-        ([store, tmp_path / "half.json", 1], "no labels; expected"),
-        ([store, tmp_path / "two.json", 1], "the weights know 3 labels, the labels file has 2"),
+        ([store, tmp_path / "gaps.json", 1], "not a labels file; expected"),
+        ([store, tmp_path / "half.json", 1], "not a labels file; expected"),
+        ([store, tmp_path / "two.json", 1], "the weights are for 3 labels, but the labels file has 2"),
         ([store, tmp_path / "order.json", 1], "trained on other labels"),
-        ([store, alone, 1], "name it with --weights"),
-        ([store, labels, 1, "--weights", tmp_path / "cut.pth"], "no file that torch can load"),
+        ([store, alone, 1], "give the weights with --weights"),
+        ([store, labels, 1, "--weights", tmp_path / "cut.pth"], "not a file that torch can load"),
         ([store, labels, 1, "--weights", tmp_path / "other.pth"], "weights of another network"),
         ([store, labels, 1, "--weights", tmp_path / "list.pth"], "weights of another network"),
-        ([store, labels, 1, "--weights", tmp_path / "harmful.pth"], "no file that torch can load"),
+        ([store, labels, 1, "--weights", tmp_path / "harmful.pth"], "not a file that torch can load"),
         ([store, labels, 1, "--device", "toaster"], "not a device"),
         ([store, labels, 1, "--plot", tmp_path / "nowhere/sheet.png"], "nowhere"),
         ([store, labels, 1, "--plot", tmp_path], str(tmp_path)),
@@ -192,7 +192,7 @@ def test_missing_files_are_told_before_torch_is_imported(run: Run, labels: Path,
         ([tmp_path / "text.h5", labels, 1], "not an HDF5 file"),
         ([store, tmp_path / "none.json", 1], "no such file; train_model.py writes it"),
         ([store, tmp_path / "no.json", 1], "not JSON"),
-        ([store, labels_without_weights, 1], "name it with --weights"),
+        ([store, labels_without_weights, 1], "give the weights with --weights"),
         ([store, labels, 1, "--plot", tmp_path / "nowhere/sheet.png"], "nowhere"),
     ):
         in_empty_folder = {"cwd": block_torch, "env": {"PYTHONPATH": str(block_torch)}}

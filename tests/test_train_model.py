@@ -199,7 +199,7 @@ def test_errors_that_need_torch_are_one_line(tmp_path: Path, capsys: pytest.Capt
         ([other, *resume], "made from 11 images with 3 labels"),
         ([store, *resume, "--seed", 7], "--seed 7: the checkpoint was made with 0"),
         ([store, *output, "--resume", store], "torch can load"),
-        ([store, *output, "--resume", tmp_path / "out/model_weights.pth"], "no checkpoint"),
+        ([store, *output, "--resume", tmp_path / "out/model_weights.pth"], "not a checkpoint"),
         ([store, *output, "--lr", "1e17"], "smaller --lr"),
     ):
         status, _, messages = train_here(capsys, *arguments)
@@ -279,6 +279,7 @@ def test_an_odd_checkpoint_is_a_one_line_error(
     status, out, messages = train_here(capsys, store, *output, "--resume", tmp_path / "odd.pth")
     assert (status, out, len(messages)) == (1, "", 1)
     assert re.search(
-        r"error: \S+odd\.pth: (no checkpoint; train_model|a checkpoint with odd settings)", messages[0]
+        r"error: \S+odd\.pth: (not a checkpoint; train_model|a checkpoint with settings that are not valid)",
+        messages[0],
     )
     assert (tmp_path / "model_weights.pth").read_bytes() == weights

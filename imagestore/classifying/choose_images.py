@@ -52,7 +52,7 @@ def choose_images(images: Images, count: int | None, seed: int | None) -> list[i
     If there are fewer images, all are chosen and the user is told. Without a `seed`, each call chooses anew.
     """
     if count is not None and count > len(images):
-        note(f"classify: only {len(images):,} images there: taking all of them")
+        note(f"classify: there are only {len(images):,} images: taking all of them")
     total = len(images) if count is None else min(count, len(images))
     return sorted(random.Random(seed).sample(range(len(images)), total))
 

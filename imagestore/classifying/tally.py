@@ -41,7 +41,7 @@ class Tally:
         percent = 100 * self.right / self.with_true_label
         print(f"accuracy {percent:.1f} % ({self.right:,} of {self.with_true_label:,})")
         if self.untrained:
-            note(f"classify: {self.untrained:,} of them have a label that is not among those trained on")
+            note(f"classify: {self.untrained:,} of them have a label that the network was not trained on")
 
     def save_sheet(self, source: str, path: Path) -> None:
         """Draw the contact sheet of `source` into a file, and print its path. Raises UserError, OSError."""

@@ -83,7 +83,7 @@ def _decode_part(dataset: HDF5Dataset, part: np.ndarray, workers: int, stop: Sto
     for line in batches.skipped[:SKIPPED_NAMED]:
         note(f"train_model: skipped {printable(line)}")
     if len(batches.skipped) > SKIPPED_NAMED:
-        note(f"train_model: skipped {len(batches.skipped):,} images in all that cannot be decoded")
+        note(f"train_model: skipped {len(batches.skipped):,} images in all, because they cannot be decoded")
     return batches
 
 

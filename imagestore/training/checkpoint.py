@@ -24,7 +24,7 @@ from imagestore.training.network import ColourNet
 from imagestore.training.settings import LARGEST_SIDE, SMALLEST_SIDE
 
 HIDDEN_LAYER, OUTPUT_LAYER = "head.2", "head.5"  # their names in the state dict
-NO_CHECKPOINT = "no checkpoint; train_model.py writes one as checkpoint.pth"
+NO_CHECKPOINT = "not a checkpoint; train_model.py writes one as checkpoint.pth"
 OTHER_NETWORK = "weights of another network; use a file that train_model.py wrote"
 # What Python and torch raise if a file holds something else than was saved.
 UNEXPECTED_CONTENT = (LookupError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError)
@@ -53,7 +53,7 @@ def load_file(path: Path, device: torch.device) -> dict[str, Any]:
         try:
             return torch.load(file, map_location=device, weights_only=True)
         except Exception as error:  # pickle, zip and torch have exceptions of their own for a damaged file
-            raise UserError(f"{path}: no file that torch can load ({type(error).__name__})") from error
+            raise UserError(f"{path}: not a file that torch can load ({type(error).__name__})") from error
 
 
 # ----- weights -----
@@ -71,14 +71,16 @@ def load_model(path: Path, labels: Sequence[str], device: torch.device) -> Colou
         raise UserError(f"{path}: {OTHER_NETWORK}") from None
     _check_labels(path, labels, label_count, checksum)
     if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
-        raise UserError(f"{path}: trained on pictures of {side} pixels a side, which cannot be; train again")
+        raise UserError(
+            f"{path}: trained on pictures of {side} pixels a side, which is not possible; train again"
+        )
     try:
         model = ColourNet(labels, side, colours, hidden)
         model.load_state_dict(state)
     except UNEXPECTED_CONTENT:
         raise UserError(f"{path}: {OTHER_NETWORK}") from None
     if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
-        raise UserError(f"{path}: weights that are no numbers; train again")
+        raise UserError(f"{path}: some weights are not finite numbers; train again")
     return model.to(device)
 
 
@@ -86,8 +88,8 @@ def _check_labels(path: Path, labels: Sequence[str], label_count: int, checksum:
     """Raise UserError if weights were not trained on these labels."""
     if label_count != len(labels):
         raise UserError(
-            f"{path}: the weights know {label_count} labels, the labels file has {len(labels)}: "
-            "use the two files of the same training"
+            f"{path}: the weights are for {label_count} labels, but the labels file has {len(labels)}: "
+            "use two files of the same training"
         )
     if checksum != labels_crc32(labels):
         raise UserError(f"{path}: trained on other labels: use the labels file of the same training")

@@ -28,7 +28,9 @@ def load_labels(path: Path) -> list[str]:
     except (ValueError, RecursionError):
         raise UserError(f"{path}: not JSON; give the *_labels.json that train_model.py wrote") from None
     if not (_has_indices_from_0(indices) and all(map(_can_be_stored, indices))):
-        raise UserError(f'{path}: no labels; expected {{"label": index, …}}, as train_model.py writes it')
+        raise UserError(
+            f'{path}: not a labels file; expected {{"label": index, …}}, as train_model.py writes it'
+        )
     return sorted(indices, key=indices.__getitem__)
 
 

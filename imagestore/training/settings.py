@@ -79,13 +79,14 @@ def settings_to_resume(
         settings = TrainingSettings(**{name: saved[name] for name in BOUNDS})
     except (KeyError, ValueError):
         raise UserError(
-            f"{checkpoint}: a checkpoint with odd settings; begin anew without --resume"
+            f"{checkpoint}: a checkpoint with settings that are not valid; "
+            "start a new training without --resume"
         ) from None
     for name, value in requested.items():
         if getattr(settings, name) != value:
             flag = "--" + name.replace("_", "-")
             raise UserError(
                 f"{flag} {value}: the checkpoint was made with {getattr(settings, name)}: "
-                f"leave {flag} out, or begin anew without --resume"
+                f"leave {flag} out, or start a new training without --resume"
             )
     return settings

@@ -217,7 +217,7 @@ def check_loss(training: Training, validation: Score) -> None:
         raise UserError(NOTHING_DECODED)
     if not math.isfinite(training.score.loss_sum + validation.loss_sum):
         raise UserError(
-            f"the loss is no number any more: choose a smaller --lr than {training.settings.lr:g}"
+            f"the loss is not a finite number any more: choose a smaller --lr than {training.settings.lr:g}"
         )
 
 

@@ -106,7 +106,7 @@ def test_all_images_are_chosen_without_a_note(images: StoreImages, capsys: pytes
 
 def test_more_images_than_there_are_make_a_note(images: StoreImages, capsys: pytest.CaptureFixture) -> None:
     assert choose_images(images, 31, 1) == list(range(30))
-    assert capsys.readouterr().err == "classify: only 30 images there: taking all of them\n"
+    assert capsys.readouterr().err == "classify: there are only 30 images: taking all of them\n"
 
 
 # ----- reading -----

@@ -89,5 +89,5 @@ def test_a_picture_of_any_format_is_classified(weights: Path) -> None:
 
 
 def test_weights_for_other_labels_are_an_error(weights: Path, pictures: list[Picture]) -> None:
-    with pytest.raises(UserError, match="the weights know 3 labels"):
+    with pytest.raises(UserError, match="the weights are for 3 labels"):
         next(predict_labels(pictures, ["red"], weights=weights, device="cpu", workers=1))

@@ -26,7 +26,7 @@ def test_answers_without_a_true_label_do_not_count(capsys: pytest.CaptureFixture
     tally.print_accuracy()
     out, err = capsys.readouterr()
     assert (tally.answers, out) == (4, "accuracy 33.3 % (1 of 3)\n")
-    assert err == "classify: 1 of them have a label that is not among those trained on\n"
+    assert err == "classify: 1 of them have a label that the network was not trained on\n"
 
 
 def test_no_accuracy_is_printed_without_true_labels(capsys: pytest.CaptureFixture) -> None:

@@ -90,7 +90,7 @@ def test_ten_skipped_images_are_named_and_all_counted(tmp_path: Path, capsys: py
     assert [line.split(": ")[1] for line in lines[:-1]] == [
         f"skipped red/text_{i:02d}.jpg" for i in range(10)
     ]
-    assert lines[-1] == "train_model: skipped 12 images in all that cannot be decoded"
+    assert lines[-1] == "train_model: skipped 12 images in all, because they cannot be decoded"
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -54,7 +54,7 @@ def test_weights_do_not_load_for_other_labels(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     save_file(ColourNet(LABELS, side=12).state_dict(), path)
     for labels, message in (
-        (LABELS[:2], "know 3 labels, the labels file has 2"),
+        (LABELS[:2], "are for 3 labels, but the labels file has 2"),
         (["green", "blue", "red"], "trained on other labels"),
     ):
         with pytest.raises(UserError, match=message):
@@ -89,7 +89,7 @@ def test_weights_that_are_not_finite_do_not_load(tmp_path: Path, value: float) -
     state = ColourNet(LABELS, side=12).state_dict()
     state["head.5.bias"][1] = value
     save_file(state, tmp_path / "weights.pth")
-    with pytest.raises(UserError, match="weights that are no numbers"):
+    with pytest.raises(UserError, match="some weights are not finite numbers"):
         load_model(tmp_path / "weights.pth", LABELS, CPU)
 
 
@@ -151,11 +151,11 @@ def test_a_checkpoint_is_only_for_its_own_images(path: Path) -> None:
 
 def test_a_checkpoint_does_not_restore_another_network(path: Path) -> None:
     network = ColourNet(LABELS, side=4, hidden=5)
-    with pytest.raises(UserError, match="no checkpoint"):
+    with pytest.raises(UserError, match="not a checkpoint"):
         load_checkpoint(path, CPU).restore(path, network, torch.optim.AdamW(network.parameters()))
 
 
 def test_weights_are_no_checkpoint(tmp_path: Path) -> None:
     save_file(ColourNet(LABELS, side=12).state_dict(), tmp_path / "weights.pth")
-    with pytest.raises(UserError, match=r"weights\.pth: no checkpoint; train_model\.py writes one"):
+    with pytest.raises(UserError, match=r"weights\.pth: not a checkpoint; train_model\.py writes one"):
         load_checkpoint(tmp_path / "weights.pth", CPU)

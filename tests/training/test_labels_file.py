@@ -48,7 +48,7 @@ def test_labels_are_in_the_order_of_their_indices(tmp_path: Path) -> None:
 )
 def test_other_json_is_no_labels_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "labels.json").write_text(text)
-    with pytest.raises(UserError, match=r"labels\.json: (no labels|not JSON)"):
+    with pytest.raises(UserError, match=r"labels\.json: (not a labels file|not JSON)"):
         load_labels(tmp_path / "labels.json")
 
 

@@ -68,10 +68,10 @@ def test_other_settings_than_the_saved_ones_are_an_error() -> None:
 @pytest.mark.parametrize("change", [{"size": 0}, {"lr": "fast"}, {"seed": 2**70}, {"seed": None}])
 def test_odd_saved_settings_are_an_error(change: dict[str, object]) -> None:
     saved = {**asdict(TrainingSettings()), **change}
-    with pytest.raises(UserError, match=r"old\.pth: a checkpoint with odd settings"):
+    with pytest.raises(UserError, match=r"old\.pth: a checkpoint with settings that are not valid"):
         settings_to_resume(saved, {}, CHECKPOINT)
 
 
 def test_a_missing_saved_setting_is_an_error() -> None:
-    with pytest.raises(UserError, match="odd settings"):
+    with pytest.raises(UserError, match="settings that are not valid"):
         settings_to_resume({"size": 32}, {}, CHECKPOINT)
