@@ -75,7 +75,7 @@ def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOption
                 rng = random.Random(options.fixed_seed)
                 positions = choose_runs_in_shard(len(members), count, chunk, rng, options.shard)
             with progress(len(positions), "labelling") as bar:
-                for image, data in _label_new(run, _read(run.source, positions), bar):
+                for image, data in _label_new(run, _read_members(run.source, positions), bar):
                     run.writers[0].add(image, data)
         _publish(run)
         return finish(run.report, run.writers, run.source.skipped)
@@ -95,7 +95,7 @@ def partition(archive: Path, train: Path, test: Path, fraction: float, options: 
                 total, images = None, run.source.stream()
             else:
                 positions = share(len(_list_members(run)), options.shard)
-                total, images = len(positions), _read(run.source, positions)
+                total, images = len(positions), _read_members(run.source, positions)
             with progress(total, "labelling") as bar:
                 for image, data in _label_new(run, images, bar):
                     is_training = is_for_training(options.fixed_seed, image.member, fraction)
@@ -135,7 +135,7 @@ def _positions_of_new(members: Sequence[Member], writer: StoreWriter) -> array[i
     return array("q", (member.position for member in members if _identity(member) not in writer))
 
 
-def _read(source: Archive, positions: Iterable[int]) -> Iterator[tuple[Member, bytes]]:
+def _read_members(source: Archive, positions: Iterable[int]) -> Iterator[tuple[Member, bytes]]:
     """The members at these positions, with their bytes."""
     for position in positions:
         member = source.members()[position]
@@ -154,7 +154,7 @@ def _label_new(
         if isinstance(result, Undecodable):
             run.report.undecodable.append(f"{printable(member.name)} ({result.reason})")
         else:
-            yield _record(member, len(data), result, run.started), data
+            yield _make_record(member, len(data), result, run.started), data
 
 
 def _skip_stored(
@@ -172,7 +172,7 @@ def _skip_stored(
                 run.report.already_stored += 1
             else:
                 yield member, data
-                continue
+                continue  # _label_new counts it
             bar.update()
 
 
@@ -180,7 +180,7 @@ def _identity(member: Member) -> int:
     return identity(encode(member.name), member.size, member.crc32)
 
 
-def _record(member: Member, size: int, labelled: Labelled, created: int) -> ImageRecord:
+def _make_record(member: Member, size: int, labelled: Labelled, created: int) -> ImageRecord:
     name = encode(member.name)
     return ImageRecord(
         label=labelled.label.encode(),
