@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""How fast an archive is read, with its index and without, beside a plain pass over it.
+"""The time to read an archive, with its index and without, beside a plain pass over it.
 
     FLOWERS_TGZ=photographs.tgz benchmarks/archive.py [ARCHIVE…]
 
-Default: 400 MB (8,189 photographs) and 1 GB (20,800). Each figure is a whole process, start-up included:
+Default: archives of 400 MB (8,189 photographs) and 1 GB (20,800). Each figure is that of a whole process,
+with its start-up:
 
-- plain stream, the yardstick: `tarfile` in mode `r|gz` reads every member;
-- first pass: every member with its checksum, leaving an index;
-- 64 members in runs of 8, without an index (a first pass comes with it) and with one;
-- the processor time of a first pass, since labelling workers need the same cores; and peak memory.
+- plain stream, the yardstick: `tarfile` in mode `r|*` reads each member;
+- first pass: all members with their checksums; the pass writes the index;
+- 64 members in runs of 8, without an index (so that a first pass is needed) and with one;
+- the processor time of a first pass, since labelling workers need the same cores;
+- peak memory, and the size of the index.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import common
+from common.measuring import command, peak_memory, seconds
+from common.paths import ROOT, bench_folder
+from common.photographs import build_archive
+from common.reporting import Figure, print_table
 
 IMAGES_OF_1_GB = 20_800
 RUNS = 5
 PLAIN, FIRST, SAMPLE = "plain stream", "first pass", "64 in runs of 8"
-JOBS = {  # programs, each given the archive and where its index is
+PROGRAMS = {  # their arguments: the archive, and the path of its index
     PLAIN: """
 import sys, tarfile
 with tarfile.open(sys.argv[1], "r|*") as tar:
@@ -35,7 +40,7 @@ with tarfile.open(sys.argv[1], "r|*") as tar:
     FIRST: """
 import sys
 from pathlib import Path
-from imagestore.archive import open_archive
+from imagestore.archive.open import open_archive
 with open_archive(Path(sys.argv[1]), Path(sys.argv[2])) as archive:
     for _ in archive.stream():
         pass
@@ -43,76 +48,87 @@ with open_archive(Path(sys.argv[1]), Path(sys.argv[2])) as archive:
     SAMPLE: """
 import random, sys
 from pathlib import Path
-from imagestore.archive import choose_runs, open_archive
+from imagestore.archive.open import open_archive
+from imagestore.labelling.sampling import choose_runs
 with open_archive(Path(sys.argv[1]), Path(sys.argv[2])) as archive:
     for member in choose_runs(archive.members(), 64, 8, random.Random()):
         archive.read(member)
 """,
 }
 NO_INDEX, WITH_INDEX = f"{SAMPLE}, no index", f"{SAMPLE}, with the index"
-WANTED = {NO_INDEX: "<= 1.5 x", WITH_INDEX: "<= 0.5 x (goal 0.6 s)"}
+JOBS = {PLAIN: PLAIN, FIRST: FIRST, NO_INDEX: SAMPLE, WITH_INDEX: SAMPLE}  # each job and its program
+TARGETS = {NO_INDEX: "<= 1.5 x", WITH_INDEX: "<= 0.5 x (goal 0.6 s)"}
 
 
-def measure(archive: Path, index: Path) -> list[common.Figure]:
-    """The table's lines for one archive. The jobs take turns, so that a slow moment hits all of them."""
-    walls: dict[str, list[float]] = {what: [] for what in (PLAIN, FIRST, NO_INDEX, WITH_INDEX)}
-    processor: dict[str, list[float]] = {what: [] for what in walls}
+def main() -> None:
+    """Measure each archive, and print one table."""
+    archives = [Path(argument).resolve() for argument in sys.argv[1:]] or [
+        build_archive(),
+        build_archive(bench_folder() / "large.tgz", IMAGES_OF_1_GB),
+    ]
+    with tempfile.TemporaryDirectory(dir=bench_folder()) as folder:
+        figures = [figure for archive in archives for figure in measure(archive, Path(folder) / "index")]
+    print_table("Reading an archive", figures)
+
+
+def measure(archive: Path, index: Path) -> list[Figure]:
+    """The figures of one archive. The jobs take turns, so that a slow moment of the machine hits all."""
+    wall: dict[str, list[float]] = {job: [] for job in JOBS}
+    processor: dict[str, list[float]] = {job: [] for job in JOBS}
     for _ in range(RUNS):
-        for what in walls:
-            if what in (FIRST, NO_INDEX):
+        for job, program in JOBS.items():
+            if job in (FIRST, NO_INDEX):
                 index.unlink(missing_ok=True)
             before = _processor_seconds()
-            walls[what].append(common.seconds(lambda what=what: common.command(*_job(what, archive, index))))
-            processor[what].append(_processor_seconds() - before)
-    figures = [_figure(archive, what, walls, what) for what in (FIRST, NO_INDEX, WITH_INDEX)]
-    figures.append(_figure(archive, f"{FIRST}, processor time", processor, FIRST))
-    return figures + _sizes(archive, index)
+            arguments = _command(program, archive, index)
+            wall[job].append(seconds(lambda arguments=arguments: command(*arguments)))
+            processor[job].append(_processor_seconds() - before)
+    figures = [_time_figure(archive, job, wall, job) for job in (FIRST, NO_INDEX, WITH_INDEX)]
+    figures.append(_time_figure(archive, f"{FIRST}, processor time", processor, FIRST))
+    return figures + _size_figures(archive, index)
 
 
-def _figure(archive: Path, title: str, seconds: dict[str, list[float]], what: str) -> common.Figure:
-    value, yardstick = statistics.median(seconds[what]), statistics.median(seconds[PLAIN])
-    title = f"{_name(archive)}: {title}"
-    return common.Figure(title, value, "s", PLAIN, yardstick, WANTED.get(what, ""), RUNS)
+def _time_figure(archive: Path, what: str, times: dict[str, list[float]], job: str) -> Figure:
+    return Figure(
+        f"{_size(archive)}: {what}",
+        statistics.median(times[job]),
+        yardstick=PLAIN,
+        reference=statistics.median(times[PLAIN]),
+        target=TARGETS.get(job, ""),
+        runs=RUNS,
+    )
 
 
-def _sizes(archive: Path, index: Path) -> list[common.Figure]:
-    """Peak memory of each job, and how large the index is."""
-    peaks = {what: common.peak_memory(_job(what, archive, index))[0] / 1e6 for what in (PLAIN, FIRST, SAMPLE)}
+def _size_figures(archive: Path, index: Path) -> list[Figure]:
+    """The peak memory of each program, and the size of the index."""
+    peaks = {program: peak_memory(_command(program, archive, index)) / 1e6 for program in PROGRAMS}
     figures = [
-        common.Figure(
-            f"{_name(archive)}: memory, {what}", peaks[what], "MB", PLAIN, peaks[PLAIN], "<= 400 MB"
+        Figure(
+            f"{_size(archive)}: memory, {program}",
+            peaks[program],
+            "MB",
+            yardstick=PLAIN,
+            reference=peaks[PLAIN],
+            target="<= 400 MB",
         )
-        for what in (FIRST, SAMPLE)
+        for program in (FIRST, SAMPLE)
     ]
-    size = index.stat().st_size / 1e6
-    return [*figures, common.Figure(f"{_name(archive)}: size of the index", size, "MB")]
+    return [*figures, Figure(f"{_size(archive)}: size of the index", index.stat().st_size / 1e6, "MB")]
 
 
-def _job(what: str, archive: Path, index: Path) -> list[str]:
-    program = next(text for title, text in JOBS.items() if what.startswith(title))
-    setup = f"import sys; sys.path.insert(0, {str(common.ROOT)!r})"
-    return [sys.executable, "-c", setup + program, str(archive), str(index)]
+def _command(program: str, archive: Path, index: Path) -> list[str]:
+    setup = f"import sys; sys.path.insert(0, {str(ROOT)!r})"
+    return [sys.executable, "-c", setup + PROGRAMS[program], str(archive), str(index)]
 
 
 def _processor_seconds() -> float:
-    """What all child processes that have ended took so far."""
+    """The processor time of all child processes that have ended."""
     times = os.times()
     return times.children_user + times.children_system
 
 
-def _name(archive: Path) -> str:
+def _size(archive: Path) -> str:
     return f"{archive.stat().st_size / 1e6:,.0f} MB"
-
-
-def main() -> None:
-    """Measure each archive, print one table."""
-    archives = [Path(argument).resolve() for argument in sys.argv[1:]] or [
-        common.build_archive(),
-        common.build_archive(common.bench_folder() / "large.tgz", IMAGES_OF_1_GB),
-    ]
-    with tempfile.TemporaryDirectory(dir=common.bench_folder()) as folder:
-        figures = [line for archive in archives for line in measure(archive, Path(folder) / "index")]
-    common.print_table("Reading an archive", figures)
 
 
 if __name__ == "__main__":

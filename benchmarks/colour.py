@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""How fast colours are found, how often people would agree with the names, and how stable they are.
+"""How fast colours are found, how stable they are, and how often people would agree with the names.
 
     FLOWERS_TGZ=photographs.tgz benchmarks/colour.py [ARCHIVE]
 
-- time: `palette` and `label` of each photograph, on one core, decoding included, beside Pillow's decoding
-  of the same bytes at 1/8 (`draft`);
-- stability: the share of photographs that keep their basic term, and their whole label, when they are
-  mirrored, encoded again at quality 70, or halved;
-- full k-means: the share whose basic term is the one that `label` gives the clusters scikit-learn finds
-  in all pixels of every SAMPLED-th photograph; and, to compare, the one that most of those pixels have;
-- names: the share of swatches with one basic term in their name that get this term, among the half
-  of the xkcd names which colour_names was not fitted to, and among those of CSS, which it was fitted to
-  among others (both lists come with matplotlib).
+- time: `find_palette` and `label_of` for each photograph, on one core, with decoding. The yardstick is
+  Pillow, which decodes the same bytes at 1/8 of their size (`draft`).
+- stability: the share of photographs that keep their basic term, and their whole label, after they are
+  mirrored, encoded again at quality 70, or halved.
+- full k-means: scikit-learn clusters all pixels of each SAMPLED-th photograph, and `label_of` labels the
+  clusters. One figure is the share of photographs for which this gives the same basic term. The other is the
+  share of photographs with the basic term that most of their pixels have.
+- names: the share of swatches that get the basic term in their name. matplotlib has both lists of names: CSS,
+  which our terms were fitted to, and xkcd, of which we take the half that they were not fitted to.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import common
 import numpy as np
+from common.photographs import build_archive
+from common.reporting import Figure, print_table
 from PIL import Image, ImageOps
-
-sys.path.insert(0, str(common.ROOT))
 
 from imagestore.archive.open import open_archive
 from imagestore.colour.cielab import srgb_to_lab
-from imagestore.colour.label import basic_term, label_of, name_of
+from imagestore.colour.label import label_of
 from imagestore.colour.palette import CLUSTERS, Palette, find_palette
-from imagestore.colour.terms import TERMS, votes
+from imagestore.colour.terms import TERMS, basic_term, name_of, votes
 
+PHOTOGRAPHS = 680
 ROUNDS = 5  # of timing
-SAMPLED = 8  # every so many photographs go through the full k-means, at about a second each
-BLOCK = 1 << 16  # pixels named at once
-CHANGES: dict[str, Callable[[Image.Image], tuple[Image.Image, int]]] = {
+SAMPLED = 8  # the full k-means takes about a second for one photograph
+BLOCK = 1 << 16  # pixels that are named at once
+CHANGES: dict[str, Callable[[Image.Image], tuple[Image.Image, int]]] = {  # each gives (image, JPEG quality)
     "mirrored": lambda image: (ImageOps.mirror(image), 95),
     "quality 70": lambda image: (image, 70),
     "halved": lambda image: (
@@ -48,7 +48,7 @@ CHANGES: dict[str, Callable[[Image.Image], tuple[Image.Image, int]]] = {
         90,
     ),
 }
-OTHER_WORDS = {  # words that make a basic term of another one
+SYNONYMS = {  # words in names of colours, and their basic terms
     "gray": "grey", "violet": "purple", "reddish": "red", "orangish": "orange", "orangeish": "orange",
     "orangey": "orange", "yellowish": "yellow", "yellowy": "yellow", "greenish": "green", "greeny": "green",
     "bluish": "blue", "blueish": "blue", "bluey": "blue", "purplish": "purple", "purpleish": "purple",
@@ -57,131 +57,157 @@ OTHER_WORDS = {  # words that make a basic term of another one
 }  # fmt: skip
 
 
-def draft(data: bytes) -> None:
-    """What Pillow needs to decode the same bytes at 1/8."""
-    image = Image.open(io.BytesIO(data))
-    image.draft("RGB", (image.width // 8, image.height // 8))
-    image.load()
+def main() -> None:
+    """Print the table."""
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else build_archive(images=PHOTOGRAPHS)
+    with open_archive(path) as archive:
+        photographs = [data for _, data in archive.stream()]
+    figures = [
+        time_figure(photographs),
+        *stability_figures(photographs),
+        *agreement_figures(photographs[::SAMPLED]),
+        *name_figures(),
+    ]
+    print_table(f"colour, {len(photographs)} photographs, one core", figures)
 
 
-def label(data: bytes) -> str:
-    """What a worker does with an image."""
-    return label_of(find_palette(data))
+# ----- time -----
 
 
-def milliseconds(photographs: Sequence[bytes]) -> tuple[float, float]:
-    """Median over ROUNDS of the mean time for an image: (label, draft), the two taking turns."""
+def time_figure(photographs: Sequence[bytes]) -> Figure:
+    """The median over ROUNDS of the mean time for one photograph; label and draft take turns."""
     label(photographs[0])
     rounds = []
     for _ in range(ROUNDS):
-        spent = [0.0, 0.0]
+        spent = [0.0, 0.0]  # seconds: label, draft
         for data in photographs:
             for i, action in enumerate((label, draft)):
                 start = time.perf_counter()
                 action(data)
                 spent[i] += time.perf_counter() - start
         rounds.append([seconds / len(photographs) * 1000 for seconds in spent])
-    mine, theirs = zip(*rounds, strict=True)
-    return statistics.median(mine), statistics.median(theirs)
+    labelling, decoding = map(statistics.median, zip(*rounds, strict=True))
+    return Figure(
+        "label an image",
+        labelling,
+        "ms",
+        yardstick="Pillow, decoded at 1/8",
+        reference=decoding,
+        target="<= 2.2 x (goal 1.6)",
+        runs=ROUNDS,
+    )
 
 
-def stability(photographs: Sequence[bytes]) -> dict[str, tuple[float, float]]:
-    """For each change, the shares that keep (basic term, whole label)."""
+def label(data: bytes) -> str:
+    """The label of a photograph, as a labelling worker finds it."""
+    return label_of(find_palette(data))
+
+
+def draft(data: bytes) -> None:
+    """Decode a photograph with Pillow at 1/8 of its size."""
+    image = Image.open(io.BytesIO(data))
+    image.draft("RGB", (image.width // 8, image.height // 8))
+    image.load()
+
+
+# ----- stability -----
+
+
+def stability_figures(photographs: Sequence[bytes]) -> list[Figure]:
+    """The shares of photographs that keep their basic term and their whole label, for each change."""
     before = [label(data) for data in photographs]
-    kept = {}
+    figures = []
     for change, apply in CHANGES.items():
-        after = [label(encoded(*apply(Image.open(io.BytesIO(data)).convert("RGB")))) for data in photographs]
-        pairs = list(zip(before, after, strict=True))
+        changed = (encode(*apply(Image.open(io.BytesIO(data)).convert("RGB"))) for data in photographs)
+        pairs = list(zip(before, map(label, changed), strict=True))
+        term = statistics.mean(basic_term(a) == basic_term(b) for a, b in pairs)
         whole = statistics.mean(a == b for a, b in pairs)
-        kept[change] = (statistics.mean(basic_term(a) == basic_term(b) for a, b in pairs), whole)
-    return kept
+        figures.append(Figure(f"basic term kept, {change}", 100 * term, "%", target=">= 95 %"))
+        figures.append(Figure(f"whole label kept, {change}", 100 * whole, "%", target=">= 92 %"))
+    return figures
 
 
-def encoded(image: Image.Image, quality: int) -> bytes:
+def encode(image: Image.Image, quality: int) -> bytes:
     """The image as JPEG."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
-def agreement(photographs: Sequence[bytes]) -> tuple[float, float]:
-    """The shares whose basic term is that of scikit-learn's clusters, and that of most pixels."""
-    pairs = [(basic_term(label(data)), *from_all_pixels(data)) for data in photographs]
-    clusters = statistics.mean(mine == other for mine, other, _ in pairs)
-    return clusters, statistics.mean(mine == other for mine, _, other in pairs)
+# ----- full k-means -----
 
 
-def from_all_pixels(data: bytes) -> tuple[str, str]:
-    """The basic terms by k-means over all pixels, and by counting the names of all pixels."""
+def agreement_figures(photographs: Sequence[bytes]) -> list[Figure]:
+    """The shares of photographs whose basic term is that of all their pixels, found in two ways."""
+    triples = [(basic_term(label(data)), *terms_of_all_pixels(data)) for data in photographs]
+    clusters = statistics.mean(term == by_clusters for term, by_clusters, _ in triples)
+    counts = statistics.mean(term == by_count for term, _, by_count in triples)
+    return [
+        Figure("agrees with full k-means", 100 * clusters, "%", target=">= 90 %"),
+        Figure("agrees with most pixels", 100 * counts, "%"),
+    ]
+
+
+def terms_of_all_pixels(data: bytes) -> tuple[str, str]:
+    """The basic term by k-means over all pixels, and the basic term that most pixels have."""
     from sklearn.cluster import KMeans
 
     lab = srgb_to_lab(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).reshape(-1, 3))
-    found = KMeans(CLUSTERS, n_init=1, random_state=0).fit(lab)
-    share = np.bincount(found.labels_, minlength=CLUSTERS) / len(lab)
+    kmeans = KMeans(CLUSTERS, n_init=1, random_state=0).fit(lab)
+    share = np.bincount(kmeans.labels_, minlength=CLUSTERS) / len(lab)
     order = np.argsort(-share)
-    clusters = Palette(share[order], found.cluster_centers_[order], np.zeros((len(order), 3), np.uint8))
+    palette = Palette(share[order], kmeans.cluster_centers_[order], np.zeros((len(order), 3), np.uint8))
     counts = sum(
         np.bincount(votes(lab[i : i + BLOCK]).argmax(0), minlength=len(TERMS))
         for i in range(0, len(lab), BLOCK)
     )
-    return basic_term(label_of(clusters)), TERMS[int(counts.argmax())]
+    return basic_term(label_of(palette)), TERMS[int(counts.argmax())]
 
 
-def swatches(names: dict[str, str]) -> list[tuple[str, str]]:
-    """(hex code, term) of the names that end in one basic term and hold no other."""
-    kept = []
-    for written, code in names.items():
-        words = [OTHER_WORDS.get(word, word) for word in split(written)]
-        terms = {word for word in words if word in TERMS}
-        if len(terms) == 1 and words[-1] in terms:
-            kept.append((code, words[-1]))
-    return sorted(set(kept))
+# ----- names -----
 
 
-def held_out(written: str) -> bool:
-    """Whether colour_names was not fitted to a name of the lists that it took half of."""
-    return bool(hashlib.md5(written.lower().encode(), usedforsecurity=False).digest()[0] % 2)
-
-
-def split(written: str) -> list[str]:
-    """The words of a name; CSS writes them together."""
-    terms = "|".join([*TERMS, *OTHER_WORDS])
-    return re.findall(rf"{terms}|[a-z]+?(?={terms}|\b)", written.lower())
-
-
-def right(names: dict[str, str]) -> tuple[float, int]:
-    """The share of the swatches that get the term of their name, and how many there are."""
-    pairs = swatches(names)
-    rgb = np.array([list(bytes.fromhex(code.lstrip("#"))) for code, _ in pairs], np.uint8)
-    given = [basic_term(name_of(lab)) for lab in srgb_to_lab(rgb)]
-    return statistics.mean(g == term for g, (_, term) in zip(given, pairs, strict=True)), len(pairs)
-
-
-def main() -> None:
-    """Measure, and print the table."""
+def name_figures() -> list[Figure]:
+    """The shares of swatches with the right basic term, for both lists of names."""
     from matplotlib.colors import CSS4_COLORS, XKCD_COLORS
 
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else common.build_archive(images=680)
-    with open_archive(path) as archive:
-        photographs = [data for _, data in archive.stream()]
-    mine, theirs = milliseconds(photographs)
-    figures = [
-        common.Figure(
-            "label an image", mine, "ms", "Pillow, decoded at 1/8", theirs, "<= 2.2 x (goal 1.6)", ROUNDS
-        )
+    xkcd = {name.removeprefix("xkcd:"): code for name, code in XKCD_COLORS.items()}
+    held_out = {name: code for name, code in xkcd.items() if is_held_out(name)}
+    return [
+        name_figure("CSS names, fitted to", CSS4_COLORS),
+        name_figure("xkcd names, held out", held_out),
     ]
-    for change, (term, whole) in stability(photographs).items():
-        figures.append(common.Figure(f"basic term kept, {change}", 100 * term, "%", wanted=">= 95 %"))
-        figures.append(common.Figure(f"whole label kept, {change}", 100 * whole, "%", wanted=">= 92 %"))
-    clusters, counted = agreement(photographs[::SAMPLED])
-    figures.append(common.Figure("agrees with full k-means", 100 * clusters, "%", wanted=">= 90 %"))
-    figures.append(common.Figure("agrees with most pixels", 100 * counted, "%"))
-    xkcd = {written.removeprefix("xkcd:"): code for written, code in XKCD_COLORS.items()}
-    unseen = {written: code for written, code in xkcd.items() if held_out(written)}
-    for kind, names in (("CSS names, fitted to", CSS4_COLORS), ("xkcd names, held out", unseen)):
-        share, count = right(names)
-        figures.append(common.Figure(f"{count} {kind}", 100 * share, "%", wanted=">= 88 % (goal 92)"))
-    common.print_table(f"colour, {len(photographs)} photographs, one core", figures)
+
+
+def name_figure(what: str, codes: dict[str, str]) -> Figure:
+    """The share of swatches that get the basic term in their name. `codes`: name -> hex code."""
+    pairs = swatches(codes)
+    rgb = np.array([list(bytes.fromhex(code.lstrip("#"))) for code, _ in pairs], np.uint8)
+    found = [basic_term(name_of(lab)) for lab in srgb_to_lab(rgb)]
+    right = statistics.mean(term == expected for term, (_, expected) in zip(found, pairs, strict=True))
+    return Figure(f"{len(pairs)} {what}", 100 * right, "%", target=">= 88 % (goal 92)")
+
+
+def swatches(codes: dict[str, str]) -> list[tuple[str, str]]:
+    """(hex code, basic term) of the names that end in a basic term and contain no other."""
+    pairs = set()
+    for name, code in codes.items():
+        words = [SYNONYMS.get(word, word) for word in split_words(name)]
+        terms = {word for word in words if word in TERMS}
+        if len(terms) == 1 and words[-1] in terms:
+            pairs.add((code, words[-1]))
+    return sorted(pairs)
+
+
+def split_words(name: str) -> list[str]:
+    """The words of a name. CSS writes them without spaces."""
+    terms = "|".join([*TERMS, *SYNONYMS])
+    return re.findall(rf"{terms}|[a-z]+?(?={terms}|\b)", name.lower())
+
+
+def is_held_out(name: str) -> bool:
+    """Whether the terms were not fitted to this name: they were fitted to half of each list."""
+    return bool(hashlib.md5(name.lower().encode(), usedforsecurity=False).digest()[0] % 2)
 
 
 if __name__ == "__main__":
