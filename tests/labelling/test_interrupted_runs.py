@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -17,16 +16,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from isal.isal_zlib import crc32
 
 from demo.draw_flowers import draw
 from imagestore.console import UserError
 from imagestore.store.reader import ImageStore
-from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter
 from tests.helpers.commands import ROOT, environment
 from tests.helpers.full_disks import mounted_tmpfs
 from tests.helpers.stored_images import archive_images, hidden_files, stored_images
+from tests.helpers.written_stores import add_images
 
 KILLS = int(os.environ.get("IMAGESTORE_KILLS", "100"))
 QUICK_KILLS = 10
@@ -147,57 +145,21 @@ def test_a_second_writer_is_refused_and_readers_go_on(tmp_path, larger, sample, 
     assert stored_images(tmp_path / "store.h5").items() > before.items()
 
 
-def test_the_lock_of_a_lost_process_is_taken_over(tmp_path):
+def test_changes_of_another_tool_are_not_overwritten(tmp_path, sample, run):
+    """The refused images are published by the next run."""
     path = tmp_path / "store.h5"
-    lock = tmp_path / ".store.h5.lock"
-    with StoreWriter(path):
-        ours = json.loads(lock.read_text())
-    lock.write_text(json.dumps(ours | {"started": "1"}))
-    with StoreWriter(path):
-        pass
-    lock.write_text('{"host": "another-node", "pid": 1, "started": "1"}')
-    with pytest.raises(UserError, match="another-node"):
-        StoreWriter(path)
-    os.utime(lock, (1, 1))
-    with StoreWriter(path):
-        pass
-    assert not lock.exists()
-
-
-def test_the_lock_of_a_process_in_another_container_is_not(tmp_path):
-    with StoreWriter(tmp_path / "store.h5"):
-        command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", sys.executable]
-        writing = "import sys; from imagestore.store.writer import StoreWriter; StoreWriter(sys.argv[1])"
-        done = subprocess.run(
-            [*command, "-c", writing, tmp_path / "store.h5"],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=30,
-        )
-        assert done.returncode == 1 and "is writing it" in done.stderr, done.stderr
-
-
-def some_image(name: bytes, data: bytes, mtime: int) -> ImageRecord:
-    return ImageRecord(
-        label=b"red", name=name, member=name, size=len(data), crc32=crc32(data), mtime=mtime, created=2
-    )
-
-
-def test_what_another_tool_did_meanwhile_is_not_overwritten(tmp_path, sample, run):
-    path, data = tmp_path / "store.h5", b"bytes" * 100
     run("colourHeuristic.py", "sort", sample, path, 10, 5)
     with StoreWriter(path) as writer:
-        writer.add(some_image(b"one.jpg", data, 1), data)
+        add_images(writer, {("red", b"new.jpg"): b"bytes" * 100})
         with h5py.File(path, "r+") as file:
-            file["red/mine.jpg"] = np.zeros(5, np.uint8)
+            file["red/theirs.jpg"] = np.zeros(5, np.uint8)
         with pytest.raises(UserError, match="another tool changed it"):
             writer.publish()
     with ImageStore(path) as store:
-        assert len(store) == 11 and store.find("red/mine.jpg") >= 0
+        assert len(store) == 11 and store.find("red/theirs.jpg") >= 0
     run("colourHeuristic.py", "sort", sample, path, 1, 1)
     with ImageStore(path) as store:
-        assert len(store) == 13 and store.find("red/one.jpg") >= 0 and store.find("red/mine.jpg") >= 0
+        assert len(store) == 13 and store.find("red/new.jpg") >= 0 and store.find("red/theirs.jpg") >= 0
     assert not hidden_files(tmp_path)
 
 
@@ -216,19 +178,6 @@ def test_a_signal_ends_the_first_pass_over_an_archive(tmp_path, sample):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 143
     assert not index.exists() and not (tmp_path / "a.h5").exists()
-
-
-def test_what_an_abandoned_writer_had_is_taken_over(tmp_path):
-    path, data = tmp_path / "store.h5", b"bytes" * 100
-    images = [some_image(b"%d.jpg" % i, data, i) for i in range(1500)]
-    with StoreWriter(path) as writer:
-        for image in images:
-            writer.add(image, data)
-    assert not path.exists()
-    with StoreWriter(path) as writer:
-        assert (writer.images_recovered, len(writer)) == (1500, 1500)
-        writer.publish()
-    assert len(stored_images(path)) == 1500 and not hidden_files(tmp_path)
 
 
 # ----- disks and archives -----
