@@ -41,7 +41,7 @@ FORMATS = {  # by Pillow's name
     "BMP": Format(),
 }
 MOST_BYTES = 112 << 20  # to decode an image: two workers and their parent stay below 400 MB
-MOST_SCANS = 100  # of a progressive JPEG: each takes time, whatever its size. Encoders write about ten
+MOST_SCANS = 100  # of a progressive JPEG: each takes time. Encoders write about ten
 PILLOW_ERRORS = (  # that Pillow's readers raise for damaged files
     OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, OverflowError, struct.error,
 )  # fmt: skip

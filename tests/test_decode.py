@@ -70,7 +70,7 @@ def test_a_jpeg_of_several_pictures_gives_the_first() -> None:
 
 
 def png(width: int, height: int, compressed: bytes) -> bytes:
-    """A PNG that claims a size, whatever its data are."""
+    """A PNG that claims a size; its data may be shorter."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

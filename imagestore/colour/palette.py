@@ -1,8 +1,8 @@
 """The dominant colours of an image: k-means in CIELAB (D65) over the histogram of a few thousand pixels.
 
 The largest cluster does not name the image: in more than half of the photographs that were tried, the two
-largest of eight clusters are within five points of each other, and k-means splits a meadow here or there.
-So a palette also holds the votes of all pixels (see coverage.py), which hardly change; label.py reads them.
+largest of eight clusters are within five points of each other, and k-means may split a meadow in two. So a
+palette also holds the votes of all pixels (see coverage.py), which hardly change; label.py reads them.
 
 Nothing is random. The first centres are a fixed pattern, scaled to the image. All numbers that decide are
 whole (see histogram.py), so that no linear algebra library rounds them in another way.

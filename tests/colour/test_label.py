@@ -36,12 +36,11 @@ def test_the_label_covers_most_but_may_not_be_the_largest() -> None:
 
 
 def test_the_shares_of_all_terms_sum_to_1() -> None:
-    palette = find_palette(blobs())
-    for known in (palette, Palette.from_table(palette.table())):
-        assert sum(share_covered(known, term) for term in TERMS) == pytest.approx(1)
-        assert share_covered(known, basic_term(label_of(known))) == max(
-            share_covered(known, term) for term in TERMS
-        )
+    computed = find_palette(blobs())
+    for palette in (computed, Palette.from_table(computed.table())):
+        shares = [share_covered(palette, term) for term in TERMS]
+        assert sum(shares) == pytest.approx(1)
+        assert share_covered(palette, basic_term(label_of(palette))) == max(shares)
 
 
 def test_a_stored_palette_covers_what_its_clusters_do() -> None:

@@ -1,4 +1,4 @@
-"""`show` as a user runs it where there is no screen."""
+"""`show` as a user runs it without a screen."""
 
 from __future__ import annotations
 
