@@ -2,7 +2,7 @@
 """Name the dominant colours of images in an archive, and store the images under those names in one HDF5 file.
 
 ./colourHeuristic.py sort      TARFILE OUTPUT.h5 COUNT CHUNK        add COUNT random new images
-./colourHeuristic.py partition TARFILE TRAIN.h5 TEST.h5 FRACTION    put every image into one of two files
+./colourHeuristic.py partition TARFILE TRAIN.h5 TEST.h5 FRACTION    put each image into one of two files
 ./colourHeuristic.py merge     OUTPUT.h5 STORE.h5...                join stores into one
 ./colourHeuristic.py identify  SOURCE NAME                          the 3 most dominant colours
 ./colourHeuristic.py show      SOURCE NAME                          a picture of an image and its colours
@@ -67,12 +67,12 @@ def _run_sort(arguments: argparse.Namespace) -> int:
 
 
 def _add_partition(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("partition", help="put every image of an archive into one of two stores")
+    command = commands.add_parser("partition", help="put each image of an archive into one of two stores")
     _add_archive(command)
     command.add_argument("train", metavar="TRAIN.h5", type=given_path, help="store of the training images")
     command.add_argument("test", metavar="TEST.h5", type=given_path, help="store of the test images")
     command.add_argument(
-        "fraction", metavar="FRACTION", type=fraction, help="share of the training images, 0 to 1"
+        "fraction", metavar="FRACTION", type=fraction, help="share of images for training, 0 to 1"
     )
     _add_labelling_options(command)
     command.set_defaults(run=_run_partition)
@@ -86,15 +86,19 @@ def _run_partition(arguments: argparse.Namespace) -> int:
 
 
 def _add_labelling_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seed", type=int, help="makes the random choice the same in every run")
     command.add_argument(
-        "--workers", type=positive, help="labelling processes (default: the CPUs you may use)"
+        "--seed", type=int, help="makes the random choice the same in all runs with this number"
+    )
+    command.add_argument(
+        "--workers",
+        type=positive,
+        help="number of labelling processes (default: one for each CPU that you may use)",
     )
     command.add_argument(
         "--shard",
         metavar="K/N|auto",
         type=shard,
-        help="only share K of N; auto takes both from a Slurm array job",
+        help="label only share K of N; auto takes K and N from the Slurm array job",
     )
     _add_index(command)
 
@@ -125,11 +129,11 @@ def _slurm_shard() -> tuple[int, int]:
         k = (task - first) // step + 1
     except (KeyError, ValueError, ZeroDivisionError):
         raise argparse.ArgumentTypeError(
-            "'auto' needs a Slurm array job (sbatch --array); give K/N"
+            "'auto' needs a Slurm array job (sbatch --array); without one, give K/N"
         ) from None
     if not 1 <= k <= count:
         raise argparse.ArgumentTypeError(
-            f"array task {task} is not one of {count} that begin at {first}; give K/N"
+            f"array task {task} is not one of the {count} tasks that begin at {first}; give K/N"
         )
     return k, count
 
@@ -157,8 +161,8 @@ def _add_identify(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("identify", help="print the 3 most dominant colours of images")
     _add_source(command)
     command.add_argument("names", metavar="NAME", nargs="*", help="member, path in the store, or quoted glob")
-    command.add_argument("--all", action="store_true", help="every image of SOURCE")
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    command.add_argument("--all", action="store_true", help="all images of SOURCE")
+    command.add_argument("--json", action="store_true", help="print one JSON object per line")
     _add_index(command)
     command.set_defaults(run=_run_identify)
 
@@ -179,7 +183,7 @@ def _add_show(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("show", help="show an image beside its colours, or a store's labels")
     _add_source(command)
     command.add_argument(
-        "name", metavar="NAME", nargs="?", help="member or path; none: a sheet of the store's labels"
+        "name", metavar="NAME", nargs="?", help="member or path (default: a sheet of the store's labels)"
     )
     command.add_argument(
         "-o", "--output", metavar="FILE.png", type=given_path, help="write the picture instead of opening it"
@@ -197,7 +201,9 @@ def _run_show(arguments: argparse.Namespace) -> int:
 def _add_summary(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("summary", help="print the number of images of each label")
     _add_stores(command)
-    command.add_argument("--csv", action="store_true", help="the whole table, a line for each image")
+    command.add_argument(
+        "--csv", action="store_true", help="print the whole table, with a line for each image"
+    )
     command.set_defaults(run=_run_summary)
 
 

@@ -27,7 +27,7 @@ def merge(output: Path, patterns: list[str]) -> int:
     with contextlib.ExitStack() as opened:
         stores = [opened.enter_context(store) for store in open_stores(patterns)]
         if any(os.path.realpath(store.path) == os.path.realpath(output) for store in stores):
-            raise UserError(f"{output}: is the output, so it cannot be one of the stores to merge")
+            raise UserError(f"{output} is the output, so it cannot be one of the stores to merge")
         writer = opened.enter_context(StoreWriter(output))
         with stopping() as stop, progress(sum(map(len, stores)), "merging") as bar:
             report = RunReport(output, stop)

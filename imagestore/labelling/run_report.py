@@ -88,7 +88,9 @@ def decide_ending(report: RunReport, writers: list[StoreWriter]) -> Ending:
         return Ending(FAILED, _early_end(report.error))
     if report.unreadable:
         count = len(report.unreadable)
-        return Ending(FAILED, f"{count:,} images could not be read and were left out; all others are stored")
+        return Ending(
+            FAILED, f"{count:,} images could not be read and were left out; all other images are stored"
+        )
     if not any(len(writer) for writer in writers):
         reason = " that can be decoded" if report.undecodable else ""
         return Ending(FAILED, f"{report.source}: holds no image{reason}", without_result=True)
@@ -96,7 +98,7 @@ def decide_ending(report: RunReport, writers: list[StoreWriter]) -> Ending:
 
 
 def _early_end(reason: str) -> str:
-    return f"{reason}; what was finished is stored: run the same command again to go on"
+    return f"{reason}; the finished images are stored: run the same command again to go on"
 
 
 def _print_stores(writers: list[StoreWriter]) -> None:
@@ -112,17 +114,17 @@ def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping
     if recovered := sum(writer.images_recovered for writer in writers):
         note(f"taken over from an interrupted run: {recovered:,} images")
     if report.already_stored:
-        note(f"there already: {report.already_stored:,} images")
+        note(f"already stored: {report.already_stored:,} images")
     if reasons := [f"{reason} ({n:,})" for reason, n in skipped.items() if n and reason != "folders"]:
         note(f"passed over: {', '.join(reasons)}")
     if report.undecodable:
-        note(f"skipped, cannot be decoded: {_count_and_first(report.undecodable)}")
+        note(f"skipped because they cannot be decoded: {_count_and_first(report.undecodable)}")
     if report.unreadable:
-        note(f"left out, cannot be read: {_count_and_first(report.unreadable)}")
+        note(f"left out because they cannot be read: {_count_and_first(report.unreadable)}")
 
 
 def _count_and_first(lines: list[str]) -> str:
     """The number of lines, and the first of them."""
-    text = f"{len(lines):,}: {'; '.join(lines[:NAMES_SHOWN])}"
+    text = f"{len(lines):,} images: {'; '.join(lines[:NAMES_SHOWN])}"
     more = len(lines) - NAMES_SHOWN
     return f"{text}; and {more:,} more" if more > 0 else text

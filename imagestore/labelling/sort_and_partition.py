@@ -69,7 +69,7 @@ def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOption
             if options.shard is None:
                 new = _positions_of_new(members, run.writers[0])
                 if members and len(new) < count:
-                    note(f"{archive}: {len(new):,} of its images are not in {output} yet; taking all of them")
+                    note(f"{archive}: {len(new):,} images are not in {output} yet; taking all of them")
                 positions = choose_runs(new, count, chunk, random.Random(options.seed))
             else:  # choose from all members: a shard does not know which images the other shards have
                 rng = random.Random(options.fixed_seed)
@@ -88,7 +88,7 @@ def partition(archive: Path, train: Path, test: Path, fraction: float, options: 
     Raises UserError.
     """
     if os.path.realpath(train) == os.path.realpath(test):
-        raise UserError(f"{train}: is given twice; the two parts need a file each")
+        raise UserError(f"{train} is given twice: each of the two parts needs its own file")
     with _open_run(archive, [train, test], options) as run:
         with noting_errors(run.report, run.writers):
             if options.shard is None:
@@ -167,7 +167,7 @@ def _skip_stored(
                 return
             if len(encode(member.name)) > LONGEST_MEMBER_NAME:
                 start, length = printable(member.name[:80]), len(member.name)
-                run.report.undecodable.append(f"{start}… (a name of {length:,} characters)")
+                run.report.undecodable.append(f"{start}… (its name is too long: {length:,} characters)")
             elif any(_identity(member) in writer for writer in run.writers):
                 run.report.already_stored += 1
             else:

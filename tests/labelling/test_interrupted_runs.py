@@ -113,7 +113,7 @@ def test_a_signal_publishes_what_is_finished(tmp_path, larger, run, number, stat
     assert train.items() >= first.items()
     assert not train.keys() & test.keys()
     assert train | test == archive_images(larger)
-    assert "there already" in again.stderr
+    assert "already stored" in again.stderr
 
 
 def test_a_killed_worker_costs_nothing(tmp_path, larger):

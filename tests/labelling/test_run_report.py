@@ -188,9 +188,9 @@ def test_images_that_are_not_new_or_missing_are_noted(report, grown, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert "1,500" in lines[0]
     assert "links (2)" in lines[1] and "folders" not in lines[1] and "hidden" not in lines[1]
-    assert "6: 0.jpg (broken)" in lines[2] and "4.jpg" in lines[2] and "5.jpg" not in lines[2]
+    assert "6 images: 0.jpg (broken)" in lines[2] and "4.jpg" in lines[2] and "5.jpg" not in lines[2]
     assert lines[2].endswith("1 more")
-    assert lines[3].endswith("1: damaged: red/a.jpg")
+    assert lines[3].endswith("1 images: damaged: red/a.jpg")
     assert lines[4].startswith("colourHeuristic: error: 1 images")
     assert len(lines) == 5
 

@@ -51,7 +51,7 @@ def test_partition_again_moves_and_writes_nothing(run, sample, tmp_path):
     inodes = [(tmp_path / name).stat().st_ino for name in ("train.h5", "test.h5")]
     done = run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.9, "--seed", 3)
     assert [(tmp_path / name).stat().st_ino for name in ("train.h5", "test.h5")] == inodes
-    assert "there already: 60" in done.stderr
+    assert "already stored: 60" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_hostile_images_are_skipped_and_named(run, sample, tmp_path):
     stored = stored_images(tmp_path / "train.h5", tmp_path / "test.h5")
     assert {name: stored.get(name) for name in good} == good
     assert not set(stored) & (set(bad) - {"cut.jpg"})
-    assert "skipped, cannot be decoded" in done.stderr and ".png" in done.stderr
+    assert "skipped because they cannot be decoded" in done.stderr and ".png" in done.stderr
 
 
 def test_names_in_messages_have_no_escape_sequences(run, tmp_path):
@@ -214,7 +214,7 @@ def test_members_with_very_long_names_are_skipped(run, tmp_path):
     (tmp_path / "a.tar").write_bytes(pack(images.items()))
     done = run("colourHeuristic.py", "sort", "a.tar", "a.h5", 2, 1)
     assert list(stored_images(tmp_path / "a.h5")) == ["a.jpg"]
-    assert "a name of 32,005 characters" in done.stderr
+    assert "its name is too long: 32,005 characters" in done.stderr
 
 
 def test_an_index_does_not_replace_a_pipe(run, sample, tmp_path):
