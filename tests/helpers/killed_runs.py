@@ -66,7 +66,7 @@ def main(command_name: str, archive: Path, folder: Path, kills: int, seed: int) 
         kill_after(rng.uniform(0, 1.3 * duration), command, log)
         after = stored_images(store) if store.exists() else {}
         assert after.items() >= before.items(), "a published image is gone"
-        assert after in (before, all_images), "the store is neither the old one nor the new one"
+        assert after in (before, all_images), "the store is neither the old nor the complete store"
         in_journals = count_in_journals(store.parent) if after == before else 0
         check_next_run(command, store, all_images, in_journals, log)
         finished += after == all_images

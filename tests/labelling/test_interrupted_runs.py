@@ -99,7 +99,7 @@ def test_many_kills_lose_nothing(tmp_path, sample, command, kills):
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 1)],
     ids=["INT", "TERM", "USR1"],
 )
-def test_a_signal_publishes_what_is_finished(tmp_path, larger, run, number, status):
+def test_a_signal_publishes_finished_images(tmp_path, larger, run, number, status):
     process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 1)
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
@@ -204,7 +204,7 @@ def padded_folder(tmp_path) -> Path:
     return folder
 
 
-def test_a_full_disk_publishes_what_is_finished(small_disk, padded_folder, run):
+def test_a_full_disk_publishes_finished_images(small_disk, padded_folder, run):
     full = run("colourHeuristic.py", "sort", padded_folder, small_disk / "store.h5", 800, 10, check=False)
     assert full.returncode == 1
     assert "disk is full" in full.stderr and "run the same command again" in full.stderr
@@ -217,7 +217,7 @@ def test_a_full_disk_publishes_what_is_finished(small_disk, padded_folder, run):
     assert stored_images(small_disk / "store.h5").items() >= first.items()
 
 
-def test_a_full_disk_publishes_what_is_merged(small_disk, padded_folder, tmp_path, run):
+def test_a_full_disk_publishes_merged_images(small_disk, padded_folder, tmp_path, run):
     run("colourHeuristic.py", "partition", padded_folder, "a.h5", "b.h5", 0.3)
     source = stored_images(tmp_path / "a.h5") | stored_images(tmp_path / "b.h5")
     for order in (("a.h5", "b.h5"), ("b.h5", "a.h5")):  # the first store fits, or it does not

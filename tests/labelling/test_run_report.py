@@ -36,7 +36,7 @@ def empty(tmp_path: Path) -> Iterator[StoreWriter]:
 
 @pytest.fixture
 def grown(tmp_path: Path) -> Iterator[StoreWriter]:
-    """A writer of a store that has two images of two labels, one of them new."""
+    """A writer of a store that has two images of two labels; one of the images is new."""
     path = tmp_path / "grown.h5"
     with StoreWriter(path) as writer:
         add_image(writer, b"red")
@@ -91,7 +91,7 @@ def test_an_error_after_some_images_keeps_these(report, grown):
 
 
 @pytest.mark.parametrize("writer", ["unchanged", "empty"])
-def test_an_error_before_any_image_is_all_there_is_to_say(report, request, writer):
+def test_an_error_before_any_new_image_is_the_only_message(report, request, writer):
     report.error = "a.tgz breaks off"
     ending = decide_ending(report, [request.getfixturevalue(writer)])
     assert ending == Ending(1, "a.tgz breaks off", without_result=True)
@@ -161,7 +161,7 @@ def test_wrong_images_are_discarded_from_all_stores(report, grown, empty):
     assert (len(grown), len(empty)) == (1, 0)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a fault of ours")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a bug")])
 def test_other_exceptions_pass(report, grown, error):
     with pytest.raises(type(error)), noting_errors(report, [grown]):
         raise_error(error)

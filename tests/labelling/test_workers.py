@@ -80,7 +80,7 @@ def test_undecodable_images_come_with_a_reason():
 
 
 def test_order_is_kept_if_a_worker_is_slower(images):
-    """One worker is stopped for a moment, in which the other one labels later batches."""
+    """One worker is stopped for a moment. Meanwhile the other worker labels later batches."""
     with Workers(2) as workers:
         slow = worker_pids()[0]
         os.kill(slow, signal.SIGSTOP)
@@ -107,7 +107,7 @@ def test_workers_label_several_series(images):
 
 
 def count_read_before_first_result(workers: Workers, data: bytes, limit: int, count: int) -> int:
-    """How many of `count` copies of an image are read before the first result is there.
+    """How many of `count` copies of an image are read before the first result comes.
 
     The workers are stopped until `limit` images are read. If `label` has this limit, it waits for them
     then. If it has no limit, it reads on before they can label a batch.
