@@ -1,6 +1,7 @@
-"""Files that are there whole or not at all: written beside their final name, synced, renamed.
+"""Write files so that nobody ever sees half of one: beside the final name, synced, then renamed.
 
-Used wherever a result is written: stores, packed folders, weights, labels, pictures, indexes.
+Everything that writes a result begins with `write_whole`. The other functions are for files that are too
+large, or too special, for one `with` block: stores, packed folders and unpacked files.
 """
 
 from __future__ import annotations
@@ -15,17 +16,15 @@ from pathlib import Path
 
 from imagestore.console import UserError
 
-FICLONE = 0x40049409  # ioctl_ficlone(2)
-
-
-COPY_PIECE = 1 << 27  # bytes
-RESERVE = 4 << 20  # bytes of the disk that stay free, so that a file can be finished; and for each object:
-RESERVE_FOR_EACH = 1 << 10
-TRUSTED_ROOM = 64 << 20  # bytes
+LONGEST_STEM = 200  # bytes of a file's name in the name of its temporary file
+RESERVE = 4 << 20  # bytes of the disk that stay free, so that HDF5 can finish a file
+RESERVE_PER_OBJECT = 1 << 10  # and these bytes for each object in the file
+TRUSTED_ROOM = 64 << 20  # bytes that are written before the file system is asked again
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-
-
-CANNOT_CLONE = {
+FICLONE = 0x40049409  # ioctl_ficlone(2)
+COPY_PIECE = 1 << 27  # bytes that the kernel copies in one call
+MEMORY_PIECE = 1 << 22  # bytes that are copied through memory at once
+CANNOT_CLONE = {  # errors that mean: these two files have to be copied in another way
     errno.EXDEV,
     errno.EOPNOTSUPP,
     errno.EINVAL,
@@ -37,15 +36,16 @@ CANNOT_CLONE = {
 
 
 @contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and put what was written there in its place at the end.
+def write_whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; at the end of the block, put the file written there at `path`.
 
-    Where the block raises, the temporary file is removed and what was at `path` stays. Raises UserError
-    where the folder cannot be written to.
+    If the block raises, the temporary file is removed and `path` stays as it was. Raises UserError if no file
+    can be put at `path`, and OSError.
     """
     path = Path(path)
     check_writable(path)
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    stem = os.fsdecode(os.fsencode(path.name)[:LONGEST_STEM])
+    temporary = path.with_name(f".{stem}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         replace(temporary, path)
@@ -54,7 +54,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(path: Path) -> None:
-    """Raise UserError where no file can be put at `path`: a folder is there, or it cannot be written to."""
+    """Raise UserError if no file can be put at `path`: a folder is there, or nobody may write beside it."""
     folder = path.parent
     check_replaceable(path)
     if not folder.is_dir():
@@ -66,7 +66,7 @@ def check_writable(path: Path) -> None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise UserError where something is at `path` that no file may take the place of."""
+    """Raise UserError if `path` is a folder, a device or a pipe: no file may take its place."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of a file to write")
     if path.exists() and not path.is_file():
@@ -74,7 +74,10 @@ def check_replaceable(path: Path) -> None:
 
 
 def replace(temporary: Path, path: Path) -> None:
-    """Put a finished file in its place, so that it is there after a power failure too. Raises OSError."""
+    """Put a finished file at `path`, with the mode of the file that was there. Raises OSError.
+
+    The file is there after a power failure too.
+    """
     if path.exists():
         temporary.chmod(path.stat().st_mode & 0o7777)
     _sync(temporary, os.O_RDONLY)
@@ -92,7 +95,7 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of `data` at `offset` of an open file: one call may take only a part. Raises OSError."""
+    """Write all of `data` at `offset` of an open file: one call may write only a part. Raises OSError."""
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)
@@ -100,34 +103,33 @@ def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
 
 
 class DiskFull(OSError):
-    """There is no room on the disk for more."""
+    """The disk has no room for more."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 class DiskRoom:
-    """How much may still be written to an open file so that there is room to finish it.
+    """Guards the room on the disk that HDF5 needs to finish an open file: it cannot on a full disk.
 
-    HDF5 cannot finish a file on a full disk, so some room is kept free: RESERVE, and RESERVE_FOR_EACH for
-    each object in the file. The file system is asked again after TRUSTED_ROOM bytes.
+    RESERVE bytes stay free, and RESERVE_PER_OBJECT for each object in the file.
     """
 
     def __init__(self, descriptor: int, path: Path, objects: int = 0) -> None:
-        """`path` is named in errors; `objects` says how many the file holds already."""
+        """`path` is named in errors; `objects` is the number of objects that the file holds already."""
         self._descriptor, self._path, self._objects = descriptor, path, objects
-        self._room = 0  # bytes
+        self._room = 0  # bytes that may be written before the file system is asked again
 
     def claim(self, size: int) -> None:
-        """Count one more object of `size` bytes. Raises DiskFull."""
+        """Count one more object of `size` bytes, before it is written. Raises DiskFull."""
         self._objects += 1
-        self._room -= size + RESERVE_FOR_EACH
+        self._room -= size + RESERVE_PER_OBJECT
         if self._room < 0:
-            self._room = min(self._ask(size), TRUSTED_ROOM)
+            self._room = min(self._room_after(size), TRUSTED_ROOM)
 
-    def _ask(self, size: int) -> int:
+    def _room_after(self, size: int) -> int:
         state = os.fstatvfs(self._descriptor)
-        reserve = RESERVE + RESERVE_FOR_EACH * self._objects
+        reserve = RESERVE + RESERVE_PER_OBJECT * self._objects
         room = state.f_bavail * state.f_frsize - reserve - size
         if room < 0:
             raise DiskFull(self._path)
@@ -135,10 +137,10 @@ class DiskRoom:
 
 
 def copy_start(source: int, target: int, size: int) -> None:
-    """Copy the first `size` bytes between open files, as cheaply as the file system can. Raises OSError.
+    """Copy the first `size` bytes of an open file to an empty open file. Raises OSError.
 
-    A reflink where there are any (XFS, Btrfs): no bytes move. Else `copy_file_range`, which network file
-    systems run on the server; else through memory.
+    The cheapest way that works is taken: a reflink (XFS, Btrfs) moves no bytes, `copy_file_range` lets the
+    server of a network file system copy, and at last the bytes go through memory.
     """
     try:
         fcntl.ioctl(target, FICLONE, source)
@@ -157,7 +159,7 @@ def _copy_range(source: int, target: int, size: int) -> None:
         except OSError as error:
             if error.errno not in CANNOT_CLONE:
                 raise
-            copied = os.pwrite(target, os.pread(source, min(COPY_PIECE >> 5, size - done), done), done)
+            copied = os.pwrite(target, os.pread(source, min(MEMORY_PIECE, size - done), done), done)
         if not copied:
             raise OSError(errno.EIO, f"ends after {done} of {size} bytes")
         done += copied
