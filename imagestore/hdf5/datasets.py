@@ -1,51 +1,30 @@
-"""Whether the bytes of a dataset can and may be read: its filters are at hand, and it is in this file.
-
-Used by store and by the tree's hdf5_objects, before they read a dataset through HDF5.
-"""
+"""Datasets and their attributes: how this suite writes them, and which datasets may be read."""
 
 from __future__ import annotations
 
 import contextlib
 
 import numpy as np
-from h5py import h5a, h5d, h5g, h5p, h5t, h5z
+from h5py import h5a, h5d, h5g, h5p, h5s, h5t, h5z
 
-THIS_FILE = "."  # as a virtual dataset names it
-
-
-def check(dataset: h5d.DatasetID, follow_external: bool = False) -> None:
-    """Raise OSError where a filter is missing, or where the bytes would come from another file."""
-    properties = dataset.get_create_plist()
-    if not follow_external and _leads_outside(properties):
-        raise OSError("its bytes are in another file, which is only read with --follow-external")
-    for i in range(properties.get_nfilters()):
-        code, _, _, name = properties.get_filter(i)
-        _have_filter(code, name.decode(errors="replace") or "unnamed")
+FILE_FORMAT = "imagestore 1"  # the root attribute H5VFS of each file that is made here
+INTEGER_TYPES = {"<u4": h5t.STD_U32LE, "<i8": h5t.STD_I64LE}  # NumPy's name: HDF5's type
+NO_OFFSET = -1  # in place of an offset: only HDF5 can read the bytes of this dataset
+THIS_FILE = "."  # the name by which a virtual dataset calls its own file
 
 
-def _leads_outside(properties: h5p.PropDCID) -> bool:
-    """Whether a store from elsewhere would show its reader's own files: any that HDF5 is told the name of."""
-    if properties.get_external_count():
-        return True
-    if properties.get_layout() != h5d.VIRTUAL:
-        return False
-    count = properties.get_virtual_count()
-    return any(properties.get_virtual_filename(i) != THIS_FILE for i in range(count))
-
-
-def _have_filter(code: int, name: str) -> None:
-    """HDF5 has few filters itself; hdf5plugin, where it is installed, has blosc, zstd and others."""
-    if not h5z.filter_avail(code):
-        with contextlib.suppress(ImportError):
-            import hdf5plugin  # noqa: F401  (it makes its filters known to HDF5)
-    if not h5z.filter_avail(code):
-        raise OSError(
-            f"compressed with a filter that is not installed ({name}, number {code}): pip install hdf5plugin"
-        )
+def contiguous_layout() -> h5p.PropDCID:
+    """The layout of new datasets: contiguous, allocated at once, never filled, without times."""
+    layout = h5p.create(h5p.DATASET_CREATE)
+    layout.set_layout(h5d.CONTIGUOUS)
+    layout.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+    layout.set_fill_time(h5d.FILL_TIME_NEVER)
+    layout.set_obj_track_times(False)
+    return layout
 
 
 def is_bytes(dataset: h5d.DatasetID) -> bool:
-    """Whether a dataset is a file: one-dimensional, of unsigned bytes."""
+    """Whether a dataset is a 1-D array of unsigned bytes: the way in which a store holds a file."""
     kind = dataset.get_type()
     return (
         dataset.rank == 1
@@ -55,8 +34,45 @@ def is_bytes(dataset: h5d.DatasetID) -> bool:
     )
 
 
+def data_offset(dataset: h5d.DatasetID) -> int:
+    """Where the bytes of a dataset are in the file; NO_OFFSET if chunked, compact or not allocated."""
+    offset = dataset.get_offset()
+    return NO_OFFSET if offset is None else offset
+
+
+def check_readable(dataset: h5d.DatasetID, follow_external: bool = False) -> None:
+    """Raise OSError if a filter is missing, or if the bytes are in another file and may not be read there."""
+    properties = dataset.get_create_plist()
+    if not follow_external and _uses_other_files(properties):
+        raise OSError("its bytes are in another file, which is only read with --follow-external")
+    for i in range(properties.get_nfilters()):
+        code, _, _, name = properties.get_filter(i)
+        _check_filter(code, name.decode(errors="replace") or "unnamed")
+
+
+def _uses_other_files(properties: h5p.PropDCID) -> bool:
+    """Whether the dataset names other files: in a store from a stranger, these may be the reader's own."""
+    if properties.get_external_count():
+        return True
+    if properties.get_layout() != h5d.VIRTUAL:
+        return False
+    count = properties.get_virtual_count()
+    return any(properties.get_virtual_filename(i) != THIS_FILE for i in range(count))
+
+
+def _check_filter(code: int, name: str) -> None:
+    """Raise OSError if neither HDF5 nor hdf5plugin (blosc, zstd and others) has a filter."""
+    if not h5z.filter_avail(code):
+        with contextlib.suppress(ImportError):
+            import hdf5plugin  # noqa: F401  (the import registers its filters with HDF5)
+    if not h5z.filter_avail(code):
+        raise OSError(
+            f"compressed with a filter that is not installed ({name}, number {code}): pip install hdf5plugin"
+        )
+
+
 def integer_attribute(owner: h5g.GroupID | h5d.DatasetID, name: bytes) -> int | None:
-    """An attribute that is one integer; None where there is none of that name and kind."""
+    """The value of an attribute that is one integer; None if there is no such attribute."""
     if not h5a.exists(owner, name):
         return None
     attribute = h5a.open(owner, name)
@@ -67,11 +83,9 @@ def integer_attribute(owner: h5g.GroupID | h5d.DatasetID, name: bytes) -> int | 
     return int(value.item())
 
 
-def contiguous_layout() -> h5p.PropDCID:
-    """How datasets are made here: in one piece, allocated at once, never filled, without times."""
-    layout = h5p.create(h5p.DATASET_CREATE)
-    layout.set_layout(h5d.CONTIGUOUS)
-    layout.set_alloc_time(h5d.ALLOC_TIME_EARLY)
-    layout.set_fill_time(h5d.FILL_TIME_NEVER)
-    layout.set_obj_track_times(False)
-    return layout
+def write_integer_attribute(
+    owner: h5g.GroupID | h5d.DatasetID, name: bytes, value: int, dtype: str, scalar: h5s.SpaceID
+) -> None:
+    """Add an attribute of one integer. `dtype` is a key of INTEGER_TYPES; `scalar` is a scalar dataspace."""
+    kind = INTEGER_TYPES[dtype]
+    h5a.create(owner, name, kind, scalar).write(np.array(value, dtype), mtype=kind)

@@ -1,9 +1,9 @@
-"""Any HDF5 file, asked through a helper process: what is in a group, its attributes, its bytes.
+"""Questions about any HDF5 file, answered by a helper process: what a group holds, attributes, bytes.
 
-HDF5 may crash or loop on a damaged file, and nobody can stop it from within. So it only ever runs in a
-child process: one that dies, or says nothing for SECONDS_TO_ANSWER, costs its caller an OSError (EIO), and
-the next question starts another. What the objects are and how they read is in hdf5_objects; this room is
-the boundary. Used by tree. Not thread-safe; after a fork, each process gets a helper of its own.
+HDF5 may crash or loop on a damaged file, and nobody can stop it from within. So it runs in a child process.
+If the helper dies, or is silent for SECONDS_TO_ANSWER, its caller gets an OSError (EIO). The next question
+then starts a new helper. `objects.py` finds the answers. Not thread-safe. After a fork, each process starts
+a helper of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,62 +25,66 @@ from imagestore.hdf5.objects import Entry, Objects
 from imagestore.processes import ENDING, blocked, keep_only
 
 SECONDS_TO_ANSWER = float(os.environ.get("IMAGESTORE_HDF5_SECONDS", "20"))
-
-
 ENTRIES_AT_ONCE = 512
 
 
 class HelperProcess:
-    """One HDF5 file behind a process boundary; the process starts with the first question."""
+    """One HDF5 file behind a process boundary. The process starts with the first question."""
 
     def __init__(self, path: Path, fd: int, follow_external: bool = False) -> None:
-        """`fd` is `path`, open for reading: the helper reads that file, whatever has its name by then."""
+        """`fd` is `path`, open for reading. The helper reads this file even if another takes its name."""
         self.path, self.fd, self.follow_external = path, fd, follow_external
         self._connection: Connection | None = None
-        self._pid = self._owner = 0
+        self._pid = 0
+        self._owner_pid = 0  # the process that started the helper
 
     def entries(self, group: bytes) -> Iterator[Entry]:
-        """What a group holds, sorted by name. Raises OSError (EIO) where it cannot be known."""
+        """The links of a group, sorted by name. Raises OSError (EIO) if they cannot be read."""
         self._ask("entries", group)
-        while batch := self._answer():
-            yield from batch
+        try:
+            while batch := self._receive_answer():
+                yield from batch
+        except GeneratorExit:  # the caller wants no more; nobody may take the rest for another answer
+            self.close()
+            raise
 
     def entry(self, path: bytes) -> Entry:
-        """One object by its path. Raises OSError."""
+        """The object at a path; the root group if the path is empty. Raises OSError."""
         self._ask("entry", path)
-        return self._answer()
+        return self._receive_answer()
 
     def attributes(self, path: bytes) -> dict[str, bytes]:
-        """An object's attributes: text as UTF-8, all else as JSON. Raises OSError."""
+        """The attributes of an object: text as UTF-8, all else as JSON. Raises OSError."""
         self._ask("attributes", path)
-        return self._answer()
+        return self._receive_answer()
 
     def read(self, path: bytes, offset: int, size: int) -> bytes:
-        """Bytes of a dataset as a file, a NumPy header included where it has one. Raises OSError."""
+        """Up to `size` bytes from `offset` of a dataset as a file (see dataset_files). Raises OSError."""
         self._ask("read", path, offset, size)
-        return self._answer()
+        return self._receive_answer()
 
     def close(self) -> None:
-        """End the helper process."""
+        """End the helper process. The next question starts another."""
         if self._connection is None:
             return
         self._connection.close()
         self._connection = None
-        if self._owner == os.getpid():
+        if self._owner_pid == os.getpid():
             with contextlib.suppress(OSError):
                 os.kill(self._pid, signal.SIGKILL)
             with contextlib.suppress(OSError):
                 os.waitpid(self._pid, 0)
 
     def _ask(self, *question: object) -> None:
-        if self._connection is None or self._owner != os.getpid():
+        """Send the name of a method of Objects and its arguments."""
+        if self._connection is None or self._owner_pid != os.getpid():
             self._connection = self._start()
         try:
             self._connection.send(question)
         except OSError as error:
             self._give_up(error)
 
-    def _answer(self) -> Any:  # noqa: ANN401
+    def _receive_answer(self) -> Any:  # noqa: ANN401
         if self._connection is None:
             raise OSError(errno.EIO, "HDF5 was not asked", str(self.path))
         try:
@@ -89,6 +93,9 @@ class HelperProcess:
             answer = self._connection.recv()
         except (OSError, EOFError) as error:
             self._give_up(error)
+        except BaseException:  # a signal: nobody may take this answer for that to the next question
+            self.close()
+            raise
         if isinstance(answer, OSError):
             raise answer
         return answer
@@ -100,46 +107,47 @@ class HelperProcess:
         ) from error
 
     def _start(self) -> Connection:
+        """Fork the helper process; return this process's end of the pipe to it."""
         ours, theirs = multiprocessing.Pipe()
-        self._owner = os.getpid()
-        with blocked(*ENDING):  # a signal during the fork would be lost in Python's own hooks around it
+        self._owner_pid = os.getpid()
+        with blocked(*ENDING):  # Python would lose a signal that arrives in its hooks around the fork
             self._pid = os.fork()
             if self._pid == 0:
-                _child(theirs, self)
+                _run_helper(theirs, self)
         theirs.close()
         return ours
 
 
-def _child(connection: Connection, helper: HelperProcess) -> NoReturn:
-    """Answer questions until the other end is closed; never returns."""
+def _run_helper(connection: Connection, helper: HelperProcess) -> NoReturn:
+    """Answer questions in the helper process until the other end of the pipe is closed. Never returns."""
     with contextlib.suppress(BaseException):
         gc.freeze()
-        # A copy of /dev/fuse that is kept open here would outlive a crashed mount.
+        # An inherited descriptor of /dev/fuse would stay open here after a mount has crashed.
         keep_only(helper.fd, connection.fileno())
-        for number in ENDING:  # they are for the mount; this end goes when the pipe closes
+        for number in ENDING:  # these signals are for the parent; the helper ends when the pipe closes
             signal.signal(number, signal.SIG_IGN)
-        _serve(connection, helper)
+        _answer_questions(connection, helper)
     os._exit(0)
 
 
-def _serve(connection: Connection, helper: HelperProcess) -> None:
+def _answer_questions(connection: Connection, helper: HelperProcess) -> None:
     objects: Objects | None = None
     while True:
         try:
-            name, *arguments = connection.recv()
+            method, *arguments = connection.recv()
         except EOFError:
             return
         try:
             objects = objects or Objects(helper.fd, helper.path, helper.follow_external)
-            _reply(connection, getattr(objects, name), arguments)
+            _send_answer(connection, getattr(objects, method)(*arguments))
         except MemoryError:
             connection.send(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(helper.path)))
-        except Exception as error:  # whatever h5py makes of a damaged file
+        except Exception as error:  # h5py raises many kinds of errors for a damaged file
             connection.send(OSError(errno.EIO, first_line(error), str(helper.path)))
 
 
-def _reply(connection: Connection, method: Callable[..., object], arguments: list) -> None:
-    answer = method(*arguments)
+def _send_answer(connection: Connection, answer: object) -> None:
+    """Send an answer whole, or entries in batches with an empty batch at the end."""
     if not isinstance(answer, Iterator):
         connection.send(answer)
         return
@@ -147,7 +155,7 @@ def _reply(connection: Connection, method: Callable[..., object], arguments: lis
     sent = time.monotonic()
     for entry in answer:
         batch.append(entry)
-        # Long before nobody waits any more, too: to know the size of a file may take a while.
+        # Some entries take long, since their texts must be read to know their size: do not seem silent.
         if len(batch) == ENTRIES_AT_ONCE or time.monotonic() - sent > SECONDS_TO_ANSWER / 20:
             connection.send(batch)
             batch, sent = [], time.monotonic()

@@ -1,4 +1,4 @@
-"""Open an HDF5 file for reading, without locks."""
+"""Open an HDF5 file for reading, without locks: they fail or hang on Lustre, NFS and GPFS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imagestore.console import UserError
 
 
 def open_descriptor(path: Path) -> int:
-    """Open a file for reading; returns its descriptor. Raises UserError."""
+    """Open a regular file for reading; return its descriptor. Raises UserError."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder; expected an HDF5 file (*.h5)")
     try:
@@ -27,17 +27,37 @@ def open_descriptor(path: Path) -> int:
     return descriptor
 
 
-def open_hdf5(path: str | Path, shown: Path | None = None) -> h5py.File:
-    """Open an HDF5 file for reading, without locks (they fail or hang on Lustre, NFS and GPFS).
-
-    `shown` is the name to use in the message of the UserError that is raised where it is no HDF5 file.
-    """
+def open_hdf5(descriptor: int, path: Path) -> h5py.File:
+    """Open the file of a descriptor with h5py. `path` is its name in the UserError that this may raise."""
+    opened = path_of_descriptor(descriptor, path)
     try:
-        return h5py.File(path, "r", locking=False)
+        return h5py.File(opened, "r", locking=False, driver=None if has_real_path(opened) else "stdio")
     except OSError as error:
         reason = (
             "cut short: copy or make it again"
             if "truncated" in str(error)
             else "not an HDF5 file, or damaged"
         )
-        raise UserError(f"{shown or path}: {reason}") from error
+        raise UserError(f"{path}: {reason}") from error
+
+
+def path_of_descriptor(descriptor: int, path: Path) -> Path:
+    """A path to the open file, which stays right if another file takes the name `path`.
+
+    On a system without /proc, `path` itself.
+    """
+    opened = Path(f"/proc/self/fd/{descriptor}")
+    return opened if opened.exists() else path
+
+
+def has_real_path(path: Path) -> bool:
+    """Whether HDF5's default driver can open a path.
+
+    That driver looks up the real path. An open file has none if it was removed or replaced. HDF5's driver
+    "stdio" opens it all the same.
+    """
+    try:
+        path.resolve(strict=True)
+    except OSError:
+        return False
+    return True

@@ -15,14 +15,14 @@ def is_hdf5(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            places = [0, *(512 << i for i in range(max(0, (size // 512).bit_length())))]
+            places = [0, *(512 << i for i in range((size // 512).bit_length()))]
             return any(os.pread(file.fileno(), len(SIGNATURE), place) == SIGNATURE for place in places)
     except OSError:
         return False
 
 
 def end_of_file_address(fd: int) -> int | None:
-    """Where the HDF5 data of the file ends, by its superblock (version 0, the one written here); else None.
+    """Where the HDF5 data of an open file end; None if its superblock is not version 0, as written here.
 
     HDF5 File Format Specification, III.A, "Disk Format: Level 0A".
     """

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import h5py
-import hdf5plugin
 import numpy as np
 import pytest
 
-from imagestore.hdf5 import helper_process
-from imagestore.hdf5.objects import CHUNK_CACHE, Objects
 from imagestore.vfs.open import open_tree
 from imagestore.vfs.source import NoSuchName
-from tests.helpers.commands import ROOT
 from tests.helpers.errors import assert_eio
-from tests.helpers.odd_stores import make_damaged, make_indexed, make_odd, some_bytes
+from tests.helpers.odd_stores import make_damaged, make_indexed, some_bytes
 from tests.helpers.trees import contents_of
 
 # ----- paths -----
@@ -138,93 +128,3 @@ def test_stores_stand_side_by_side(tmp_path):
         contents |= {f"b/{name}": data for name, data in second.items()}
         assert contents_of(tree) == contents
         assert tree.usage().images == 12
-
-
-# ----- HDF5 behind its boundary -----
-
-
-@pytest.fixture
-def packed_by_a_plugin(tmp_path: Path) -> Path:
-    """A store whose images are compressed with blosc and zstd."""
-    path = tmp_path / "plugin.h5"
-    with h5py.File(path, "w") as file:
-        data = np.frombuffer(some_bytes(1), np.uint8)
-        file.create_dataset("a/blosc", data=data, **hdf5plugin.Blosc())
-        file.create_dataset("a/zstd", data=data, **hdf5plugin.Zstd())
-    return path
-
-
-@pytest.mark.parametrize("name", ["blosc", "zstd"])
-def test_what_hdf5plugin_can_decompress_is_shown(run, packed_by_a_plugin, name):
-    done = run("h5vfs.py", "unpack", packed_by_a_plugin, "out")
-    assert (packed_by_a_plugin.parent / "out/a" / name).read_bytes() == some_bytes(1), done.stderr
-    read = "import sys; from imagestore.store.reader import ImageStore; s = ImageStore(sys.argv[1]); " + (
-        f"sys.stdout.buffer.write(s.read(s.find('a/{name}')))"
-    )
-    done = subprocess.run([sys.executable, "-c", read, packed_by_a_plugin], capture_output=True, cwd=ROOT)
-    assert done.stdout == some_bytes(1), done.stderr
-
-
-def test_a_filter_that_is_missing_is_named(run, packed_by_a_plugin, tmp_path):
-    (tmp_path / "hdf5plugin.py").write_text("raise ImportError")
-    without = {"PYTHONPATH": str(tmp_path)}
-    done = run("h5vfs.py", "cat", packed_by_a_plugin, "a/zstd", env=without, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "32015): pip install hdf5plugin" in done.stderr and done.stderr.count("\n") == 1
-
-
-def test_a_compressed_image_beside_others_that_were_added(run, sample, tmp_path):
-    data = np.frombuffer(some_bytes(1), np.uint8)
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file.create_dataset("red/first.jpg", data=data, compression="gzip")
-    run("colourHeuristic.py", "sort", sample, "a.h5", 5, 1)
-    run("h5vfs.py", "unpack", "a.h5", "out")
-    assert (tmp_path / "out/red/first.jpg").read_bytes() == some_bytes(1)
-    assert sum(path.is_file() for path in (tmp_path / "out").rglob("*")) == 6
-
-
-def test_a_chunk_larger_than_the_cache_is_decompressed_once(tmp_path):
-    path = tmp_path / "chunk.h5"
-    large = CHUNK_CACHE + 4096
-    with h5py.File(path, "w") as file:
-        one = file.create_dataset("one", (large,), np.uint8, chunks=(large,), compression=1, fillvalue=1)
-        one[0] = 2
-    with path.open("rb") as file:
-        objects = Objects(file.fileno(), path, False)
-        assert objects.read(b"one", 0, 3) == b"\2\1\1"
-        _, kept, _ = objects._open[b"one"].dataset.get_access_plist().get_chunk_cache()
-    assert kept >= large
-
-
-def test_a_long_listing_is_not_taken_for_silence(tmp_path, monkeypatch):
-    """Each of the texts must be read to know its size: longer than the limit in all, not each."""
-    monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 1.0)
-    path = tmp_path / "texts.h5"
-    with h5py.File(path, "w") as file:
-        first = file.create_dataset("label/0000", data=["text"] * 50_000)
-        for i in range(1, 100):
-            file[f"label/{i:04d}"] = first
-    with open_tree([path]) as tree:
-        assert len(list(tree.children(tree.find(b"/label")))) == 100
-
-
-def test_a_crash_of_hdf5_costs_one_question(tmp_path):
-    path = tmp_path / "odd.h5"
-    make_odd(path)
-    with open_tree([path]) as tree:
-        node = tree.find(b"/files/gzip.jpg")
-        os.kill(tree.sources[0]._helper._pid, signal.SIGKILL)
-        assert_eio(lambda: tree.read(node))
-        assert tree.read(node) == some_bytes(1)
-
-
-def test_hdf5_is_not_waited_for_for_ever(tmp_path, monkeypatch):
-    path = tmp_path / "odd.h5"
-    make_odd(path)
-    with open_tree([path]) as tree:
-        node = tree.find(b"/files/gzip.jpg")
-        os.kill(tree.sources[0]._helper._pid, signal.SIGSTOP)
-        monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 0.3)
-        assert_eio(lambda: tree.read(node))
-        monkeypatch.undo()
-        assert tree.read(node) == some_bytes(1)

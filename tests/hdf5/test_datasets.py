@@ -1,0 +1,177 @@
+"""Datasets: how they are laid out, which may be read, and their attributes of one integer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+from h5py import h5d, h5s, h5t
+
+from imagestore.hdf5.datasets import (
+    NO_OFFSET,
+    check_readable,
+    contiguous_layout,
+    data_offset,
+    integer_attribute,
+    is_bytes,
+    write_integer_attribute,
+)
+from tests.helpers.commands import ROOT
+from tests.helpers.odd_stores import some_bytes
+
+DATA = np.frombuffer(some_bytes(1), np.uint8)
+
+
+@pytest.fixture
+def file(tmp_path) -> h5py.File:
+    """An empty HDF5 file, open for writing."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        yield file
+
+
+# ----- layout -----
+
+
+def test_new_datasets_have_their_place_at_once(file):
+    dataset = h5d.create(file.id, b"x", h5t.STD_U8LE, h5s.create_simple((5000,)), contiguous_layout())
+    assert data_offset(dataset) > 0
+    properties = dataset.get_create_plist()
+    assert properties.get_layout() == h5d.CONTIGUOUS
+    assert not properties.get_obj_track_times()
+    assert dataset.get_space_status() == h5d.SPACE_STATUS_ALLOCATED
+
+
+def test_the_offset_is_where_the_bytes_are(file, tmp_path):
+    file["x"] = DATA
+    offset = data_offset(file["x"].id)
+    file.flush()
+    assert (tmp_path / "a.h5").read_bytes()[offset : offset + len(DATA)] == DATA.tobytes()
+
+
+def make_chunked(file: h5py.File) -> h5py.Dataset:
+    return file.create_dataset("x", data=DATA, chunks=(100,))
+
+
+def make_unallocated(file: h5py.File) -> h5py.Dataset:
+    return file.create_dataset("x", (100,), np.uint8)
+
+
+def make_empty(file: h5py.File) -> h5py.Dataset:
+    return file.create_dataset("x", data=DATA[:0])
+
+
+@pytest.mark.parametrize("make", [make_chunked, make_unallocated, make_empty])
+def test_other_datasets_have_no_offset(file, make):
+    assert data_offset(make(file).id) == NO_OFFSET
+
+
+@pytest.mark.parametrize(
+    ("data", "answer"),
+    [
+        (DATA, True),
+        (DATA[:0], True),
+        (DATA.astype(np.int8), False),
+        (DATA.astype(np.uint16), False),
+        (DATA.reshape(50, 100), False),
+        (np.uint8(5), False),
+        (np.array([True, False]), False),
+        (np.array([1.5]), False),
+        (np.array([b"abc"]), False),
+        (h5py.Empty("u1"), False),
+    ],
+    ids=str,
+)
+def test_only_unsigned_bytes_in_one_dimension_are_a_file(file, data, answer):
+    file["x"] = data
+    assert is_bytes(file["x"].id) == answer
+
+
+# ----- what may be read -----
+
+
+def test_bytes_in_another_file_are_refused(file, tmp_path):
+    (tmp_path / "raw").write_bytes(bytes(10))
+    file.create_dataset("x", data=DATA[:10], external=[(str(tmp_path / "raw"), 0, 10)])
+    with pytest.raises(OSError, match=r"another file.*--follow-external"):
+        check_readable(file["x"].id)
+    check_readable(file["x"].id, follow_external=True)
+
+
+@pytest.mark.parametrize(("source", "is_refused"), [(".", False), ("other.h5", True)])
+def test_a_virtual_dataset_may_only_lead_to_its_own_file(file, source, is_refused):
+    file["y"] = DATA
+    layout = h5py.VirtualLayout((len(DATA),), np.uint8)
+    layout[:] = h5py.VirtualSource(source, "y", (len(DATA),))
+    file.create_virtual_dataset("x", layout)
+    check_readable(file["x"].id, follow_external=True)
+    if is_refused:
+        with pytest.raises(OSError, match="another file"):
+            check_readable(file["x"].id)
+    else:
+        check_readable(file["x"].id)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"compression": "lzf", "shuffle": True}])
+def test_filters_of_hdf5_are_readable(file, options):
+    file.create_dataset("x", data=DATA, chunks=(100,), **options)
+    check_readable(file["x"].id)
+
+
+@pytest.fixture
+def packed_by_a_plugin(tmp_path: Path) -> Path:
+    """A store whose images are compressed with blosc and zstd."""
+    path = tmp_path / "plugin.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a/blosc", data=DATA, **hdf5plugin.Blosc())
+        file.create_dataset("a/zstd", data=DATA, **hdf5plugin.Zstd())
+    return path
+
+
+@pytest.mark.parametrize("name", ["blosc", "zstd"])
+def test_images_are_decompressed_with_hdf5plugin(run, packed_by_a_plugin, name):
+    done = run("h5vfs.py", "unpack", packed_by_a_plugin, "out")
+    assert (packed_by_a_plugin.parent / "out/a" / name).read_bytes() == some_bytes(1), done.stderr
+    read = "import sys; from imagestore.store.reader import ImageStore; s = ImageStore(sys.argv[1]); " + (
+        f"sys.stdout.buffer.write(s.read(s.find('a/{name}')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", read, packed_by_a_plugin], capture_output=True, cwd=ROOT, timeout=60
+    )
+    assert done.stdout == some_bytes(1), done.stderr
+
+
+def test_a_missing_filter_is_named(run, packed_by_a_plugin, tmp_path):
+    (tmp_path / "hdf5plugin.py").write_text("raise ImportError")
+    without = {"PYTHONPATH": str(tmp_path)}
+    done = run("h5vfs.py", "cat", packed_by_a_plugin, "a/zstd", env=without, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "32015): pip install hdf5plugin" in done.stderr and done.stderr.count("\n") == 1
+
+
+# ----- attributes of one integer -----
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(2**32 - 1, "<u4"), (-(2**63), "<i8"), (0, "<i8")])
+def test_an_integer_attribute_is_read_as_it_was_written(file, value, dtype):
+    write_integer_attribute(file.id, b"name", value, dtype, h5s.create(h5s.SCALAR))
+    assert integer_attribute(file.id, b"name") == value
+    attribute = file.attrs.get_id("name")
+    assert (attribute.get_type().dtype.str, attribute.shape) == (dtype, ())
+
+
+@pytest.mark.parametrize("value", [np.int8(-3), np.array([7], ">u2"), np.uint64(9)], ids=str)
+def test_integers_of_other_tools_are_read(file, value):
+    file.attrs["name"] = value
+    assert integer_attribute(file.id, b"name") == int(np.asarray(value).item())
+
+
+@pytest.mark.parametrize("value", ["text", 1.5, [1, 2], np.zeros((1, 1), int), h5py.Empty("i8")], ids=str)
+def test_an_attribute_of_another_kind_is_no_integer(file, value):
+    file.attrs["name"] = value
+    assert integer_attribute(file.id, b"name") is None
+    assert integer_attribute(file.id, b"none") is None
