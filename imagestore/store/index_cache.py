@@ -1,9 +1,9 @@
-"""The index of a large store that has none of its own, kept in the user's cache after the first walk.
+"""The index of a large store that has none of its own, kept in the user's cache folder after the first walk.
 
-A walk takes minutes where there are a million images. What it found is written as a store's own index is,
-behind a stamp of the store as it was: inode, size, times, a digest of parts of it. Any write to the store
-changes the time of its last change (st_ctime), which nobody can set; an index with another stamp is not
-believed. Used by store.
+With a million images, a walk takes minutes. The index is kept in the format of a store's own index, behind a
+stamp. The stamp is a digest of the store's inode, size, times and parts of its bytes. Any write to the store
+changes the time of its last change (st_ctime), which nobody can set. So an index whose stamp is right belongs
+to the store as it is now.
 """
 
 from __future__ import annotations
@@ -20,46 +20,45 @@ from imagestore.console import UserError
 from imagestore.store.index import StoreIndex
 from imagestore.store.trailer import read_trailer, write_trailer
 
-WORTH_KEEPING = 10_000  # images; fewer are walked in about a second
-
-
-SETTLED = 2.0  # seconds: coarser than any clock of files, so that no later write has the same time
-
-
+FEWEST_IMAGES = 10_000  # fewer are walked in about a second
+SECONDS_TO_SETTLE = 2.0  # longer than the steps in which any file system counts time
 STAMP_BYTES = 16
 
 
-def stamp(store: int) -> bytes | None:
-    """What the open file is now; None where it was written to just now, so that no stamp could tell."""
+def stamp_of(store: int) -> bytes | None:
+    """The stamp of an open file.
+
+    None if the file was written to just now: a further write might get the same time, and so the same stamp.
+    """
     status = os.fstat(store)
-    if abs(time.time() - status.st_ctime) < SETTLED:
+    if abs(time.time() - status.st_ctime) < SECONDS_TO_SETTLE:
         return None
     facts = {**cache_folder.fingerprint(store), "inode": status.st_ino, "ctime_ns": status.st_ctime_ns}
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=STAMP_BYTES).digest()
 
 
-def load(path: Path, expected: bytes | None) -> StoreIndex | None:
-    """The index kept for the store at `path`, whole in memory; None where there is none with that stamp."""
-    if expected is None:
+def load(path: Path, stamp: bytes | None) -> StoreIndex | None:
+    """The index kept for the store at `path`, in memory; None if there is none with this stamp."""
+    if stamp is None:
         return None
     try:
         with cache_folder.path_for(path).open("rb") as file:
-            if file.read(STAMP_BYTES) != expected:
+            if file.read(STAMP_BYTES) != stamp:
                 return None
             index = read_trailer(file.fileno(), STAMP_BYTES)
-            return index and index.walked_copy()
+            return index and index.copy_as_walked()
     except OSError:
         return None
 
 
-def save(path: Path, stamped: bytes | None, index: StoreIndex) -> None:
-    """Keep the index of the store at `path` where that is worth it and possible."""
-    if stamped is None or len(index) < WORTH_KEEPING:
+def save(path: Path, stamp: bytes | None, index: StoreIndex) -> None:
+    """Keep the index of the store at `path`, if it is large and the cache folder can be written to."""
+    if stamp is None or len(index) < FEWEST_IMAGES:
         return
-    place = cache_folder.path_for(path)
-    with contextlib.suppress(OSError, UserError):  # no room, no permission: then it is walked again
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with files.whole(place) as part, part.open("wb") as file:
-            file.write(stamped)
+    kept_index = cache_folder.path_for(path)
+    with contextlib.suppress(OSError, UserError):  # no room or no permission: the store is walked again
+        kept_index.parent.mkdir(parents=True, exist_ok=True)
+        with files.write_whole(kept_index) as temporary, temporary.open("wb") as file:
+            file.write(stamp)
             file.flush()
             write_trailer(file.fileno(), STAMP_BYTES, index)

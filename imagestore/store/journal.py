@@ -1,8 +1,8 @@
-"""The journal of a store in the making: what has been put where, one record an image.
+"""The journal of a partial file: where each image's bytes are, one record for each image.
 
-A process may be killed at any instant. The HDF5 file it was writing is then of no use to HDF5, but the
-images' bytes are in it, and the journal, to which a record is appended once the bytes are there, says
-where. Each record carries a checksum, so a half-written one at the end is noticed. Used by writer.
+A process may be killed at any instant. HDF5 can then not read the file that it was writing, but the images'
+bytes are in the file, and the journal tells where. A record is appended once the bytes are written. Its
+checksum shows if it was written only in part.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from isal.isal_zlib import crc32
 from imagestore.store.record import PALETTE_COLUMNS, ImageRecord
 
 FRAME = struct.Struct("<II")  # length of the record, its CRC-32
-
-
-NUMBERS = struct.Struct("<qqqqIIIII")  # offset, size, mtime, created, crc32, lengths of the parts
+# offset, size, mtime, created, crc32, then the lengths of: label, name, member, palette
+NUMBERS = struct.Struct("<qqqqIIIII")
 
 
 def append(journal: BinaryIO, image: ImageRecord, offset: int) -> None:
-    """Add a record: the bytes of `image` are at `offset` of the file in the making."""
+    """Add a record: the bytes of `image` are at `offset` of the partial file. Raises OSError."""
     palette = b"" if image.palette is None else image.palette.astype("<f4").tobytes()
     parts = (image.label, image.name, image.member, palette)
     numbers = (offset, image.size, image.mtime, image.created, image.crc32)
@@ -33,26 +32,32 @@ def append(journal: BinaryIO, image: ImageRecord, offset: int) -> None:
 
 
 def read(path: Path) -> Iterator[tuple[ImageRecord, int]]:
-    """The images of a journal and their offsets, up to the first record that is not whole."""
+    """The images of a journal and their offsets, up to the first record that is cut short or damaged."""
     with path.open("rb") as journal:
         while len(frame := journal.read(FRAME.size)) == FRAME.size:
             length, checksum = FRAME.unpack(frame)
             record = journal.read(length)
             if len(record) != length or crc32(record) != checksum:
                 return
-            yield _decode(record)
+            yield _parse(record)
 
 
-def _decode(record: bytes) -> tuple[ImageRecord, int]:
+def _parse(record: bytes) -> tuple[ImageRecord, int]:
     offset, size, mtime, created, checksum, *lengths = NUMBERS.unpack_from(record)
-    parts, at = [], NUMBERS.size
+    parts, begin = [], NUMBERS.size
     for length in lengths:
-        parts.append(record[at : at + length])
-        at += length
+        parts.append(record[begin : begin + length])
+        begin += length
     label, name, member, table = parts
     palette = np.frombuffer(table, "<f4").reshape(-1, len(PALETTE_COLUMNS)) if table else None
     image = ImageRecord(
-        label=label, name=name, size=size, member=member, crc32=checksum,
-        mtime=mtime, created=created, palette=palette,
-    )  # fmt: skip
+        label=label,
+        name=name,
+        size=size,
+        member=member,
+        crc32=checksum,
+        mtime=mtime,
+        created=created,
+        palette=palette,
+    )
     return image, offset

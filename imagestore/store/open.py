@@ -14,8 +14,16 @@ from imagestore.store.reader import ImageStore
 GLOB_CHARACTERS = frozenset("*?[")
 
 
+def open_stores(patterns: Sequence[str | Path]) -> list[ImageStore]:
+    """Open several stores, given as paths or globs. Raises UserError; then none of them stays open."""
+    with contextlib.ExitStack() as opened:
+        stores = [opened.enter_context(ImageStore(path)) for path in expand_paths(patterns)]
+        opened.pop_all()
+    return stores
+
+
 def expand_paths(patterns: Sequence[str | Path]) -> list[Path]:
-    """Files, and quoted globs, as a list of paths. Raises UserError where a glob matches nothing."""
+    """Paths and globs as a list of paths, each path once. Raises UserError if a glob matches no file."""
     paths = [path for pattern in patterns for path in _expand(str(pattern))]
     return list(dict.fromkeys(paths))
 
@@ -27,11 +35,3 @@ def _expand(pattern: str) -> list[Path]:
     if not matches:
         raise UserError(f"{pattern}: no file matches this pattern")
     return [Path(match) for match in matches]
-
-
-def open_stores(patterns: Sequence[str | Path]) -> list[ImageStore]:
-    """Open several stores, given as files or quoted globs. Raises UserError."""
-    with contextlib.ExitStack() as opened:
-        stores = [opened.enter_context(ImageStore(path)) for path in expand_paths(patterns)]
-        opened.pop_all()
-    return stores

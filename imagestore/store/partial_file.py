@@ -1,7 +1,7 @@
-"""The HDF5 file in the making: images are added to it, then it is finished; nobody else sees it yet.
+"""The HDF5 file that a writer adds images to, before anybody else sees it.
 
-The datasets are made by HDF5 (contiguous, allocated at once, never filled), the bytes written straight to
-their place. Used by writer, which decides what is added and when the file takes the store's place.
+HDF5 makes the datasets (contiguous, allocated at once, never filled). The bytes of an image are written
+straight to their place in the file.
 """
 
 from __future__ import annotations
@@ -19,11 +19,17 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
 
 from imagestore.console import UserError
 from imagestore.files import NO_ROOM, DiskFull, DiskRoom, write_all
-from imagestore.hdf5.datasets import contiguous_layout
+from imagestore.hdf5.datasets import (
+    FILE_FORMAT,
+    NO_OFFSET,
+    contiguous_layout,
+    data_offset,
+    write_integer_attribute,
+)
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store import journal
-from imagestore.store.image_names import numbered, safe_name
-from imagestore.store.index import READ_ONLY_THROUGH_HDF5, IndexBuilder
+from imagestore.store.image_names import numbered_name, safe_name
+from imagestore.store.index import IndexBuilder
 from imagestore.store.metadata_cache import MetadataCache
 from imagestore.store.reader import ImageStore
 from imagestore.store.record import PALETTE_COLUMNS, ImageRecord
@@ -32,34 +38,41 @@ from imagestore.store.trailer import write_trailer
 METADATA_BLOCK = 1 << 20  # HDF5 metadata in blocks of this size, not scattered between the images
 
 
-FORMAT = "imagestore 1"
-
-
 class PartialFile:
-    """A new file at `path` with its journal: empty, or beginning as a copy of the store `base`."""
+    """A new store file that is not finished, and its journal.
+
+    A StoreWriter makes it with its first image, decides what is added, and renames it to the store's name
+    after `finish`. Each `add` writes the image to the file, then a record to the journal. If the process is
+    killed, HDF5 cannot read the file any more, but the journal tells where in the file each image is: the
+    next StoreWriter reads both and adds these images to a PartialFile of its own.
+    """
 
     def __init__(self, path: Path, journal_path: Path, base: ImageStore | None) -> None:
+        """Create both files. The new file starts as a copy of the store `base`, or empty.
+
+        Raises OSError, UserError; DiskFull if there is no room for the copy.
+        """
         self.path, self.journal_path = path, journal_path
+        self._path_in_errors = path if base is None else base.path
         self._journal = journal_path.open("xb", buffering=0)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._index = IndexBuilder()
-        self._shown = path if base is None else base.path
         self._room = DiskRoom(self._fd, path, 0 if base is None else len(base))
         if base is not None:
             self._index.extend(base.index)
-            self._begin_as(base)
-        self._file = h5py.File(
-            path, "w" if base is None else "r+", locking=False, meta_block_size=METADATA_BLOCK
-        )
+            self._copy_base(base)
+        mode = "w" if base is None else "r+"
+        self._file = h5py.File(path, mode, locking=False, meta_block_size=METADATA_BLOCK)
         self._groups: dict[bytes, h5g.GroupID] = {}
-        self._names = MetadataCache(self._file, None if base is None else base.index)
-        self._next_number: dict[tuple[bytes, bytes], int] = {}
-        self._types = _Types()
+        self._metadata_cache = MetadataCache(self._file, None if base is None else base.index)
+        self._last_number: dict[tuple[bytes, bytes], int] = {}  # label, name -> number added to it last
+        self._layout = contiguous_layout()
+        self._attributes = _ImageAttributes()
 
-    def _begin_as(self, base: ImageStore) -> None:
+    def _copy_base(self, base: ImageStore) -> None:
         try:
             base.copy_to(self._fd)
-        except BaseException as error:  # a signal's too: what is there of the copy may be large
+        except BaseException as error:  # signals too: the part that was copied may be large
             os.close(self._fd)
             self._journal.close()
             self.remove()
@@ -67,65 +80,65 @@ class PartialFile:
                 raise DiskFull(self.path) from None
             raise
 
+    def __len__(self) -> int:
+        return len(self._index)
+
     def add(self, image: ImageRecord, data: bytes, copy_of: h5d.DatasetID | None = None) -> None:
         """Store an image under its label; a name that is taken gets a number. Raises DiskFull, OSError.
 
-        `copy_of` is the same image in another store, all that is known of it included: it is copied as it is,
-        which takes a third of the time of making it.
+        `copy_of` is the dataset of the same image in another store, with all attributes that are written
+        here. HDF5 copies it, which takes a third of the time of making a new dataset.
         """
         self._room.claim(len(data))
         group = self._group(image.label)
         name = self._free_name(group, image.label, safe_name(image.name))
-        if copy_of is not None and self._copy(group, name, copy_of):
-            offset = h5d.open(group, name).get_offset()
+        if copy_of is not None and self._copy_dataset(group, name, copy_of):
+            offset = data_offset(h5d.open(group, name))
         else:
-            offset = self._make(group, name, image, data)
-        at = READ_ONLY_THROUGH_HDF5 if offset is None else offset
-        journal.append(self._journal, image, at)
-        self._index.add(replace(image, name=name), at)
-        self._names.add(image.label, name)
+            offset = self._make_dataset(group, name, image, data)
+        journal.append(self._journal, image, offset)
+        self._index.add(replace(image, name=name), offset)
+        self._metadata_cache.add(image.label, name)
 
-    def _make(self, group: h5g.GroupID, name: bytes, image: ImageRecord, data: bytes) -> int | None:
-        dataset = h5d.create(group, name, h5t.STD_U8LE, h5s.create_simple((len(data),)), self._types.layout)
-        offset = dataset.get_offset() if data else None
+    def _make_dataset(self, group: h5g.GroupID, name: bytes, image: ImageRecord, data: bytes) -> int:
+        """Make a dataset with its attributes; return where its bytes are."""
+        dataset = h5d.create(group, name, h5t.STD_U8LE, h5s.create_simple((len(data),)), self._layout)
+        offset = data_offset(dataset) if data else NO_OFFSET
         try:
-            if offset is not None:
-                write_all(self._fd, data, offset)
+            write_all(self._fd, data, offset)
         except OSError as error:
             group.unlink(name)
             raise DiskFull(self.path) if error.errno in NO_ROOM else error from None
-        self._types.describe(dataset, image)
+        self._attributes.write(dataset, image)
         return offset
 
-    def _copy(self, group: h5g.GroupID, name: bytes, copy_of: h5d.DatasetID) -> bool:
-        """Whether HDF5 could copy a dataset; else, where its attributes are damaged, nothing is there."""
+    def _copy_dataset(self, group: h5g.GroupID, name: bytes, source: h5d.DatasetID) -> bool:
+        """Have HDF5 copy a dataset. False, and nothing is copied, if the source's attributes are damaged."""
         try:
-            h5o.copy(copy_of, b".", group, name)
+            h5o.copy(source, b".", group, name)
         except (OSError, RuntimeError) as error:
-            if any(f"errno = {number}," in str(error) for number in NO_ROOM):  # only HDF5's message says so
+            if any(f"errno = {number}," in str(error) for number in NO_ROOM):  # only HDF5's message tells
                 raise DiskFull(self.path) from None
             if group.links.exists(name):
                 group.unlink(name)
             return False
         return True
 
-    def __len__(self) -> int:
-        return len(self._index)
-
     def _group(self, label: bytes) -> h5g.GroupID:
         if label not in self._groups:
-            self._groups[label] = self._own_group(label) or h5g.create(self._file.id, label)
+            self._groups[label] = self._existing_group(label) or h5g.create(self._file.id, label)
         return self._groups[label]
 
-    def _own_group(self, label: bytes) -> h5g.GroupID | None:
+    def _existing_group(self, label: bytes) -> h5g.GroupID | None:
+        """The group of a label in the base. Raises UserError if something else has its name."""
         root = self._file.id
         if not root.links.exists(label):
             return None
-        # Through an external link, the image would be made in another file, its bytes written over this one.
+        # Behind an external link is another file: its offsets are not those of this file.
         group = h5o.open(root, label) if root.links.get_info(label).type == h5l.TYPE_HARD else None
         if not isinstance(group, h5g.GroupID):
             raise UserError(
-                f"{self._shown}: {os.fsdecode(label)!r} is a link or a dataset there, no group: "
+                f"{self._path_in_errors}: {os.fsdecode(label)!r} is a link or a dataset there, no group: "
                 "no image can go under this label; write to another store"
             )
         return group
@@ -133,8 +146,8 @@ class PartialFile:
     def _free_name(self, group: h5g.GroupID, label: bytes, name: bytes) -> bytes:
         candidate, key = name, (label, name)
         while group.links.exists(candidate):
-            number = self._next_number[key] = self._next_number.get(key, 1) + 1
-            candidate = numbered(name, number)
+            number = self._last_number[key] = self._last_number.get(key, 1) + 1
+            candidate = numbered_name(name, number)
         return candidate
 
     def sync(self) -> None:
@@ -143,25 +156,25 @@ class PartialFile:
             os.fdatasync(self._fd)
 
     def finish(self, heuristics: Sequence[dict]) -> None:
-        """Complete the file: what it says of itself, then the index. Raises OSError."""
-        about = {
-            "H5VFS": FORMAT,
+        """Complete the file: the attributes of the root group, then the index. Raises OSError."""
+        attributes = {
+            "H5VFS": FILE_FORMAT,
             "palette_columns": " ".join(PALETTE_COLUMNS),
             "heuristic": json.dumps(list(heuristics)),
         }
-        for key, text in about.items():
+        for key, text in attributes.items():
             self._file.attrs[key] = text
         self._groups.clear()
         self._file.close()
         self._journal.close()
         end_of_file = end_of_file_address(self._fd)
-        with contextlib.suppress(OSError):  # without its index the file is whole too, only slower to open
+        with contextlib.suppress(OSError):  # a store without its index is complete too, only slower to open
             if end_of_file is not None:
                 write_trailer(self._fd, end_of_file, self._index.build())
         os.close(self._fd)
 
     def close(self) -> None:
-        """Let go of the file as it is; its journal says what can be taken from it."""
+        """Close the file unfinished. Its journal tells the next writer which images are in it."""
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             self._groups.clear()
             self._file.close()
@@ -170,43 +183,48 @@ class PartialFile:
             os.close(self._fd)
 
     def remove(self) -> None:
-        """Remove what is left of it on disk."""
+        """Remove the file and its journal from the disk, if they are still there."""
         self.path.unlink(missing_ok=True)
         self.journal_path.unlink(missing_ok=True)
 
 
-class _Types:
-    """The HDF5 types and spaces that every dataset shares: making them anew would be a sixth of `add`."""
+class _ImageAttributes:
+    """Writes the attributes of images.
+
+    Its HDF5 types and dataspaces are made once: to make them for each image would be a sixth of `add`.
+    """
 
     def __init__(self) -> None:
-        self.layout = contiguous_layout()
-        self.scalar = h5s.create(h5s.SCALAR)
-        self.text: dict[int, h5t.TypeStringID] = {}
-        self.tables: dict[tuple[int, ...], h5s.SpaceID] = {}
+        self._scalar = h5s.create(h5s.SCALAR)
+        self._text_types: dict[int, h5t.TypeStringID] = {}  # by length
+        self._table_spaces: dict[tuple[int, ...], h5s.SpaceID] = {}  # by shape
 
-    def describe(self, dataset: h5d.DatasetID, image: ImageRecord) -> None:
+    def write(self, dataset: h5d.DatasetID, image: ImageRecord) -> None:
         """Write what is known of an image as attributes of its dataset."""
         if image.palette is not None:
-            table = np.ascontiguousarray(image.palette, "<f4")
-            space = self.tables.get(table.shape) or self.tables.setdefault(
-                table.shape, h5s.create_simple(table.shape)
-            )
-            h5a.create(dataset, b"palette", h5t.IEEE_F32LE, space).write(table, mtype=h5t.IEEE_F32LE)
-        self._number(dataset, b"crc32", h5t.STD_U32LE, np.array(image.crc32, "<u4"))
-        self._number(dataset, b"Modified", h5t.STD_I64LE, np.array(image.mtime, "<i8"))
-        self._number(dataset, b"Created", h5t.STD_I64LE, np.array(image.created, "<i8"))
+            self._write_palette(dataset, image.palette)
+        write_integer_attribute(dataset, b"crc32", image.crc32, "<u4", self._scalar)
+        write_integer_attribute(dataset, b"Modified", image.mtime, "<i8", self._scalar)
+        write_integer_attribute(dataset, b"Created", image.created, "<i8", self._scalar)
         if image.member:
-            self._member(dataset, image.member)
+            self._write_member(dataset, image.member)
 
-    def _number(self, dataset: h5d.DatasetID, name: bytes, kind: h5t.TypeID, value: np.ndarray) -> None:
-        h5a.create(dataset, name, kind, self.scalar).write(value, mtype=kind)
+    def _write_palette(self, dataset: h5d.DatasetID, palette: np.ndarray) -> None:
+        table = np.ascontiguousarray(palette, "<f4")
+        if table.shape not in self._table_spaces:
+            self._table_spaces[table.shape] = h5s.create_simple(table.shape)
+        attribute = h5a.create(dataset, b"palette", h5t.IEEE_F32LE, self._table_spaces[table.shape])
+        attribute.write(table, mtype=h5t.IEEE_F32LE)
 
-    def _member(self, dataset: h5d.DatasetID, member: bytes) -> None:
-        kind = self.text.get(len(member)) or self.text.setdefault(len(member), _text_type(len(member)))
-        h5a.create(dataset, b"member", kind, self.scalar).write(np.array(member), mtype=kind)
+    def _write_member(self, dataset: h5d.DatasetID, member: bytes) -> None:
+        if len(member) not in self._text_types:
+            self._text_types[len(member)] = _text_type(len(member))
+        kind = self._text_types[len(member)]
+        h5a.create(dataset, b"member", kind, self._scalar).write(np.array(member), mtype=kind)
 
 
 def _text_type(length: int) -> h5t.TypeStringID:
+    """UTF-8 text of a fixed length in bytes."""
     kind = h5t.C_S1.copy()
     kind.set_size(length)
     kind.set_strpad(h5t.STR_NULLPAD)

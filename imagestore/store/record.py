@@ -13,9 +13,9 @@ PALETTE_COLUMNS = ("share", "L", "a", "b", "R", "G", "B")
 class ImageRecord:
     """One image of a store.
 
-    `label` and `name` are its place in the store. `member` is the name in the archive that it came from, or
-    empty. `size` (bytes) and `crc32` are those of its bytes; `crc32` is None where the store keeps none.
-    `mtime` (of the member) and `created` (when it was stored) are seconds since 1970, 0 where unknown.
+    `label` and `name` are its place in the store. `member` is its name in the archive that it came from, or
+    empty. `size` (bytes) and `crc32` are those of the image's bytes; `crc32` is None if the store keeps none.
+    `mtime` (of the member) and `created` (when it was stored) are seconds since 1970, 0 if unknown.
     `palette` is float32 (k, 7), a row of PALETTE_COLUMNS for each dominant colour, or None.
     """
 

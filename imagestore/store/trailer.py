@@ -1,8 +1,8 @@
-"""The index of a store in its own file: a trailer behind the HDF5 data.
+"""The index of a store in the store's own file: a trailer behind the HDF5 data.
 
-HDF5 ignores what is behind its end-of-file address, and cuts it off whenever a tool opens the file for
-writing. So a trailer is believed when the end-of-file address points at it and its checksums are right:
-then it was written after the last change of the file.
+HDF5 ignores everything behind the end-of-file address in its superblock. It cuts these bytes off whenever a
+tool opens the file for writing. So a trailer was written after the last change of the file, and can be
+believed, if it begins at the end-of-file address and its checksums are right.
 """
 
 from __future__ import annotations
@@ -18,22 +18,26 @@ MAGIC = b"imagestore-index"
 
 
 def write_trailer(fd: int, end_of_file: int, index: StoreIndex) -> None:
-    """Write `index` behind the HDF5 data of the file `fd`, which ends at `end_of_file`. Raises OSError."""
+    """Write `index` behind the HDF5 data of the file `fd`, which end at `end_of_file`. Raises OSError."""
     labels = [os.fsdecode(label) for label in index.label_bytes]
-    facts = {"labels": labels, "start": index.start.tolist(), "whole": index.whole}
+    facts = {"labels": labels, "start": index.start.tolist(), "whole": index.covers_whole_file}
     write_columns(fd, end_of_file, MAGIC, facts, ((key, index.column(key)) for key in column_names()))
 
 
 def read_trailer(fd: int, end_of_file: int | None) -> StoreIndex | None:
-    """The index behind the data of the open file `fd`; None where there is none to be believed.
+    """The index behind the data of the open file `fd`; None if there is none that can be believed.
 
-    The data end at `end_of_file`: of a store, its end_of_file_address. Columns are read through `fd`
+    `end_of_file` is where the data end: in a store, its end_of_file_address. Columns are read through `fd`
     when they are first used: keep it open as long as the index.
     """
     stored = read_columns(fd, end_of_file, MAGIC)
-    if stored is None or not stored.intact():
+    if stored is None or not stored.are_intact():
         return None
-    labels = [os.fsencode(label) for label in stored.facts["labels"]]
-    start = np.array(stored.facts["start"], np.int64)
-    whole = stored.facts.get("whole", False)
-    return StoreIndex(labels, start, {}, load=stored.load, fresh=True, whole=whole)
+    return StoreIndex(
+        labels=[os.fsencode(label) for label in stored.facts["labels"]],
+        start=np.array(stored.facts["start"], np.int64),
+        columns={},
+        load=stored.load,
+        written_with_store=True,
+        covers_whole_file=stored.facts.get("whole", False),
+    )

@@ -8,65 +8,70 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5t
 
-from imagestore.hdf5.datasets import integer_attribute, is_bytes
-from imagestore.store.index import READ_ONLY_THROUGH_HDF5, IndexBuilder, StoreIndex
+from imagestore.hdf5.datasets import data_offset, integer_attribute, is_bytes
+from imagestore.store.index import IndexBuilder, StoreIndex
 from imagestore.store.record import ImageRecord
 
 
-def walk(file: h5py.File, seen: Callable[[], object] | None = None) -> StoreIndex:
-    """The index of an open HDF5 file, by visiting every dataset below its top-level groups.
+def walk(file: h5py.File, on_image: Callable[[], object] | None = None) -> StoreIndex:
+    """The index of an open HDF5 file: every 1-D uint8 dataset below a top-level group is an image.
 
-    `seen` is called for each image.
+    `on_image` is called for each image. Raises the errors of h5py if the file is damaged.
     """
-    builder = IndexBuilder(seen)
+    builder = IndexBuilder(on_image)
     for label in _hard_links(file.id, builder):
         group = h5o.open(file.id, label)
         if isinstance(group, h5g.GroupID):
             _walk_group(group, label, b"", (), builder)
         else:
-            builder.whole = False
+            builder.covers_whole_file = False
     return builder.build()
 
 
 def _hard_links(group: h5g.GroupID, builder: IndexBuilder) -> list[bytes]:
+    """The names of a group's hard links. The index does not cover other links and permissions."""
     names = list(group)
     hard = [name for name in names if group.links.get_info(name).type == h5l.TYPE_HARD]
-    builder.whole = builder.whole and len(hard) == len(names) and not h5a.exists(group, b"Permissions")
+    if len(hard) < len(names) or h5a.exists(group, b"Permissions"):
+        builder.covers_whole_file = False
     return hard
 
 
-def _walk_group(group: h5g.GroupID, label: bytes, prefix: bytes, above: tuple, builder: IndexBuilder) -> None:
+def _walk_group(
+    group: h5g.GroupID, label: bytes, prefix: bytes, addresses_above: tuple[int, ...], builder: IndexBuilder
+) -> None:
+    """Add the images below a group; `prefix` is its path below the label, ending in "/" if not empty."""
     address = h5o.get_info(group).addr
-    if address in above:  # a group that holds itself: every image in it has been seen
+    if address in addresses_above:  # the group contains itself: its images are visited already
         return
     for name in _hard_links(group, builder):
-        thing = h5o.open(group, name)
-        if isinstance(thing, h5g.GroupID):
-            builder.whole = False  # what else is known of it is not kept here
-            _walk_group(thing, label, prefix + name + b"/", (*above, address), builder)
-        elif isinstance(thing, h5d.DatasetID) and is_bytes(thing):
-            offset = thing.get_offset()
-            at = READ_ONLY_THROUGH_HDF5 if offset is None else offset
-            builder.add(_record_of(thing, label, prefix + name), at)
-            builder.whole = builder.whole and not h5a.exists(thing, b"Permissions")
+        member = h5o.open(group, name)
+        if isinstance(member, h5g.GroupID):
+            builder.covers_whole_file = False  # the attributes of deeper groups are not in the index
+            _walk_group(member, label, prefix + name + b"/", (*addresses_above, address), builder)
+        elif isinstance(member, h5d.DatasetID) and is_bytes(member):
+            builder.add(_record_of(member, label, prefix + name), data_offset(member))
+            if h5a.exists(member, b"Permissions"):
+                builder.covers_whole_file = False
         else:
-            builder.whole = False
+            builder.covers_whole_file = False
 
 
 def _record_of(dataset: h5d.DatasetID, label: bytes, name: bytes) -> ImageRecord:
-    """What the store knows of one image, from its dataset and the dataset's attributes."""
+    """One image, from its dataset and the dataset's attributes."""
     return ImageRecord(
         label=label,
         name=name,
         size=dataset.shape[0],
-        member=_member(dataset),
+        member=_archive_member(dataset),
         crc32=integer_attribute(dataset, b"crc32"),
         mtime=integer_attribute(dataset, b"Modified") or 0,
         created=integer_attribute(dataset, b"Created") or 0,
     )
 
 
-def _member(dataset: h5d.DatasetID) -> bytes:
+def _archive_member(dataset: h5d.DatasetID) -> bytes:
+    """The attribute `member`, if it is text of fixed length; else empty."""
     if not h5a.exists(dataset, b"member"):
         return b""
     attribute = h5a.open(dataset, b"member")

@@ -1,13 +1,14 @@
-"""Adding images to a store, so that nothing is lost whenever and however the work ends.
+"""Add images to a store, so that nothing is lost whenever and however the work ends.
 
-Images go into a new file beside the store (a copy of it, where there is one), which takes the store's
-place when it is published: at every instant the store is the old one or the new one, whole. A journal
-says which images are in the new file; where a process was killed, the next writer takes them from there.
-One writer at a time, by a lock file. Used by pipeline.
+Images go into a partial file beside the store: a copy of the store, or a new file if there is no store. To
+publish it, the partial file is renamed to the store's name. So at every instant there is the old store or the
+new one, complete. If the process is killed, the next writer takes the images over from the partial file, with
+the help of its journal. A lock file makes sure that only one writer works at a time.
 
     .<name>.lock    .<name>.<token>.partial    .<name>.<token>.journal
 
-A writer belongs to the thread that made it; a thread of its own keeps the lock alive and the disk busy.
+A StoreWriter belongs to the thread that made it. It has a thread of its own that keeps the lock alive and the
+disk busy.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ from imagestore.store.reader import ImageStore
 from imagestore.store.record import ImageRecord
 
 SECONDS_BETWEEN_SYNCS = 5.0
-
-
 LONGEST_STEM = 200  # bytes of the store's name in the names of the files beside it
 
 
@@ -44,42 +43,40 @@ def identity(member: bytes, size: int, checksum: int) -> int:
 
 
 class StoreWriter:
-    """Adds images to the store at `path`, which is made where there is none; `publish` puts it in place.
+    """Adds images to the store at `path`, which may be new; `publish` puts the result in its place.
 
-    Raises UserError where it cannot be written to, is no store, or another process is writing it. As a
-    context manager: where the block ends without `publish`, the store is as it was and the next writer
-    goes on with what this one had.
+    Raises UserError if `path` cannot be written to, is no store, or another process is writing it. As a
+    context manager: if the block ends without `publish`, the store stays as it was, and the next writer takes
+    the added images over.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(os.path.realpath(path))
         files.check_writable(self.path)
-        self._lock = self._beside("lock")
+        self._lock = self._path_beside("lock")
         self._partial: PartialFile | None = None
-        self._base: ImageStore | None = None
+        self._base: ImageStore | None = None  # the published store, if there is one
         self._stop = threading.Event()
-        self._keeper = threading.Thread(target=self._keep_alive, daemon=True)
+        self._keep_alive_thread = threading.Thread(target=self._keep_alive, daemon=True)
         writer_lock.acquire(self._lock, self.path)
-        self._keeper.start()
+        self._keep_alive_thread.start()
         try:
-            self._base = self._open_base()
-            self._known = _identities(self._base)
+            self._base = ImageStore(self.path, require_images=False) if self.path.exists() else None
+            self._identities = _identities(self._base)
             self._labels = _labels(self._base)
-            self.before = len(self._known)
-            self.recovered = self._recover()
+            self.images_before = len(self._identities)
+            self.images_recovered = self._recover()
         except BaseException:
             self.close()
             raise
 
-    def _beside(self, kind: str) -> Path:
-        whole = os.fsencode(self.path.name)
-        name = os.fsdecode(whole[:LONGEST_STEM])
-        if len(whole) > LONGEST_STEM:  # else two stores whose names begin alike would share these files
-            name += f"~{crc32(whole):08x}"
-        return self.path.with_name(f".{name}.{kind}")
-
-    def _open_base(self) -> ImageStore | None:
-        return ImageStore(self.path, require_images=False) if self.path.exists() else None
+    def _path_beside(self, ending: str) -> Path:
+        """The path of a hidden file that belongs to this store."""
+        full_name = os.fsencode(self.path.name)
+        stem = os.fsdecode(full_name[:LONGEST_STEM])
+        if len(full_name) > LONGEST_STEM:  # else two stores with the same long beginning would share the file
+            stem += f"~{crc32(full_name):08x}"
+        return self.path.with_name(f".{stem}.{ending}")
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -90,68 +87,75 @@ class StoreWriter:
         self.close()
 
     def __len__(self) -> int:
-        return len(self._known)
+        """The number of images in the store, with those that were added."""
+        return len(self._identities)
 
     def __contains__(self, image: int) -> bool:
         """Whether the store has the image with this `identity`."""
-        return image in self._known
+        return image in self._identities
+
+    def label_count(self) -> int:
+        """The number of labels in the store, with those that were added."""
+        return len(self._labels)
 
     def add(self, image: ImageRecord, data: bytes, copy_of: DatasetID | None = None) -> bool:
-        """Add an image; False where the store has it already. Raises DiskFull, OSError.
+        """Add an image; False if the store has it already. Raises DiskFull, OSError.
 
-        `copy_of` is a dataset of another store that is this image and is `complete` there.
+        `copy_of` is the same image as a dataset of another store, which is `copyable` there.
         """
         key = identity(image.member, image.size, image.crc32)
-        if key in self._known:
+        if key in self._identities:
             return False
         if self._partial is None:
             self._partial = self._new_partial(self._base)
         self._partial.add(image, data, copy_of)
-        self._known.add(key)
+        self._identities.add(key)
         self._labels.add(image.label)
         return True
 
-    def begin_as(self, store: ImageStore) -> bool:
-        """Let a store that is new begin as a copy of another, made by copying the file.
+    def start_as_copy_of(self, store: ImageStore) -> bool:
+        """Let a new store start as a copy of another store, which is made by copying the file.
 
-        False, and nothing done, where this one has images, there is no room for all of the other's, or the
-        other has one twice or one that is not `complete`. Raises OSError, UserError.
+        False, and nothing is done, if this store has images, or the other has no image, the same image twice
+        or one that is not `copyable`, or there is no room for all of its images. Raises OSError, UserError.
         """
-        if self._base is not None or self._partial is not None or not store.complete().all():
+        if self._base is not None or self._partial is not None or not store.copyable().all():
             return False
-        known = _identities(store)
-        if not len(known) == len(store) > 0:
+        identities = _identities(store)
+        if not len(identities) == len(store) > 0:
             return False
         try:
             self._partial = self._new_partial(store)
         except DiskFull:
             return False
-        self._known, self._labels = known, _labels(store)
+        self._identities, self._labels = identities, _labels(store)
         return True
 
     def _new_partial(self, base: ImageStore | None) -> PartialFile:
         token = secrets.token_hex(4)
-        return PartialFile(self._beside(f"{token}.partial"), self._beside(f"{token}.journal"), base)
+        partial, journal_file = self._path_beside(f"{token}.partial"), self._path_beside(f"{token}.journal")
+        return PartialFile(partial, journal_file, base)
 
     def _recover(self) -> int:
-        """Take over what killed writers left; returns the number of images. Raises DiskFull, OSError."""
-        pattern = self.path.with_name(glob.escape(self._beside("").name) + "????????.journal")
-        leftover = [Path(found) for found in glob.glob(str(pattern))]
-        before = len(self._known)
-        for old in leftover:
-            self._take_over(old)
-        for old in leftover:
-            old.with_suffix(".partial").unlink(missing_ok=True)
-            old.unlink(missing_ok=True)
-        return len(self._known) - before
+        """Take over the images of killed writers; return their number. Raises DiskFull, OSError."""
+        pattern = self.path.with_name(glob.escape(self._path_beside("").name) + "????????.journal")
+        journals = [Path(found) for found in glob.glob(str(pattern))]
+        before = len(self._identities)
+        for journal_file in journals:
+            self._take_over(journal_file)
+        for journal_file in journals:
+            journal_file.with_suffix(".partial").unlink(missing_ok=True)
+            journal_file.unlink(missing_ok=True)
+        return len(self._identities) - before
 
-    def _take_over(self, old: Path) -> None:
+    def _take_over(self, journal_file: Path) -> None:
+        """Add the images of one partial file, if their checksums are right."""
         try:
-            fd = os.open(old.with_suffix(".partial"), os.O_RDONLY)
-        except FileNotFoundError:  # published, or not begun
+            fd = os.open(journal_file.with_suffix(".partial"), os.O_RDONLY)
+        except FileNotFoundError:  # the partial file was published already, or not yet made
             return
         try:
-            for image, offset in journal.read(old):
+            for image, offset in journal.read(journal_file):
                 data = os.pread(fd, image.size, max(offset, 0))
                 if len(data) == image.size and crc32(data) == image.crc32:
                     self.add(image, data)
@@ -161,32 +165,29 @@ class StoreWriter:
     def _keep_alive(self) -> None:
         while not self._stop.wait(SECONDS_BETWEEN_SYNCS):
             writer_lock.touch(self._lock)
-            partial = self._partial  # which another thread takes away when it publishes
+            partial = self._partial  # the other thread sets it to None when it publishes
             if partial is not None:
                 partial.sync()
 
-    def labels(self) -> int:
-        """The number of labels in the store, what was added included."""
-        return len(self._labels)
-
     def publish(self, heuristics: Sequence[dict] = ()) -> None:
-        """Put the store with all added images in its place; nothing happens where none was added.
+        """Put the store with all added images in its place. If none was added, nothing happens.
 
-        `heuristics` says what labelled them: [{"version", "settings", "since"}]. Raises OSError.
+        `heuristics` tells what labelled the new images: [{"version", "settings", "since"}]. Raises OSError;
+        UserError if another tool changed the store since it was opened here.
         """
         partial, self._partial = self._partial, None
         if partial is None:
             return
-        if len(partial) == (0 if self._base is None else len(self._base)):  # the first was refused
+        if len(partial) == (0 if self._base is None else len(self._base)):  # adding the first image failed
             partial.close()
             partial.remove()
             return
         try:
-            partial.finish(self._heuristics(heuristics))
+            partial.finish(self._all_heuristics(heuristics))
         except BaseException:
             partial.close()
             raise
-        if not self._in_place():
+        if not self._base_is_in_place():
             raise UserError(
                 f"{self.path}: another tool changed it in the meantime; what was finished is kept beside it: "
                 "run the same command again"
@@ -195,35 +196,36 @@ class StoreWriter:
         partial.remove()
 
     def discard(self) -> None:
-        """Forget all that was added since the store was published, what was taken over included."""
+        """Forget all images that were not published yet, with those taken over from killed writers."""
         if self._partial is None:
             return
         self._partial.close()
         self._partial.remove()
-        self._partial, self.recovered = None, 0
-        self._known = _identities(self._base)
+        self._partial, self.images_recovered = None, 0
+        self._identities = _identities(self._base)
         self._labels = _labels(self._base)
 
-    def _in_place(self) -> bool:
-        """Whether there is still the store that the new file began as a copy of, or still none."""
+    def _base_is_in_place(self) -> bool:
+        """Whether the store is still the one that was opened here and unchanged, or still missing."""
         try:
-            there = os.stat(self.path)
+            status = os.stat(self.path)
         except FileNotFoundError:
             return self._base is None
-        return self._base is not None and not self._base.changed() and self._base.is_file(there)
+        return self._base is not None and not self._base.changed() and self._base.is_same_file(status)
 
-    def _heuristics(self, new: Sequence[dict]) -> list[dict]:
-        kept = self._base.heuristics() if self._base is not None else []
+    def _all_heuristics(self, new: Sequence[dict]) -> list[dict]:
+        """The heuristics of the base, then the new ones that differ from them in more than their date."""
+        heuristics = self._base.heuristics() if self._base is not None else []
         for heuristic in new:
-            if not any(old | {"since": 0} == heuristic | {"since": 0} for old in kept):
-                kept.append(heuristic)
-        return kept
+            if not any(old | {"since": 0} == heuristic | {"since": 0} for old in heuristics):
+                heuristics.append(heuristic)
+        return heuristics
 
     def close(self) -> None:
-        """Let go of the store; what was added and not published stays for the next writer."""
+        """Release the store. Images that were added and not published stay for the next writer."""
         self._stop.set()
-        if self._keeper.ident is not None:
-            self._keeper.join()
+        if self._keep_alive_thread.ident is not None:
+            self._keep_alive_thread.join()
         with contextlib.suppress(OSError):
             if self._partial is not None:
                 self._partial.close()
@@ -238,20 +240,20 @@ def _labels(store: ImageStore | None) -> set[bytes]:
 
 
 def _identities(store: ImageStore | None) -> set[int]:
+    """The `identity` of each image in a store."""
     if store is None:
         return set()
     index = store.index
     members = (index.member(i) or index.name(i).rpartition(b"/")[2] for i in range(len(index)))
-    numbers = zip(members, index.size.tolist(), _checksums(store), strict=True)
-    return {identity(member, size, checksum) for member, size, checksum in numbers}
+    images = zip(members, index.size.tolist(), _checksums(store), strict=True)
+    return {identity(member, size, checksum) for member, size, checksum in images}
 
 
 def _checksums(store: ImageStore) -> Iterator[int]:
-    """Those that the store keeps; of images of other tools, which have none, that of their bytes."""
-    for i, (checksum, known) in enumerate(
-        zip(store.index.crc32.tolist(), store.index.has_crc.tolist(), strict=True)
-    ):
-        if not known:
-            with contextlib.suppress(OSError):  # what cannot be read is not what is added
+    """The CRC-32 of each image: the stored one, or that of its bytes if another tool stored none."""
+    stored = zip(store.index.crc32.tolist(), store.index.has_crc.tolist(), strict=True)
+    for i, (checksum, has_checksum) in enumerate(stored):
+        if not has_checksum:
+            with contextlib.suppress(OSError):  # an image that cannot be read equals no new image
                 checksum = crc32(store.read(i))
         yield checksum

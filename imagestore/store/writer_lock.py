@@ -1,8 +1,8 @@
 """One writer at a time, on file systems with and without locks.
 
-A lock is a small file that names its holder and that the holder touches every few seconds. It needs
-neither flock nor fcntl locks, which fail or hang on some network file systems. The lock of a process that
-is gone (killed, or its node lost) is noticed and taken over. Used by writer.
+The lock is a small file that names its holder. The holder touches it every few seconds. Neither flock nor
+fcntl locks are used: they fail or hang on some network file systems. If the holder is gone (killed, or its
+node lost), the next process takes the lock over.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from pathlib import Path
 
 from imagestore.console import UserError
 
-SECONDS_UNTIL_GIVEN_UP = 300.0
+SECONDS_UNTIL_ABANDONED = 300.0  # since the last touch by a holder on another host
 
 
-def acquire(lock: Path, what: Path) -> None:
-    """Make the file `lock`, or raise UserError where somebody else is writing `what`."""
+def acquire(lock: Path, store: Path) -> None:
+    """Make the file `lock`. Raises UserError if another process holds it and so is writing `store`."""
     draft = lock.with_name(f"{lock.name}.{secrets.token_hex(4)}")
     while True:
-        draft.write_text(json.dumps({"host": _host(), "pid": os.getpid(), "started": _started(os.getpid())}))
+        draft.write_text(_holder_as_text())
         try:
-            os.link(draft, lock)  # there with its content, or not at all; on NFS too
+            os.link(draft, lock)  # makes the lock with its content, or fails if it exists; on NFS too
         except FileExistsError:
-            _clear_if_abandoned(lock, what)
-        except FileNotFoundError:  # somebody who took the lock cleared the draft away as well
+            _remove_if_abandoned(lock, store)
+        except FileNotFoundError:  # a process that took the lock has removed the draft as a leftover
             continue
         else:
             break
         finally:
             draft.unlink(missing_ok=True)
-    for stray in lock.parent.glob(f"{glob.escape(lock.name)}.*"):
-        stray.unlink(missing_ok=True)
+    for leftover in lock.parent.glob(f"{glob.escape(lock.name)}.*"):
+        leftover.unlink(missing_ok=True)
 
 
 def touch(lock: Path) -> None:
@@ -51,50 +51,58 @@ def release(lock: Path) -> None:
     lock.unlink(missing_ok=True)
 
 
-def _clear_if_abandoned(lock: Path, what: Path) -> None:
+def _remove_if_abandoned(lock: Path, store: Path) -> None:
+    """Remove the lock of a holder that is gone. Raises UserError if the holder lives."""
     try:
         text, age = lock.read_text(), time.time() - lock.stat().st_mtime
     except FileNotFoundError:
         return
-    holder = _holder(text)
-    if not _abandoned(holder, age):
+    holder = _parse_holder(text)
+    if not _is_abandoned(holder, age):
         host = holder["host"].partition(" ")[0] if holder else ""
         who = f"process {holder['pid']} on {host}" if holder else "another process"
         raise UserError(
-            f"{what}: {who} is writing it (last sign of life {max(age, 0):.0f} s ago); "
+            f"{store}: {who} is writing it (last sign of life {max(age, 0):.0f} s ago); "
             f"wait until it has finished, or remove {lock} if it is gone"
         )
-    aside = lock.with_name(f"{lock.name}.{secrets.token_hex(4)}")
-    with contextlib.suppress(FileNotFoundError):
-        lock.rename(aside)
-        if aside.read_text() == text:
-            aside.unlink()
-        else:  # somebody else was quicker and holds it now
-            aside.rename(lock)
+    # Other processes may try the same now. One at a time may remove the lock, if it is still the same.
+    takeover = lock.with_name(f"{lock.name}.takeover")
+    acquire(takeover, store)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if lock.read_text() == text:
+                lock.unlink()
+    finally:
+        release(takeover)
 
 
-def _holder(text: str) -> dict | None:
+def _holder_as_text() -> str:
+    return json.dumps({"host": _host(), "pid": os.getpid(), "started": _start_time(os.getpid())})
+
+
+def _parse_holder(text: str) -> dict | None:
     with contextlib.suppress(ValueError):
         return json.loads(text)
     return None
 
 
-def _abandoned(holder: dict | None, age: float) -> bool:
+def _is_abandoned(holder: dict | None, age: float) -> bool:
+    """Whether the holder is gone; `age` is the time in seconds since it touched the lock."""
     if holder and holder["host"] == _host():
-        return holder["started"] != _started(holder["pid"])
-    return age > SECONDS_UNTIL_GIVEN_UP
+        return holder["started"] != _start_time(holder["pid"])
+    return age > SECONDS_UNTIL_ABANDONED
 
 
 def _host() -> str:
-    """This host, and in a container with processes of its own (pid_namespaces(7)), which one."""
+    """The name of this host, and the number of this container's processes (pid_namespaces(7))."""
     try:
         return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return socket.gethostname()
 
 
-def _started(pid: int) -> str | None:
-    """When a process of this host started, in clock ticks since boot (proc(5)); None where it is gone."""
+def _start_time(pid: int) -> str | None:
+    """When a process of this host started, in clock ticks since boot (proc(5)); None if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
