@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
+import h5py
+import numpy as np
 import pytest
 
 from imagestore.console import UserError
 from imagestore.vfs.open import open_tree
-from tests.helpers.odd_stores import make_indexed, make_odd
+from tests.helpers.odd_stores import make_indexed, make_odd, some_bytes
 
 
 def test_a_store_with_more_than_images_shows_all_of_it(tmp_path):
@@ -18,6 +20,16 @@ def test_a_store_with_more_than_images_shows_all_of_it(tmp_path):
     with open_tree([path]) as tree:
         for name in (b"/label0/image_0000.jpg", b"/files/gzip.jpg", b"/arrays/cube.npy", b"/links/absolute"):
             assert tree.find(name)
+
+
+def test_a_store_with_a_compressed_image_shows_all_of_it(run, sample, tmp_path):
+    data = np.frombuffer(some_bytes(1), np.uint8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("red/first.jpg", data=data, compression="gzip")
+    run("colourHeuristic.py", "sort", sample, "a.h5", 5, 1)
+    run("h5vfs.py", "unpack", "a.h5", "out")
+    assert (tmp_path / "out/red/first.jpg").read_bytes() == some_bytes(1)
+    assert sum(path.is_file() for path in (tmp_path / "out").rglob("*")) == 6
 
 
 @pytest.mark.parametrize(
