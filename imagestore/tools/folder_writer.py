@@ -53,7 +53,7 @@ class FolderWriter:
         self.folder = folder
         self._is_new = _make_folder_or_check(folder)
         self._top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._open_path, self._open_fd = b"", self._top  # the folder that is open at the moment
+        self._open_path, self._open_fd = b"", self._top  # of the folder that is open now
         self._unfinished: list[_UnfinishedFolder] = []
 
     def __enter__(self) -> FolderWriter:
@@ -72,7 +72,7 @@ class FolderWriter:
             return
         fd = self._open_folder(path)
         mode = stat.S_IMODE(os.fstat(fd).st_mode)
-        if mode & stat.S_IRWXU != stat.S_IRWXU:  # an earlier run finished this folder
+        if mode & stat.S_IRWXU != stat.S_IRWXU:  # an earlier run has set its final permissions
             os.fchmod(fd, mode | stat.S_IRWXU)
         if metadata.permissions is not None:
             mode = metadata.permissions & PERMISSIONS

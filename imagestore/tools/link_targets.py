@@ -8,7 +8,7 @@ import os
 def target_from_top(top: bytes, folder: bytes, text: bytes) -> bytes | None:
     """The target of the link `text` in `folder`, as a path from `top`; None if it is outside or unknown.
 
-    `folder` is a path from `top`. The target is unknown if `..` follows another symbolic link.
+    `folder` is a path from `top`. The target is unknown if `..` comes after another symbolic link.
     """
     if text.startswith(b"/"):
         return None

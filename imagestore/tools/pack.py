@@ -28,12 +28,12 @@ def pack(folder: Path, output: Path, include: Sequence[str] = (), exclude: Seque
     Special files, and links that lead out of the folder, are skipped and counted. Files that cannot be read
     are named, and make the exit status 1. Raises UserError, or OSError if the output cannot be written.
     """
-    top = _open_top(folder)
+    top = _top_entry(folder)
     report = CopyReport()
     with (
         write_whole(output) as temporary,
         progress(None, "pack", "files") as bar,
-        PackedFile(temporary, top.top, top.state) as packed,
+        PackedFile(temporary, top.top_folder, top.state) as packed,
     ):
         outputs = {_identity(os.stat(path)) for path in (output, temporary) if path.exists()}
         packer = Packer(packed, report, bar)
@@ -43,8 +43,8 @@ def pack(folder: Path, output: Path, include: Sequence[str] = (), exclude: Seque
     return report.summarise("packed", output)
 
 
-def _open_top(folder: Path) -> DiskEntry:
-    """The folder to pack. Raises UserError."""
+def _top_entry(folder: Path) -> DiskEntry:
+    """The entry of the folder to pack. Raises UserError if it cannot be read."""
     if not folder.exists():
         raise UserError(f"{folder}: no such folder")
     if not folder.is_dir():
@@ -60,20 +60,20 @@ def _identity(state: os.stat_result) -> Identity:
 
 @dataclass(frozen=True)
 class DiskEntry:
-    """A folder, file or link in the folder `top`; see copy_walk.CopyEntry."""
+    """A folder, file or link on the disk; see copy_walk.CopyEntry."""
 
-    top: bytes
-    path: bytes
+    top_folder: bytes
+    path: bytes  # relative to `top_folder`
 
     @property
     def reported_path(self) -> bytes:
         """The path that messages name."""
-        return self.path or self.top
+        return self.path or self.top_folder
 
     @property
     def disk_path(self) -> bytes:
         """The path to open."""
-        return os.path.join(self.top, self.path)
+        return os.path.join(self.top_folder, self.path)
 
     @cached_property
     def state(self) -> os.stat_result:
@@ -88,7 +88,7 @@ class DiskEntry:
     def children(self) -> Iterator[DiskEntry]:
         """The entries in this folder, sorted by name. Raises OSError."""
         names = sorted(os.listdir(self.disk_path))
-        return (DiskEntry(self.top, os.path.join(self.path, name)) for name in names)
+        return (DiskEntry(self.top_folder, os.path.join(self.path, name)) for name in names)
 
 
 class Packer:
@@ -131,7 +131,7 @@ class Packer:
             text = os.readlink(entry.disk_path)
         except OSError as error:
             raise NotCopied(error.strerror) from error
-        target = target_from_top(entry.top, os.path.dirname(entry.path), text)
+        target = target_from_top(entry.top_folder, os.path.dirname(entry.path), text)
         if target is None:
             self._report.skipped["links out of the folder"] += 1
             return

@@ -16,7 +16,7 @@ MOST_LINKS = 40  # as in Linux; more are a circle
 def resolve_path(tree: Tree, path: bytes) -> bytes:
     """The absolute path that `path` leads to, without symbolic links, `.` and `..`.
 
-    Raises UserError if there is nothing, or if links lead in a circle.
+    Raises UserError if the path does not exist, or if links lead in a circle.
     """
     waiting, resolved, links = deque(path.split(b"/")), b"", 0
     while waiting:

@@ -57,7 +57,7 @@ def test_an_unknown_name_is_an_error():
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
-def test_what_a_benchmark_imports_exists(path: Path):
+def test_all_imports_of_a_benchmark_exist(path: Path):
     imports = list(imports_of(ast.parse(path.read_text())))
     assert imports
     for module, name in imports:
