@@ -33,12 +33,12 @@ def open_hdf5(descriptor: int, path: Path) -> h5py.File:
     try:
         return h5py.File(opened, "r", locking=False, driver=None if has_real_path(opened) else "stdio")
     except OSError as error:
-        reason = (
-            "cut short: copy or make it again"
-            if "truncated" in str(error)
-            else "not an HDF5 file, or damaged"
-        )
-        raise UserError(f"{path}: {reason}") from error
+        raise UserError(f"{path}: {why_not_opened(str(error))}") from error
+
+
+def why_not_opened(message: str) -> str:
+    """What is wrong with a file, for the user; `message` is that of HDF5, which could not open it."""
+    return "cut short: copy or make it again" if "truncated" in message else "not an HDF5 file, or damaged"
 
 
 def path_of_descriptor(descriptor: int, path: Path) -> Path:

@@ -14,8 +14,10 @@ from collections.abc import Iterator
 
 from imagestore.console import UserError
 from imagestore.hdf5 import objects
+from imagestore.hdf5.datasets import NO_OFFSET
 from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.hdf5.objects import Entry
+from imagestore.hdf5.open import why_not_opened
 from imagestore.vfs import names
 from imagestore.vfs.node import INODE_BITS, Node, ObjectKey
 from imagestore.vfs.source import NoSuchName, Source
@@ -38,12 +40,7 @@ class Hdf5Source(Source):
         try:
             self._root_entry = helper.entry(b"")
         except OSError as error:
-            reason = (
-                "cut short: copy or make it again"
-                if "truncated" in (error.strerror or "")
-                else "not an HDF5 file, or damaged"
-            )
-            raise UserError(f"{file.path}: {reason}") from error
+            raise UserError(f"{file.path}: {why_not_opened(error.strerror or '')}") from error
 
     def root(self) -> Node:
         entry = self._root_entry
@@ -90,7 +87,7 @@ class Hdf5Source(Source):
         if entry.kind == objects.DAMAGED:
             return shown_name, self._node(entry, stat.S_IFREG, ObjectKey(path), nlink=0)
         is_in_store_file = entry.address[0] == self._root_entry.address[0]
-        key = ObjectKey(path, entry.offset if is_in_store_file else -1)
+        key = ObjectKey(path, entry.offset if is_in_store_file else NO_OFFSET)
         return shown_name, self._node(entry, stat.S_IFREG, key, entry.links)
 
     def _group(self, folder: ObjectKey, entry: Entry, path: bytes) -> Node:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from typing import NamedTuple
 
+from imagestore.hdf5.datasets import NO_OFFSET
+
 INODE_BITS = 48  # of an inode number within one store; the bits above them are the store's number
 
 
@@ -12,7 +14,7 @@ class ObjectKey(NamedTuple):
     """How an Hdf5Source finds the object of a node again."""
 
     path: bytes  # in the HDF5 file
-    offset: int = -1  # of a file's bytes in the store file; -1: only HDF5 can read them
+    offset: int = NO_OFFSET  # of a file's bytes in the store file
     target: bytes = b""  # the text of a symbolic link
     groups: tuple[tuple[int, int], ...] = ()  # of a folder: the addresses of the groups on its path
     permissions: int | None = None  # as stored; the node's mode has those that a read-only file system grants

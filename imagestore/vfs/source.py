@@ -66,7 +66,7 @@ class Source(Protocol):
         """The permissions that the store keeps for a node, or None."""
 
     def data_offset(self, node: Node) -> int:
-        """Where the bytes of a file begin in the store file; -1 if only HDF5 can read them."""
+        """Where the bytes of a file begin in the store file; NO_OFFSET if only HDF5 can read them."""
 
     def close(self) -> None:
         """Close the store file."""

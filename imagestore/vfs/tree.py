@@ -241,7 +241,7 @@ class Tree:
         return self.sources[node.source].permissions(node)
 
     def data_offset(self, node: Node) -> int:
-        """Where the bytes of a file begin in the store file; -1 if only HDF5 can read them."""
+        """Where the bytes of a file begin in the store file; NO_OFFSET if only HDF5 can read them."""
         return self.sources[node.source].data_offset(node)
 
     # ----- the store files -----

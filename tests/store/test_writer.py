@@ -107,10 +107,10 @@ def test_each_heuristic_is_noted_once(store_path):
 def test_names_of_255_bytes_do_not_get_mixed_up(tmp_path, number):
     """The files beside a store have its name in theirs; these names are cut, and must still differ."""
     first, second = (tmp_path / ("n" * 251 + f"{i}.h5") for i in (1, 2))
-    with StoreWriter(first) as one, StoreWriter(second) as two:
-        add_images(one, {("red", b"1.jpg"): b"1"})
-        add_images(two, {("red", b"2.jpg"): b"2"})
-        (one if number == 1 else two).publish()
+    with StoreWriter(first) as first_writer, StoreWriter(second) as second_writer:
+        add_images(first_writer, {("red", b"1.jpg"): b"1"})
+        add_images(second_writer, {("red", b"2.jpg"): b"2"})
+        (first_writer if number == 1 else second_writer).publish()
     path = first if number == 1 else second
     assert images_by_path(path) == {f"red/{number}.jpg": b"%d" % number}
 
