@@ -10,16 +10,32 @@ from imagestore.console import FAILED, note, printable
 MOST_NAMED_FAILURES = 20  # further failures are only counted
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A kind of entry, and its name in the summary."""
+
+    singular: str
+    plural: str
+
+
+FILES = Kind("file", "files")
+UNCHANGED_FILES = Kind("unchanged file", "unchanged files")
+LINKS = Kind("link", "links")
+HARD_LINKS = Kind("hard link", "hard links")
+OUTSIDE_LINKS = Kind("link out of the folder", "links out of the folder")
+SPECIAL_FILES = Kind("special file", "special files")
+
+
 class NotCopied(Exception):
     """The reason, in one line, why one entry cannot be copied; the other entries still can."""
 
 
 @dataclass
 class CopyReport:
-    """Counts by kind of entry ("files", "links"), and the number of failures."""
+    """How many entries of each kind were copied and skipped, and the number of failures."""
 
-    done: Counter[str] = field(default_factory=Counter)
-    skipped: Counter[str] = field(default_factory=Counter)
+    done: Counter[Kind] = field(default_factory=Counter)
+    skipped: Counter[Kind] = field(default_factory=Counter)
     failures: int = 0
 
     def add_failure(self, path: bytes, reason: object) -> None:
@@ -34,9 +50,12 @@ class CopyReport:
         if self.skipped:
             note(f"h5vfs: passed over {_in_words(self.skipped)}")
         if self.failures:
-            note(f"h5vfs: error: {self.failures:,} could not be {verb}; everything else was")
+            entries = "entry" if self.failures == 1 else "entries"
+            note(f"h5vfs: error: {self.failures:,} {entries} could not be {verb}; all others are {verb}")
         return FAILED if self.failures else 0
 
 
-def _in_words(counts: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {kind if count > 1 else kind.rstrip('s')}" for kind, count in counts.items())
+def _in_words(counts: Counter[Kind]) -> str:
+    return ", ".join(
+        f"{count:,} {kind.singular if count == 1 else kind.plural}" for kind, count in counts.items()
+    )

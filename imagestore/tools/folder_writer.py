@@ -86,7 +86,9 @@ class FolderWriter:
             except NotCopied:
                 continue  # reported when the folder was made
             except PermissionError as error:
-                report.add_failure(folder.path, f"its time and permissions cannot be set ({error.strerror})")
+                report.add_failure(
+                    folder.path or b"/", f"its time and permissions cannot be set ({error.strerror})"
+                )
 
     def has_file(self, path: bytes, *, size: int, mtime_ns: int) -> bool:
         """Whether a regular file of this size and time exists. Raises NotCopied, OSError."""
@@ -182,7 +184,7 @@ def _open_subfolder(folder: int, name: bytes) -> int:
         return os.open(name, OPEN_FOLDER, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            raise NotCopied("something that is no folder is in the way") from None
+            raise NotCopied("a file or link is in the place of a folder") from None
         raise
 
 
@@ -195,7 +197,7 @@ def _replacing(folder: int, name: bytes) -> Iterator[bytes]:
         try:
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         except IsADirectoryError:
-            raise NotCopied("a folder is in the way") from None
+            raise NotCopied("a folder is in its place") from None
     finally:
         # Needed after a rename too: if both names are hard links to one file, rename does nothing.
         with contextlib.suppress(FileNotFoundError):

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from imagestore.console import Progress, UserError, progress
 from imagestore.files import write_whole
-from imagestore.tools.copy_report import CopyReport, NotCopied
+from imagestore.tools.copy_report import FILES, LINKS, OUTSIDE_LINKS, SPECIAL_FILES, CopyReport, NotCopied
 from imagestore.tools.copy_walk import walk
 from imagestore.tools.globs import Globs
 from imagestore.tools.link_targets import target_from_top
@@ -48,7 +48,7 @@ def _top_entry(folder: Path) -> DiskEntry:
     if not folder.exists():
         raise UserError(f"{folder}: no such folder")
     if not folder.is_dir():
-        raise UserError(f"{folder}: is no folder; expected the folder to pack, then the file to make")
+        raise UserError(f"{folder}: is no folder; give the folder to pack, then the file to write")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise UserError(f"{folder}: no permission to read it")
     return DiskEntry(os.fsencode(folder.resolve()), b"")
@@ -109,7 +109,7 @@ class Packer:
             elif stat.S_ISLNK(mode):
                 self._copy_symlink(entry)
             else:
-                self._report.skipped["special files"] += 1
+                self._report.skipped[SPECIAL_FILES] += 1
         except NotCopied as error:
             self._report.add_failure(entry.path, error)
 
@@ -123,7 +123,7 @@ class Packer:
                 self._packed.add_file(entry.path, source)
             if entry.state.st_nlink > 1:
                 self._first_paths[identity] = entry.path
-        self._report.done["files"] += 1
+        self._report.done[FILES] += 1
         self._bar.update()
 
     def _copy_symlink(self, entry: DiskEntry) -> None:
@@ -133,10 +133,10 @@ class Packer:
             raise NotCopied(error.strerror) from error
         target = target_from_top(entry.top_folder, os.path.dirname(entry.path), text)
         if target is None:
-            self._report.skipped["links out of the folder"] += 1
+            self._report.skipped[OUTSIDE_LINKS] += 1
             return
         self._packed.add_symlink(entry.path, target)
-        self._report.done["links"] += 1
+        self._report.done[LINKS] += 1
 
 
 @contextlib.contextmanager
@@ -149,5 +149,5 @@ def _open_regular_file(path: bytes) -> Iterator[BinaryIO]:
         raise NotCopied(error.strerror) from error
     with open(fd, "rb", buffering=0) as source:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise NotCopied("is no file any more")
+            raise NotCopied("is no regular file any more")
         yield source

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagestore.console import progress
-from imagestore.tools.copy_report import CopyReport, NotCopied
+from imagestore.tools.copy_report import FILES, HARD_LINKS, LINKS, UNCHANGED_FILES, CopyReport, NotCopied
 from imagestore.tools.copy_walk import walk
 from imagestore.tools.disk_names import disk_name, original_name
 from imagestore.tools.folder_writer import DISK_ERRORS, FolderWriter, Metadata
@@ -88,11 +88,11 @@ class Unpacker:
             else:
                 self._copy_file(entry)
         except NotCopied as error:
-            self._report.add_failure(entry.path, error)
+            self._report.add_failure(entry.reported_path, error)
         except OSError as error:
             if error.errno in DISK_ERRORS:
                 raise OSError(error.errno, error.strerror, str(self._writer.folder)) from error
-            self._report.add_failure(entry.path, error.strerror)
+            self._report.add_failure(entry.reported_path, error.strerror)
 
     def _metadata(self, node: Node) -> Metadata:
         return Metadata(node.mtime_ns, self._tree.permissions(node))
@@ -101,12 +101,12 @@ class Unpacker:
         node, path = entry.node, entry.path
         first_path = self._first_paths.get(node.ino)
         if not node.is_damaged and self._writer.has_file(path, size=node.size, mtime_ns=node.mtime_ns):
-            self._report.done["files that were there"] += 1
+            self._report.done[UNCHANGED_FILES] += 1
         elif first_path is not None and self._writer.add_hard_link(path, first_path):
-            self._report.done["hard links"] += 1
+            self._report.done[HARD_LINKS] += 1
         else:
             self._writer.write_file(path, self._pieces(node), self._metadata(node))
-            self._report.done["files"] += 1
+            self._report.done[FILES] += 1
         if node.nlink > 1:
             self._first_paths.setdefault(node.ino, path)
 
@@ -123,4 +123,4 @@ class Unpacker:
         if may_lead_outside(text, depth=entry.path.count(b"/")):
             raise NotCopied("a link that leads out of the folder")
         self._writer.add_symlink(entry.path, text)
-        self._report.done["links"] += 1
+        self._report.done[LINKS] += 1

@@ -139,7 +139,7 @@ class _StoreVerifier:
             self.verdict.add_bad(file.path, error.strerror)
             return
         if not all(checksum.is_right() for checksum in checksums):
-            self.verdict.add_bad(file.path, "not the bytes that were stored: the checksum differs")
+            self.verdict.add_bad(file.path, "its checksum differs: these are not the bytes that were stored")
         elif checksums:
             self.verdict.right += 1
         else:

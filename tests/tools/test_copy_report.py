@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imagestore.tools.copy_report import MOST_NAMED_FAILURES, CopyReport
+from imagestore.tools.copy_report import FILES, LINKS, MOST_NAMED_FAILURES, OUTSIDE_LINKS, CopyReport
 
 
 def test_an_empty_report_says_nothing_was_copied(capsys: pytest.CaptureFixture[str]):
@@ -14,13 +14,13 @@ def test_an_empty_report_says_nothing_was_copied(capsys: pytest.CaptureFixture[s
 
 def test_counts_are_singular_or_plural(capsys: pytest.CaptureFixture[str]):
     report = CopyReport()
-    report.done["files"] += 1234
-    report.done["links"] += 1
-    report.skipped["special files"] += 1
+    report.done[FILES] += 1234
+    report.done[LINKS] += 1
+    report.skipped[OUTSIDE_LINKS] += 1
     assert report.summarise("unpacked", "out") == 0
     assert capsys.readouterr().err.splitlines() == [
         "h5vfs: unpacked 1,234 files, 1 link into out",
-        "h5vfs: passed over 1 special file",
+        "h5vfs: passed over 1 link out of the folder",
     ]
 
 
@@ -32,4 +32,4 @@ def test_only_the_first_failures_are_named(capsys: pytest.CaptureFixture[str]):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "h5vfs: folder/new\\nline0: reason"
     assert len(lines) == MOST_NAMED_FAILURES + 2
-    assert lines[-1] == "h5vfs: error: 25 could not be packed; everything else was"
+    assert lines[-1] == "h5vfs: error: 25 entries could not be packed; all others are packed"

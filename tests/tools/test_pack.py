@@ -61,7 +61,7 @@ def test_other_files_are_packed_if_one_cannot_be_read(run: Run, tmp_path: Path):
     (folder / "good").write_text("good")
     done = run("h5vfs.py", "pack", folder, tmp_path / "packed.h5", check=False)
     assert done.returncode == 1
-    assert "1 could not be packed" in done.stderr
+    assert "1 entry could not be packed" in done.stderr
     assert run("h5vfs.py", "cat", tmp_path / "packed.h5", "good").stdout == "good"
 
 

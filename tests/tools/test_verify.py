@@ -101,7 +101,10 @@ def test_md5_attributes_of_the_cpp_h5vfs_are_compared(run: Run, tmp_path: Path):
             file[name].attrs["MD5Hash"] = stored
     done = run("h5vfs.py", "verify", "md5.h5", check=False)
     assert done.stdout == "md5.h5: 3 files, 2 checksums right, 1 bad\n"
-    assert done.stderr == "h5vfs: md5.h5: wrong: not the bytes that were stored: the checksum differs\n"
+    assert (
+        done.stderr
+        == "h5vfs: md5.h5: wrong: its checksum differs: these are not the bytes that were stored\n"
+    )
 
 
 def test_a_file_with_hard_links_counts_as_one(run: Run, folder: Path):
