@@ -23,12 +23,12 @@ from pathlib import Path
 
 from imagestore import files
 from imagestore.arguments import add_device, given_path, positive, seed
+from imagestore.classifying.accuracy import Accuracy
 from imagestore.classifying.choose_images import Images, choose_images, open_images, read_images
-from imagestore.classifying.tally import Tally
 from imagestore.console import UserError, main, progress
 from imagestore.processes import Stop, share_processors, stopping
 from imagestore.training.labels_file import load_labels
-from imagestore.training.settings import WEIGHTS_FILE
+from imagestore.training.training_settings import WEIGHTS_FILE
 
 PROGRAM = "classify"
 
@@ -57,16 +57,16 @@ def classify_images(
     from imagestore.classifying.predict import predict_labels  # torch takes seconds to import
 
     options = {"device": arguments.device, "workers": arguments.workers}
-    tally = Tally(labels)
+    accuracy = Accuracy(labels)
     with progress(len(chosen), "classifying") as bar:
         for answer in predict_labels(pictures, labels, weights=weights, **options):
             print(answer.line())
-            tally.add(answer)
+            accuracy.add(answer)
             bar.update()
-    tally.print_accuracy()
-    if arguments.plot and tally.sheet:
-        tally.save_sheet(arguments.source, arguments.plot)
-    if not tally.answers and not stop.requested:
+    accuracy.print_line()
+    if arguments.plot and accuracy.sheet:
+        accuracy.save_sheet(arguments.source, arguments.plot)
+    if not accuracy.answers and not stop.requested:
         raise UserError(f"{arguments.source}: none of the {len(chosen)} images could be decoded")
     return stop.status
 

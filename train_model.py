@@ -29,7 +29,7 @@ from imagestore.console import UserError, main, note
 from imagestore.processes import Stop, cpu_count, share_processors, stopping
 from imagestore.store.open import open_stores
 from imagestore.store.reader import ImageStore
-from imagestore.training.settings import (
+from imagestore.training.training_settings import (
     CHECKPOINT_FILE,
     LARGEST_SIDE,
     SMALLEST_SIDE,

@@ -15,7 +15,7 @@ import torch
 
 import train_model
 from imagestore import console
-from imagestore.training.settings import BOUNDS, TrainingSettings
+from imagestore.training.training_settings import BOUNDS, TrainingSettings
 from tests.helpers.commands import ROOT, Run
 from tests.helpers.small_stores import COLOURS, add, make_store, picture
 from tests.helpers.training_runs import have_equal_weights, train_here, train_until_check

@@ -26,7 +26,7 @@ VERSION = 2
 
 @dataclass
 class ArchiveIndex:
-    """The image members, how many files were skipped by reason, and the seek points of the decoder."""
+    """The image members, how many files were skipped by reason, and the seek points of the decompressor."""
 
     members: Members
     skipped: dict[str, int]

@@ -16,8 +16,8 @@ from pathlib import Path
 from isal.isal_zlib import crc32
 
 from imagestore import cache_folder
-from imagestore.archive.decoder import Damaged, Decoder, WrongChecksum
-from imagestore.archive.decompression import UNCOMPRESSED, Compression, compression_of
+from imagestore.archive.compression_formats import UNCOMPRESSED, Compression, compression_of
+from imagestore.archive.decompressor import Damaged, Decompressor, WrongChecksum
 from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Member, Members
 from imagestore.archive.protocol import Archive, WrongImages, no_such_image
@@ -31,9 +31,9 @@ def find_tar(path: Path, descriptor: int, beginning: bytes) -> Compression | Non
     `beginning` holds the file's first bytes. Raises UserError if the data are damaged at their beginning.
     """
     compression = compression_of(beginning)
-    decoder = compression.open_for_fetching(descriptor, points=b"")
+    decompressor = compression.open_for_fetching(descriptor, points=b"")
     try:
-        header = decoder.read(tarfile.BLOCKSIZE)
+        header = decompressor.read(tarfile.BLOCKSIZE)
         tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
     except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
         pass  # a tar without members
@@ -42,7 +42,7 @@ def find_tar(path: Path, descriptor: int, beginning: bytes) -> Compression | Non
     except Damaged as error:
         raise UserError(f"{path} is damaged at its beginning ({error}): download or copy it again") from error
     finally:
-        decoder.close()
+        decompressor.close()
     return compression
 
 
@@ -57,7 +57,7 @@ class TarArchive(Archive):
         self._fingerprint = cache_folder.fingerprint(descriptor)
         self._index_file = IndexFile(path, self._fingerprint, index)
         self._index = self._index_file.load()
-        self._decoder: Decoder | None = None  # for `read`
+        self._decompressor: Decompressor | None = None  # for `read`
         self.skipped = Counter(self._index.skipped if self._index else {})
 
     @property
@@ -75,20 +75,20 @@ class TarArchive(Archive):
         return self._index
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
-        open_decoder = (
+        open_decompressor = (
             self._compression.open_for_streaming if self.indexed else self._compression.open_for_first_pass
         )
         with contextlib.ExitStack() as opened:
             descriptor = os.dup(self._descriptor)
             opened.callback(os.close, descriptor)
-            decoder = open_decoder(descriptor)
-            opened.callback(decoder.close)
-            tar_pass = TarPass(decoder, compressed=self._compression is not UNCOMPRESSED)
+            decompressor = open_decompressor(descriptor)
+            opened.callback(decompressor.close)
+            tar_pass = TarPass(decompressor, compressed=self._compression is not UNCOMPRESSED)
             self.skipped = tar_pass.skipped
             try:
                 yield from tar_pass
                 if not self.indexed:
-                    self._keep(ArchiveIndex(tar_pass.members, dict(tar_pass.skipped), decoder.points()))
+                    self._keep(ArchiveIndex(tar_pass.members, dict(tar_pass.skipped), decompressor.points()))
             except Damaged as error:
                 error_type = WrongImages if isinstance(error, WrongChecksum) else UserError
                 raise error_type(f"{self.path} {tar_pass.describe(error)}") from error
@@ -107,12 +107,12 @@ class TarArchive(Archive):
         index = self._load_or_make_index()
         if member.position >= len(index.members) or index.members[member.position] != member:
             raise UserError(f"{self.path}: the member {member.name!r} belongs to another archive")
-        if self._decoder is None:
-            self._decoder = self._compression.open_for_fetching(self._descriptor, index.points)
-        data = _fetch(self._decoder, member, index.members)
+        if self._decompressor is None:
+            self._decompressor = self._compression.open_for_fetching(self._descriptor, index.points)
+        data = _fetch(self._decompressor, member, index.members)
         if data is None:
-            self._decoder.distrust()
-            data = _fetch(self._decoder, member, index.members)
+            self._decompressor.distrust()
+            data = _fetch(self._decompressor, member, index.members)
         if data is None:
             self._forget_index()
             raise UserError(f"{self.path} changed, or is damaged at {member.name!r}: run the command again")
@@ -121,7 +121,7 @@ class TarArchive(Archive):
     def _forget_index(self) -> None:
         """Never use this index again."""
         self._index = None
-        self._close_decoder()
+        self._close_decompressor()
         self._index_file.remove()
 
     def find(self, name: str) -> Member:
@@ -131,23 +131,23 @@ class TarArchive(Archive):
         return member
 
     def close(self) -> None:
-        self._close_decoder()
+        self._close_decompressor()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _close_decoder(self) -> None:
-        if self._decoder is not None:
-            self._decoder.close()
-            self._decoder = None
+    def _close_decompressor(self) -> None:
+        if self._decompressor is not None:
+            self._decompressor.close()
+            self._decompressor = None
 
 
-def _fetch(decoder: Decoder, member: Member, members: Members) -> bytes | None:
+def _fetch(decompressor: Decompressor, member: Member, members: Members) -> bytes | None:
     """Return the bytes at the member's location, or None if they are not the member's."""
     location = members.location(member.position)
     try:
-        decoder.seek(location.offset)
-        data = read_sparse(decoder) if location.is_sparse else decoder.read(member.size)
+        decompressor.seek(location.offset)
+        data = read_sparse(decompressor) if location.is_sparse else decompressor.read(member.size)
     except (Damaged, *TAR_ERRORS):
         return None
     return data if len(data) == member.size and crc32(data) == member.crc32 else None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from isal.isal_zlib import crc32
 
-from imagestore.archive.decoder import PIECE, CutShort, Damaged, Decoder, WrongChecksum
+from imagestore.archive.decompressor import PIECE, CutShort, Damaged, Decompressor, WrongChecksum
 from imagestore.archive.image_files import LARGEST_IMAGE, SKIP_REASONS, is_image, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
 
@@ -26,12 +26,12 @@ class TarPass:
     header for the end of the archive, and keeps every header in memory.
     """
 
-    def __init__(self, decoder: Decoder, *, compressed: bool) -> None:
-        """`decoder` stands at the beginning. If the tar is compressed, checksums come behind the bytes."""
+    def __init__(self, decompressor: Decompressor, *, compressed: bool) -> None:
+        """`decompressor` stands at the beginning. In a compressed tar, checksums come behind the bytes."""
         self.members = Members()
         self.skipped: Counter[str] = Counter(dict.fromkeys(SKIP_REASONS, 0))
         self.has_end_mark = False
-        self._decoder = decoder
+        self._decompressor = decompressor
         self._compressed = compressed
         self._member_name: str | None = None  # of the member that the pass has reached
         self._member_ended = False
@@ -39,7 +39,7 @@ class TarPass:
     def __iter__(self) -> Iterator[tuple[Member, bytes]]:
         """Yield every image. Raises Damaged at the place where the archive is cut short or broken."""
         try:
-            tar = _open_tar(self._decoder)
+            tar = _open_tar(self._decompressor)
             info = tar.next()
             while info is not None:
                 self._member_name, self._member_ended = info.name, False
@@ -74,7 +74,7 @@ class TarPass:
     def _read_data(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
         if info.issparse():
             return _read_member(tar, info)
-        data = self._decoder.read(info.size)
+        data = self._decompressor.read(info.size)
         if len(data) < info.size:
             raise CutShort
         return data
@@ -89,9 +89,9 @@ class TarPass:
     def _next_header(self, tar: tarfile.TarFile) -> tarfile.TarInfo | None:
         """Go behind the member and read the next header; return None at the end of the archive."""
         offset = tar.offset
-        if offset < self._decoder.tell():
+        if offset < self._decompressor.tell():
             raise Damaged("a header points backwards")
-        if self._decoder.seek(offset) < offset:
+        if self._decompressor.seek(offset) < offset:
             raise CutShort
         self._member_ended = True
         try:
@@ -106,7 +106,7 @@ class TarPass:
 
     def _read_to_end(self) -> None:
         """Read on to the end of a compressed file, where its last checksum is."""
-        while self._decoder.read(PIECE):
+        while self._decompressor.read(PIECE):
             pass
 
     def describe(self, damage: Damaged) -> str:
@@ -127,16 +127,16 @@ class TarPass:
         return f"{'after' if self._member_ended else 'in the middle of'} {self._member_name!r}"
 
 
-def read_sparse(decoder: Decoder) -> bytes:
-    """Return the bytes of a sparse member whose header begins at the decoder's position, with its holes."""
-    tar = _open_tar(decoder)
+def read_sparse(decompressor: Decompressor) -> bytes:
+    """Return the bytes of a sparse member, with its holes; its header begins at the current position."""
+    tar = _open_tar(decompressor)
     info = tar.next()
     return _read_member(tar, info) if info else b""
 
 
-def _open_tar(decoder: Decoder) -> tarfile.TarFile:
+def _open_tar(decompressor: Decompressor) -> tarfile.TarFile:
     """Return tarfile's view of the data; the first header is read. Raises tarfile.ReadError."""
-    reader = BoundedReader(decoder)
+    reader = BoundedReader(decompressor)
     return tarfile.TarFile(fileobj=reader, mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
 
 
@@ -146,11 +146,11 @@ def _read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 
 class BoundedReader:
-    """A decoder as tarfile's file. An absurd length in a header must not fill the memory."""
+    """A decompressor as tarfile's file. An absurd length in a header must not fill the memory."""
 
-    def __init__(self, decoder: Decoder) -> None:
-        """Pass everything on to `decoder`."""
-        self._read, self.seek, self.tell = decoder.read, decoder.seek, decoder.tell
+    def __init__(self, decompressor: Decompressor) -> None:
+        """Pass everything on to `decompressor`."""
+        self._read, self.seek, self.tell = decompressor.read, decompressor.seek, decompressor.tell
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes. Raises Damaged."""

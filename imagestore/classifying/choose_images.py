@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from imagestore.archive.open import open_archive
+from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.classifying.answer import Picture
 from imagestore.console import note, printable
@@ -107,7 +107,7 @@ def _heuristic_label(data: bytes) -> str | None:
     # Imported here, because only --heuristic needs them.
     from imagestore.colour.label import label_of
     from imagestore.colour.palette import find_palette
-    from imagestore.decode import NotAnImage
+    from imagestore.decode_image import NotAnImage
 
     try:
         return label_of(find_palette(data))

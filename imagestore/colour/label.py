@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from imagestore.colour.coverage import Coverage, coverage_of_colours
+from imagestore.colour.basic_terms import TERMS, strongest_term, with_shade
 from imagestore.colour.palette import Palette
-from imagestore.colour.terms import TERMS, strongest_term, with_shade
+from imagestore.colour.term_coverage import Coverage, coverage_of_colours
 
 
 def label_of(palette: Palette) -> str:

@@ -2,7 +2,7 @@
 
 The largest cluster does not name the image: in more than half of the photographs that were tried, the two
 largest of eight clusters are within five points of each other, and k-means may split a meadow in two. So a
-palette also holds the votes of all pixels (see coverage.py), which hardly change; label.py reads them.
+palette also holds the votes of all pixels (see term_coverage.py), which hardly change; label.py reads them.
 
 Nothing is random. The first centres are a fixed pattern, scaled to the image. All numbers that decide are
 whole (see histogram.py), so that no linear algebra library rounds them in another way.
@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from imagestore.colour.cielab import srgb_to_lab
-from imagestore.colour.coverage import Coverage, coverage_of_cells, coverage_of_colours
 from imagestore.colour.histogram import BITS, Histogram, cell_points, make_histogram
 from imagestore.colour.sample_pixels import PIXELS, sample_pixels
+from imagestore.colour.term_coverage import Coverage, coverage_of_cells, coverage_of_colours
 
 HEURISTIC_VERSION = "3"  # raise it if equal bytes may get another palette or label than before
 CLUSTERS = 8

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from imagestore.archive.image_files import is_image
 from imagestore.archive.members import Member
-from imagestore.archive.open import open_archive
+from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.console import UserError, describe, did_you_mean
 from imagestore.hdf5.superblock import is_hdf5

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from imagestore.archive.members import Member
 from imagestore.archive.protocol import Archive
+from imagestore.colour.basic_terms import all_labels
 from imagestore.colour.label import label_of
 from imagestore.colour.palette import Palette, find_palette
-from imagestore.colour.terms import all_labels
 from imagestore.store.reader import ImageStore
 
 

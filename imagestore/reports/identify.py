@@ -8,11 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagestore.colour.basic_terms import basic_term, name_of
 from imagestore.colour.label import share_covered
 from imagestore.colour.palette import Palette
-from imagestore.colour.terms import basic_term, name_of
 from imagestore.console import FAILED, UserError, note, printable
-from imagestore.decode import NotAnImage
+from imagestore.decode_image import NotAnImage
 from imagestore.reports.find_images import find_images
 
 PRINTED_COLOURS = 3

@@ -1,33 +1,20 @@
-"""The command `show`: a picture of an image beside its colours, or a sheet of a store's labels."""
+"""The command `show`: an image beside its colours, or the label sheet of a store."""
 
 from __future__ import annotations
 
-import os
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from imagestore.console import UserError, printable
-from imagestore.decode import NotAnImage
+from imagestore.decode_image import NotAnImage
 from imagestore.hdf5.superblock import is_hdf5
+from imagestore.reports.drawing import palette_picture, show_or_save
 from imagestore.reports.find_images import find_images
 from imagestore.reports.found_image import FoundImage
-from imagestore.reports.pictures import (
-    CaptionedImage,
-    SheetRow,
-    contact_sheet,
-    palette_picture,
-    show_or_save,
-)
-from imagestore.store.reader import ImageStore
+from imagestore.reports.label_sheet import draw_label_sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-SHEET_IMAGES = 8  # of each label, at most
-SHEET_SEED = 0  # the same store gives the same sheet
 
 
 def show(source: str, name: str | None, *, output: Path | None = None, index: Path | None = None) -> int:
@@ -38,7 +25,7 @@ def show(source: str, name: str | None, *, output: Path | None = None, index: Pa
     """
     path = Path(source)
     if name is None and path.is_file() and is_hdf5(path):
-        figure, default = _draw_labels(path), Path(f"{path.stem}_labels.png")
+        figure, default = draw_label_sheet(path), Path(f"{path.stem}_labels.png")
     else:
         figure, default = _draw_image(path, name, index)
     written = show_or_save(figure, output, default)
@@ -64,19 +51,3 @@ def _draw_with_palette(image: FoundImage) -> Figure:
         return palette_picture(image.read(), palette, f"{image.name}   {label}")
     except NotAnImage as error:
         raise UserError(f"{printable(image.name)}: {error}") from None
-
-
-def _draw_labels(path: Path) -> Figure:
-    """A sheet with a row of random images for each label of a store, the largest label first."""
-    with ImageStore(path) as store:
-        counts = np.diff(store.index.start)
-        order = np.argsort(-counts, kind="stable").tolist()
-        rows = [SheetRow(f"{store.labels[i]}\n{counts[i]:,}", _sample_images(store, i)) for i in order]
-        return contact_sheet(rows, f"{path.name}: {len(store):,} images, {len(rows)} labels")
-
-
-def _sample_images(store: ImageStore, label: int) -> list[CaptionedImage]:
-    """A few random images of a label, each with its name as the caption."""
-    images = range(int(store.index.start[label]), int(store.index.start[label + 1]))
-    sample = random.Random(SHEET_SEED).sample(images, min(SHEET_IMAGES, len(images)))
-    return [CaptionedImage(store.read(i), os.fsdecode(store.index.name(i))) for i in sorted(sample)]

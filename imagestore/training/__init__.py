@@ -1,7 +1,7 @@
 """Train a network on image stores.
 
 Begin with training_loop.py: it prepares, trains, validates and writes a checkpoint. dataset.py and batches.py
-bring the images; network.py predicts their labels. settings.py, labels_file.py and free_memory.py do not
-import torch; all other modules do, at their top. Datasets may be pickled, used after a fork, and read by
+bring the images; network.py predicts their labels. training_settings.py, labels_file.py and free_memory.py do
+not import torch; all other modules do, at their top. Datasets may be pickled, used after a fork, and read by
 several threads. Everything else belongs to one thread.
 """

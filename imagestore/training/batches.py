@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from imagestore.console import note, printable, progress
-from imagestore.decode import NotAnImage
+from imagestore.decode_image import NotAnImage
 from imagestore.processes import Stop, blocked
 from imagestore.store.reader import StoreError
 from imagestore.training.dataset import HDF5Dataset

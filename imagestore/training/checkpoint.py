@@ -21,7 +21,7 @@ from imagestore import files
 from imagestore.console import UserError
 from imagestore.training.labels_file import labels_crc32
 from imagestore.training.network import ColourNet
-from imagestore.training.settings import LARGEST_SIDE, SMALLEST_SIDE
+from imagestore.training.training_settings import LARGEST_SIDE, SMALLEST_SIDE
 
 HIDDEN_LAYER, OUTPUT_LAYER = "head.2", "head.5"  # their names in the state dict
 NO_CHECKPOINT = "not a checkpoint; train_model.py writes one as checkpoint.pth"

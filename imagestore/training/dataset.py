@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from imagestore.decode import NotAnImage, decode_rgb
+from imagestore.decode_image import NotAnImage, decode_rgb
 from imagestore.store.open import open_stores
 from imagestore.store.reader import ImageStore, StoreError
 

@@ -24,9 +24,9 @@ from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.device import choose_device
 from imagestore.training.evaluation import Score, evaluate
 from imagestore.training.labels_file import save_labels
+from imagestore.training.log_lines import comparison_line, epoch_line, epoch_title, print_line
 from imagestore.training.network import ColourNet, thin_out
-from imagestore.training.report import comparison_line, epoch_line, epoch_title, print_line
-from imagestore.training.settings import (
+from imagestore.training.training_settings import (
     CHECKPOINT_FILE,
     WEIGHTS_FILE,
     RunOptions,

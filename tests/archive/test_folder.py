@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from imagestore.archive.open import open_archive
+from imagestore.archive.open_archive import open_archive
 from imagestore.console import UserError
 from tests.helpers.archives import stream, write
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imagestore.archive.index import ArchiveIndex, load_index, save_index
 from imagestore.archive.members import Location, Members
-from imagestore.archive.open import open_archive
+from imagestore.archive.open_archive import open_archive
 from tests.helpers.archives import assert_reads, pack, photographs, stream, write
 
 FINGERPRINT = {"size": 5, "mtime_ns": 1, "digest": "00"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagestore.archive.open import open_archive
+from imagestore.archive.open_archive import open_archive
 from imagestore.cache_folder import SAMPLES
 from imagestore.console import UserError
 from tests.helpers.archives import COMPRESSIONS, assert_reads, pack, photographs, stream, write

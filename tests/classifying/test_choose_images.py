@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.archive.open import open_archive
+from imagestore.archive.open_archive import open_archive
 from imagestore.classifying.choose_images import StoreImages, choose_images, open_images, read_images
 from imagestore.console import UserError
 from imagestore.store.open import open_stores

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from imagestore.colour.basic_terms import TERMS, all_labels
 from imagestore.colour.cielab import srgb_to_lab
 from imagestore.colour.label import label_of, share_covered
 from imagestore.colour.palette import CLUSTERS, HEURISTIC_VERSION, Palette, find_palette, heuristic_settings
-from imagestore.colour.terms import TERMS, all_labels
-from imagestore.decode import NotAnImage
+from imagestore.decode_image import NotAnImage
 from tests.helpers.commands import ROOT
 from tests.helpers.images import blobs, encode, stripes
 

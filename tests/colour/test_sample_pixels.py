@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from imagestore.colour.basic_terms import basic_term
 from imagestore.colour.label import label_of
 from imagestore.colour.palette import find_palette
 from imagestore.colour.sample_pixels import PIXELS, sample_pixels
-from imagestore.colour.terms import basic_term
 from tests.helpers.images import blobs, encode, stripes
 
 ROTATED = Image.Exif()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagestore.archive.open import open_archive
+from imagestore.archive.open_archive import open_archive
 from imagestore.labelling.sampling import choose_runs, choose_runs_in_shard, draw, is_for_training, share
 
 

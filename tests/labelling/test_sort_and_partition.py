@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
+from imagestore.colour.basic_terms import all_labels
 from imagestore.colour.palette import HEURISTIC_VERSION
-from imagestore.colour.terms import all_labels
 from imagestore.labelling.sampling import draw
 from imagestore.store.reader import ImageStore
 from tests.helpers.archives import pack

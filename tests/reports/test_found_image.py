@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.decode import NotAnImage
+from imagestore.decode_image import NotAnImage
 from imagestore.reports.found_image import ImageFile, StoreImage
 from imagestore.store.reader import ImageStore
 from tests.helpers.images import encode, stripes

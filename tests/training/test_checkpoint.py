@@ -12,7 +12,7 @@ import torch
 from imagestore.console import UserError
 from imagestore.training.checkpoint import Checkpoint, load_checkpoint, load_model, save_file
 from imagestore.training.network import ColourNet
-from imagestore.training.settings import LARGEST_SIDE, SMALLEST_SIDE
+from imagestore.training.training_settings import LARGEST_SIDE, SMALLEST_SIDE
 
 CPU = torch.device("cpu")
 LABELS = ["blue", "green", "red"]

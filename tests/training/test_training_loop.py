@@ -15,7 +15,6 @@ from imagestore.training.batches import StreamedBatches
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.evaluation import Score
 from imagestore.training.network import ColourNet
-from imagestore.training.settings import TrainingSettings
 from imagestore.training.training_loop import (
     WARM_UP,
     Training,
@@ -26,6 +25,7 @@ from imagestore.training.training_loop import (
     until_stopped,
     validate,
 )
+from imagestore.training.training_settings import TrainingSettings
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from imagestore.archive.decoder import WrongChecksum
-from imagestore.archive.xz_decoder import XzBlockDecoder, XzDecoder
+from imagestore.archive.decompressor import WrongChecksum
+from imagestore.archive.xz_decompressor import XzBlockDecompressor, XzDecompressor
 from tests.helpers.archives import assert_reads, noise, pack, photographs, stream, write
 
 
@@ -33,22 +33,22 @@ def test_a_seek_skips_the_blocks_before(tmp_path):
         file.seek(150_000)  # in the second block
         file.write(bytes(1000))
     fd = os.open(path, os.O_RDONLY)
-    decoder = XzBlockDecoder(fd)
-    decoder.seek(800_000)
-    assert decoder.read(1000) == data[800_000:801_000]
-    decoder.distrust()  # from the front, nothing comes past the broken block
+    decompressor = XzBlockDecompressor(fd)
+    decompressor.seek(800_000)
+    assert decompressor.read(1000) == data[800_000:801_000]
+    decompressor.distrust()  # from the front, nothing comes past the broken block
     with pytest.raises(WrongChecksum):
-        decoder.seek(800_000)
-    decoder.close()
+        decompressor.seek(800_000)
+    decompressor.close()
     os.close(fd)
 
 
 @pytest.mark.parametrize("behind", [b"", bytes(4), b"garbage"], ids=["nothing", "padding", "garbage"])
-@pytest.mark.parametrize("decoder_type", [XzDecoder, XzBlockDecoder])
+@pytest.mark.parametrize("decoder_type", [XzDecompressor, XzBlockDecompressor])
 def test_bytes_behind_the_last_stream_are_ignored(tmp_path, decoder_type, behind):
     data = noise(20_000, 1)
     fd = os.open(write(tmp_path / "data", lzma.compress(data) + behind), os.O_RDONLY)
-    decoder = decoder_type(fd)
-    assert decoder.read(len(data)) == data and decoder.read(1) == b""
-    decoder.close()
+    decompressor = decoder_type(fd)
+    assert decompressor.read(len(data)) == data and decompressor.read(1) == b""
+    decompressor.close()
     os.close(fd)

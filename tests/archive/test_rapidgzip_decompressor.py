@@ -1,4 +1,4 @@
-"""rapidgzip: seek points spare decoding, and a plain decoder takes over if rapidgzip fails."""
+"""rapidgzip: seek points spare decoding, and a plain decompressor takes over if rapidgzip fails."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import zlib
 
 import pytest
 
-from imagestore.archive.bzip2_decoder import RapidBzip2Decoder
-from imagestore.archive.decoder import CutShort
-from imagestore.archive.gzip_decoder import RapidGzipDecoder
+from imagestore.archive.bzip2_decompressor import RapidBzip2Decompressor
+from imagestore.archive.decompressor import CutShort
+from imagestore.archive.gzip_decompressor import RapidGzipDecompressor
 from imagestore.archive.index import ArchiveIndex, load_index, save_index
-from imagestore.archive.open import open_archive
-from imagestore.archive.rapidgzip_decoder import DENSE_SPACING, SPACING
+from imagestore.archive.open_archive import open_archive
+from imagestore.archive.rapidgzip_decompressor import DENSE_SPACING, SPACING
 from imagestore.cache_folder import fingerprint
 from tests.helpers.archives import noise, pack, photographs, stream, stream_until_error, write
 from tests.helpers.commands import ROOT
@@ -28,44 +28,45 @@ MB = 1_000_000
 
 
 @pytest.fixture
-def decoders(tmp_path):
-    """A function that writes compressed data to a file and returns a decoder, which is closed at the end."""
+def decompressors(tmp_path):
+    """A function that writes compressed data to a file, and returns a decompressor of it."""
     opened = []
 
-    def make(open_decoder, packed, *points):
+    def make(open_decompressor, packed, *points):
         fd = os.open(write(tmp_path / "data", packed), os.O_RDONLY)
-        decoder = open_decoder(fd, *points)
-        opened.append((decoder, fd))
-        return decoder
+        decompressor = open_decompressor(fd, *points)
+        opened.append((decompressor, fd))
+        return decompressor
 
     yield make
-    for decoder, fd in opened:
-        decoder.close()
+    for decompressor, fd in opened:
+        decompressor.close()
         os.close(fd)
 
 
-def read_all(decoder):
+def read_all(decompressor):
     """Read to the end in small pieces."""
     pieces = []
-    while piece := decoder.read(100_000):
+    while piece := decompressor.read(100_000):
         pieces.append(piece)
     return b"".join(pieces)
 
 
-def is_plain(decoder):
-    """Whether the decoder is in the state PLAIN, which has no seek points."""
-    return decoder.points() == b""
+def is_plain(decompressor):
+    """Whether the decompressor is in the state PLAIN, which has no seek points."""
+    return decompressor.points() == b""
 
 
 @pytest.mark.parametrize(
-    ("decoder_type", "compress"), [(RapidGzipDecoder, gzip.compress), (RapidBzip2Decoder, bz2.compress)]
+    ("decompressor_type", "compress"),
+    [(RapidGzipDecompressor, gzip.compress), (RapidBzip2Decompressor, bz2.compress)],
 )
-def test_points_of_a_first_pass_lead_anywhere(decoders, decoder_type, compress):
+def test_points_of_a_first_pass_lead_anywhere(decompressors, decompressor_type, compress):
     data = noise(3 * MB, 1)
     packed = compress(data)
-    first_pass = decoders(decoder_type.for_first_pass, packed)
+    first_pass = decompressors(decompressor_type.for_first_pass, packed)
     assert read_all(first_pass) == data
-    jumping = decoders(decoder_type.from_points, packed, first_pass.points())
+    jumping = decompressors(decompressor_type.from_points, packed, first_pass.points())
     for position in (2 * MB, 10, MB):
         assert jumping.seek(position) == position
         assert jumping.read(1000) == data[position : position + 1000]
@@ -77,51 +78,52 @@ def count_of(points):
     return int.from_bytes(points[31:35], "little")
 
 
-def test_data_that_expand_a_lot_get_more_points(decoders):
+def test_data_that_expand_a_lot_get_more_points(decompressors):
     """The memory that a jump needs grows with the data between two points."""
     packed = gzip.compress(b"".join(noise(9_000, i) * 30 for i in range(150)))
-    decoder = decoders(RapidGzipDecoder.for_first_pass, packed)
-    read_all(decoder)
-    assert count_of(decoder.points()) >= len(packed) // DENSE_SPACING
+    decompressor = decompressors(RapidGzipDecompressor.for_first_pass, packed)
+    read_all(decompressor)
+    assert count_of(decompressor.points()) >= len(packed) // DENSE_SPACING
     assert len(packed) // DENSE_SPACING > len(packed) // SPACING + 2, "a usual spacing would give as many"
 
 
-def test_distrust_changes_to_plain_in_place(decoders):
+def test_distrust_changes_to_plain_in_place(decompressors):
     data = noise(2 * MB, 1)
-    decoder = decoders(RapidGzipDecoder.for_first_pass, gzip.compress(data))
-    assert decoder.read(MB) == data[:MB]
-    decoder.distrust()
-    assert is_plain(decoder) and decoder.tell() == MB
-    assert read_all(decoder) == data[MB:]
+    decompressor = decompressors(RapidGzipDecompressor.for_first_pass, gzip.compress(data))
+    assert decompressor.read(MB) == data[:MB]
+    decompressor.distrust()
+    assert is_plain(decompressor) and decompressor.tell() == MB
+    assert read_all(decompressor) == data[MB:]
 
 
-def test_senseless_points_change_to_plain(decoders):
+def test_senseless_points_change_to_plain(decompressors):
     data = noise(2 * MB, 1)
-    decoder = decoders(RapidGzipDecoder.from_points, gzip.compress(data), b"no points at all")
-    assert is_plain(decoder)
-    decoder.seek(MB)
-    assert decoder.read(1000) == data[MB : MB + 1000]
+    decompressor = decompressors(RapidGzipDecompressor.from_points, gzip.compress(data), b"no points at all")
+    assert is_plain(decompressor)
+    decompressor.seek(MB)
+    assert decompressor.read(1000) == data[MB : MB + 1000]
 
 
-def test_data_that_expand_too_much_change_to_plain(decoders):
+def test_data_that_expand_too_much_change_to_plain(decompressors):
     """Only the middle expands, about forty times: the beginning does not show it."""
     drawings = b"".join(noise(10_000, i) * 50 for i in range(200))
     data = noise(6 * MB, 1) + drawings + noise(MB, 2)
-    decoder = decoders(RapidGzipDecoder.for_first_pass, gzip.compress(data, 1))
-    decoder.seek(6 * MB + len(drawings))
-    assert is_plain(decoder)
-    assert read_all(decoder) == data[6 * MB + len(drawings) :]
+    decompressor = decompressors(RapidGzipDecompressor.for_first_pass, gzip.compress(data, 1))
+    decompressor.seek(6 * MB + len(drawings))
+    assert is_plain(decompressor)
+    assert read_all(decompressor) == data[6 * MB + len(drawings) :]
 
 
 @pytest.mark.parametrize(
-    ("decoder_type", "compress"), [(RapidGzipDecoder, gzip.compress), (RapidBzip2Decoder, bz2.compress)]
+    ("decompressor_type", "compress"),
+    [(RapidGzipDecompressor, gzip.compress), (RapidBzip2Decompressor, bz2.compress)],
 )
-def test_a_cut_file_ends_in_an_error(decoders, decoder_type, compress):
+def test_a_cut_file_ends_in_an_error(decompressors, decompressor_type, compress):
     packed = compress(noise(2 * MB, 1))
-    decoder = decoders(decoder_type.for_first_pass, packed[: len(packed) * 2 // 3])
+    decompressor = decompressors(decompressor_type.for_first_pass, packed[: len(packed) * 2 // 3])
     with pytest.raises(CutShort):
-        read_all(decoder)
-    assert is_plain(decoder) and decoder.tell() > MB // 2
+        read_all(decompressor)
+    assert is_plain(decompressor) and decompressor.tell() > MB // 2
 
 
 # ----- archives -----
@@ -152,7 +154,7 @@ def load_index_of(path, index):
 
 @pytest.mark.parametrize("points", ["of another archive", "no points at all", "misplaced"])
 def test_wrong_seek_points_only_cost_time(large_archives, tmp_path, points):
-    """If rapidgzip delivers other bytes, their checksums do not fit, and a plain decoder reads again."""
+    """If rapidgzip delivers other bytes, their checksums do not fit, and a plain decompressor reads again."""
     path, images = large_archives["gz"]
     index = tmp_path / "index"
     stream(path, index)
@@ -186,7 +188,7 @@ def test_a_large_cut_archive_gives_all_before_the_break(tmp_path, large_archives
 def test_a_program_may_end_with_open_archives(large_archives):
     """rapidgzip aborts the process if its files are still open at the very end."""
     program = (
-        "import sys; from pathlib import Path; from imagestore.archive.open import open_archive\n"
+        "import sys; from pathlib import Path; from imagestore.archive.open_archive import open_archive\n"
         "archive = open_archive(Path(sys.argv[1])); stream = archive.stream(); next(stream)\n"
         "again = open_archive(Path(sys.argv[1])); again.read(again.members()[5])\n"
     )
@@ -198,7 +200,7 @@ def test_a_program_may_end_with_open_archives(large_archives):
 # ----- memory -----
 
 MEASURE = (  # VmHWM, since ru_maxrss begins with the peak of the process that started this one
-    "import sys; from pathlib import Path; from imagestore.archive.open import open_archive\n"
+    "import sys; from pathlib import Path; from imagestore.archive.open_archive import open_archive\n"
     "with open_archive(Path(sys.argv[1])) as archive:\n"
     "    print([m.name for m, _ in archive.stream()][-1], archive.skipped['too large'])\n"
     "    print(len(archive.read(archive.members()[-1])))\n"

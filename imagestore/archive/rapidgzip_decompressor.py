@@ -1,4 +1,4 @@
-"""The base of the decoders that use rapidgzip, which notes seek points while it decodes: RapidgzipDecoder."""
+"""RapidgzipDecompressor, the base of the decompressors that use rapidgzip, which notes seek points."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 import weakref
 from enum import Enum, auto
 
-from imagestore.archive.decoder import Damaged, skip_to
-from imagestore.archive.forward_decoder import ForwardDecoder
+from imagestore.archive.decompressor import Damaged, skip_to
+from imagestore.archive.forward_decompressor import ForwardDecompressor
 
 SPACING = 4 << 20  # compressed bytes between seek points; each takes about 21 KB of an index
 WIDEST_SPACING = 8 << 20  # rapidgzip keeps up to 16 pieces of this size, decompressed
 MANY_POINTS = 1024  # a larger file has its points further apart than SPACING
 DENSE_SPACING = 256 << 10  # for data that expand a lot: rapidgzip decompresses up to 20 spacings at once
 
-PROBE = 4 << 20  # decompressed bytes; enough to judge by, because decoders read up to half a megabyte ahead
+PROBE = 4 << 20  # decompressed bytes; enough to judge by, as decompressors read half a megabyte ahead
 EXPANDS_A_LOT = 4  # decompressed bytes for each compressed byte, in the first megabytes
 EXPANDS_TOO_MUCH = 12  # the same, in the middle of a first pass
 SPACINGS_BETWEEN_MEASUREMENTS = 8  # in decompressed bytes
@@ -25,7 +25,7 @@ RAPIDGZIP_ERRORS = (ValueError, RuntimeError, OSError, ArithmeticError, LookupEr
 
 
 class State(Enum):
-    """How a RapidgzipDecoder decodes; its docstring has the table."""
+    """How a RapidgzipDecompressor decodes; its docstring has the table."""
 
     NOTING = auto()
     NOTING_DENSELY = auto()
@@ -33,8 +33,8 @@ class State(Enum):
     PLAIN = auto()
 
 
-class RapidgzipDecoder:
-    """gzip or bzip2 by rapidgzip, until a plain decoder must take over at the same position.
+class RapidgzipDecompressor:
+    """gzip or bzip2 by rapidgzip, until a plain decompressor must take over at the same position.
 
     state           begins with                               bytes come from  changes to PLAIN
     --------------  ----------------------------------------  ---------------  -----------------------------
@@ -44,16 +44,16 @@ class RapidgzipDecoder:
                     megabytes expand a lot
     JUMPING         seek points                               rapidgzip        on a failure; if the points
                                                                                make no sense
-    PLAIN           another state                             plain_decoder    (stays PLAIN)
+    PLAIN           another state                             plain_decompressor    (stays PLAIN)
 
     A failure is an error of rapidgzip, an end of the data that is no true end, or a call of `distrust`. The
-    plain decoder finds out whether the data are broken: it delivers every byte before the broken place.
+    plain decompressor finds out whether the data are broken: it delivers every byte before the broken place.
 
     rapidgzip runs without threads (`parallelization=1`): the processors belong to the labelling workers, and
     a file without threads survives a fork.
     """
 
-    plain_decoder: type[ForwardDecoder]
+    plain_decompressor: type[ForwardDecompressor]
 
     def __init__(self, descriptor: int, state: State, points: bytes = b"") -> None:
         """Begin at the front in `state`. Call `for_first_pass` or `from_points` instead of this."""
@@ -66,14 +66,14 @@ class RapidgzipDecoder:
         self._open(points)
 
     @classmethod
-    def for_first_pass(cls, descriptor: int) -> RapidgzipDecoder:
-        """Return a decoder that notes seek points while it goes from front to back."""
-        dense = _expands_a_lot(cls.plain_decoder(descriptor))
+    def for_first_pass(cls, descriptor: int) -> RapidgzipDecompressor:
+        """Return a decompressor that notes seek points while it goes from front to back."""
+        dense = _expands_a_lot(cls.plain_decompressor(descriptor))
         return cls(descriptor, State.NOTING_DENSELY if dense else State.NOTING)
 
     @classmethod
-    def from_points(cls, descriptor: int, points: bytes) -> RapidgzipDecoder:
-        """Return a decoder whose seeks start at the nearest of the seek points `points`."""
+    def from_points(cls, descriptor: int, points: bytes) -> RapidgzipDecompressor:
+        """Return a decompressor whose seeks start at the nearest of the seek points `points`."""
         return cls(descriptor, State.JUMPING, points)
 
     def _open(self, points: bytes) -> None:
@@ -91,7 +91,7 @@ class RapidgzipDecoder:
 
     def _change_to_plain(self) -> None:
         self._close_file()
-        self._plain = self.plain_decoder(self._descriptor)
+        self._plain = self.plain_decompressor(self._descriptor)
         self._state = State.PLAIN
 
     def read(self, size: int) -> bytes:
@@ -133,14 +133,14 @@ class RapidgzipDecoder:
         return position == self._true_end
 
     def _is_true_end(self, position: int) -> bool:
-        """Decode everything again with the plain decoder, and see whether it ends without an error."""
-        decoder = self.plain_decoder(self._descriptor)
+        """Decode everything again with the plain decompressor, and see whether it ends without an error."""
+        decompressor = self.plain_decompressor(self._descriptor)
         try:
-            return decoder.seek(position) == position and decoder.read(1) == b""
+            return decompressor.seek(position) == position and decompressor.read(1) == b""
         except Damaged:
             return False
         finally:
-            decoder.close()
+            decompressor.close()
 
     def _expands_too_much(self) -> bool:
         """Whether rapidgzip's pieces become too large for the memory; measured every few spacings."""
@@ -178,14 +178,14 @@ class RapidgzipDecoder:
         return exported.getvalue()
 
     def distrust(self) -> None:
-        """Decode from the front with the plain decoder; the position stays."""
+        """Decode from the front with the plain decompressor; the position stays."""
         if self._state is State.PLAIN:
             self._plain.distrust()
         else:
             self._change_to_plain()
 
     def close(self) -> None:
-        """Free the library's decoder."""
+        """Free the library's decompressor."""
         if self._state is State.PLAIN:
             self._plain.close()
         else:
@@ -198,11 +198,11 @@ def _spacing(descriptor: int) -> int:
     return max(SPACING, min(WIDEST_SPACING, size // MANY_POINTS))
 
 
-def _expands_a_lot(decoder: ForwardDecoder) -> bool:
-    """Whether the first megabytes do. Closes the decoder."""
+def _expands_a_lot(decompressor: ForwardDecompressor) -> bool:
+    """Whether the first megabytes do. Closes the decompressor."""
     try:
-        return len(decoder.read(PROBE)) > EXPANDS_A_LOT * decoder.tell_compressed()
+        return len(decompressor.read(PROBE)) > EXPANDS_A_LOT * decompressor.tell_compressed()
     except Damaged:
         return False
     finally:
-        decoder.close()
+        decompressor.close()

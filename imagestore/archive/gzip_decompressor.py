@@ -8,14 +8,14 @@ from typing import IO
 
 from isal import igzip, isal_zlib
 
-from imagestore.archive.decoder import Damaged, WrongChecksum
-from imagestore.archive.forward_decoder import ForwardDecoder
-from imagestore.archive.rapidgzip_decoder import RapidgzipDecoder
+from imagestore.archive.decompressor import Damaged, WrongChecksum
+from imagestore.archive.forward_decompressor import ForwardDecompressor
+from imagestore.archive.rapidgzip_decompressor import RapidgzipDecompressor
 
 ISIZE_BYTES = 4  # at the end of a gzip member: the size of its data modulo 2**32 (RFC 1952, 2.3.1)
 
 
-class GzipDecoder(ForwardDecoder):
+class GzipDecompressor(ForwardDecompressor):
     """gzip by isal, which takes two thirds of zlib's time."""
 
     errors = (EOFError, OSError, isal_zlib.error)  # type: ignore[assignment]
@@ -33,10 +33,10 @@ class GzipDecoder(ForwardDecoder):
         return super()._damage(error)
 
 
-class RapidGzipDecoder(RapidgzipDecoder):
+class RapidGzipDecompressor(RapidgzipDecompressor):
     """gzip by rapidgzip: one member or several, perhaps with zeros or garbage behind them."""
 
-    plain_decoder = GzipDecoder
+    plain_decompressor = GzipDecompressor
 
     def _is_true_end(self, position: int) -> bool:
         """Compare with the size that stands at the end of a file of one member; else decode everything."""

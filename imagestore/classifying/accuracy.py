@@ -13,7 +13,7 @@ SHEET_COLUMNS = 8  # images of each predicted label in the contact sheet, at mos
 
 
 @dataclass
-class Tally:
+class Accuracy:
     """How many answers are right, and the first answers of each predicted label."""
 
     labels: Sequence[str]  # that the network was trained on
@@ -34,7 +34,7 @@ class Tally:
         if len(row) < SHEET_COLUMNS:
             row.append(answer)
 
-    def print_accuracy(self) -> None:
+    def print_line(self) -> None:
         """Print the accuracy, if any true label is known."""
         if not self.with_true_label:
             return
@@ -45,7 +45,7 @@ class Tally:
 
     def save_sheet(self, source: str, path: Path) -> None:
         """Draw the contact sheet of `source` into a file, and print its path. Raises UserError, OSError."""
-        from imagestore.reports.pictures import CaptionedImage, SheetRow, contact_sheet, show_or_save
+        from imagestore.reports.drawing import CaptionedImage, SheetRow, contact_sheet, show_or_save
 
         rows = [
             SheetRow(label, [CaptionedImage(answer.picture.data, answer.caption()) for answer in answers])

@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from imagestore.archive.decoder import Damaged
-from imagestore.archive.forward_decoder import PreadFile
-from imagestore.archive.gzip_decoder import GzipDecoder
+from imagestore.archive.decompressor import Damaged
+from imagestore.archive.forward_decompressor import PreadFile
+from imagestore.archive.gzip_decompressor import GzipDecompressor
 from tests.helpers.archives import noise, write
 
 DATA = noise(300_000, 1)
@@ -24,23 +24,23 @@ def descriptor(tmp_path):
 
 
 def test_a_decoder_goes_back_and_forward(descriptor):
-    decoder = GzipDecoder(descriptor)
+    decompressor = GzipDecompressor(descriptor)
     for position in (1000, 250_000, 10, 0):
-        assert decoder.seek(position) == position
-        assert decoder.read(100) == DATA[position : position + 100]
-        assert decoder.tell() == position + 100
-    decoder.close()
+        assert decompressor.seek(position) == position
+        assert decompressor.read(100) == DATA[position : position + 100]
+        assert decompressor.tell() == position + 100
+    decompressor.close()
 
 
 def test_a_seek_behind_the_end_goes_to_the_end(descriptor):
-    decoder = GzipDecoder(descriptor)
-    assert decoder.seek(10**9) == len(DATA)
-    assert decoder.read(10) == b""
-    decoder.close()
+    decompressor = GzipDecompressor(descriptor)
+    assert decompressor.seek(10**9) == len(DATA)
+    assert decompressor.read(10) == b""
+    decompressor.close()
 
 
 def test_two_decoders_share_a_descriptor(descriptor):
-    first, second = GzipDecoder(descriptor), GzipDecoder(descriptor)
+    first, second = GzipDecompressor(descriptor), GzipDecompressor(descriptor)
     pieces = [(first.read(10_000), second.read(10_000)) for _ in range(20)]
     assert all(a == b for a, b in pieces)
     assert b"".join(a for a, _ in pieces) == DATA[:200_000]
@@ -50,23 +50,23 @@ def test_two_decoders_share_a_descriptor(descriptor):
 
 
 def test_a_closed_decoder_starts_again_at_the_front(descriptor):
-    decoder = GzipDecoder(descriptor)
-    decoder.read(1000)
-    decoder.close()
-    assert decoder.tell() == 0 and decoder.read(10) == DATA[:10]
-    decoder.close()
+    decompressor = GzipDecompressor(descriptor)
+    decompressor.read(1000)
+    decompressor.close()
+    assert decompressor.tell() == 0 and decompressor.read(10) == DATA[:10]
+    decompressor.close()
 
 
 def test_bytes_before_a_broken_place_are_delivered(tmp_path):
     packed = bytearray(gzip.compress(DATA, 1))
     packed[len(packed) // 2 :] = bytes(len(packed) - len(packed) // 2)
     fd = os.open(write(tmp_path / "broken.gz", packed), os.O_RDONLY)
-    decoder = GzipDecoder(fd)
+    decompressor = GzipDecompressor(fd)
     with pytest.raises(Damaged):
-        while decoder.read(512):
+        while decompressor.read(512):
             pass
-    assert decoder.tell() > len(DATA) // 3
-    decoder.close()
+    assert decompressor.tell() > len(DATA) // 3
+    decompressor.close()
     os.close(fd)
 
 

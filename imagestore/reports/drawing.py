@@ -19,10 +19,10 @@ import numpy as np
 from PIL import ImageOps
 
 from imagestore import files
+from imagestore.colour.basic_terms import name_of
 from imagestore.colour.palette import Palette
-from imagestore.colour.terms import name_of
 from imagestore.console import UserError
-from imagestore.decode import NotAnImage, decode_rgb
+from imagestore.decode_image import NotAnImage, decode_rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""The base of the decoders that go from front to back: ForwardDecoder."""
+"""The base of the decompressors that go from front to back: ForwardDecompressor."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import io
 import os
 from typing import IO
 
-from imagestore.archive.decoder import CutShort, Damaged, skip_to
+from imagestore.archive.decompressor import CutShort, Damaged, skip_to
 
 BUFFER = 128 << 10  # compressed bytes that are read at once
 
 
-class ForwardDecoder:
-    """A decoder that goes forward only: to go back, it starts again from the front.
+class ForwardDecompressor:
+    """A decompressor that goes forward only: to go back, it starts again from the front.
 
     A subclass says how its format is opened, which errors the library raises, and what they mean.
     """
@@ -68,7 +68,7 @@ class ForwardDecoder:
         return self._raw.tell()
 
     def points(self) -> bytes:
-        """Return nothing: this decoder has no seek points."""
+        """Return nothing: this decompressor has no seek points."""
         return b""
 
     def distrust(self) -> None:
@@ -76,7 +76,7 @@ class ForwardDecoder:
         self.close()
 
     def close(self) -> None:
-        """Free the library's decoder. A later read starts again from the front."""
+        """Free the library's decompressor. A later read starts again from the front."""
         if self._file is not None:
             self._file.close()
         self._file, self._position = None, 0

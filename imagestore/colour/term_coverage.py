@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imagestore.colour.basic_terms import votes
 from imagestore.colour.histogram import STEPS, cell_points
-from imagestore.colour.terms import votes
 
 VOTE_PARTS = 1024  # a pixel's vote is shared out in whole parts, so that sums are exact
 CELL_BLOCKS = 16  # the cells vote in blocks: less memory

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from imagestore.archive.open import open_archive
+from imagestore.archive.open_archive import open_archive
 from imagestore.console import UserError
 from tests.helpers.archives import COMPRESSIONS, pack, stream, write
 

@@ -1,14 +1,14 @@
-"""colour/coverage.py: how much of an image goes by each term."""
+"""colour/term_coverage.py: how much of an image goes by each term."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from imagestore.colour.basic_terms import TERMS, votes
 from imagestore.colour.cielab import srgb_to_lab
-from imagestore.colour.coverage import coverage_of_cells, coverage_of_colours
 from imagestore.colour.histogram import cell_points, make_histogram
-from imagestore.colour.terms import TERMS, votes
+from imagestore.colour.term_coverage import coverage_of_cells, coverage_of_colours
 
 BLUE, WHITE, RED = (0, 0, 255), (255, 255, 255), (255, 0, 0)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagestore.archive.decoder import CutShort
-from imagestore.archive.decompression import compression_of
+from imagestore.archive.compression_formats import compression_of
+from imagestore.archive.decompressor import CutShort
 from tests.helpers.archives import (
     COMPRESSIONS,
     PACKERS,
@@ -59,10 +59,10 @@ def test_each_way_of_opening_gives_the_same_bytes(open_packed, compression):
     streaming = format.open_for_streaming(descriptor)
     assert streaming.read(2_000_000) == data
     assert streaming.seek(2_000_000) == len(data)
-    decoders = [first_pass, streaming]
+    decompressors = [first_pass, streaming]
     for known_points in (points, b""):
         fetching = format.open_for_fetching(descriptor, known_points)
-        decoders.append(fetching)
+        decompressors.append(fetching)
         for position in (900_000, 100, 500_000, 0):
             fetching.seek(position)
             assert fetching.tell() == position
@@ -70,8 +70,8 @@ def test_each_way_of_opening_gives_the_same_bytes(open_packed, compression):
         fetching.distrust()
         fetching.seek(700_000)
         assert fetching.read(1000) == data[700_000:701_000]
-    for decoder in decoders:
-        decoder.close()
+    for decompressor in decompressors:
+        decompressor.close()
 
 
 @pytest.mark.parametrize("compression", COMPRESSED)
@@ -79,16 +79,16 @@ def test_data_that_end_too_early_are_cut_short(open_packed, compression):
     data = noise(300_000, 1)
     packed = PACKERS[compression](data)
     descriptor, format = open_packed(packed[: len(packed) // 2])
-    for decoder in (
+    for decompressor in (
         format.open_for_first_pass(descriptor),
         format.open_for_streaming(descriptor),
         format.open_for_fetching(descriptor, b""),
     ):
         with pytest.raises(CutShort):
-            while decoder.read(1000):
+            while decompressor.read(1000):
                 pass
-        assert decoder.tell() < len(data)
-        decoder.close()
+        assert decompressor.tell() < len(data)
+        decompressor.close()
 
 
 @pytest.mark.parametrize("behind", [bytes(2000), b"garbage behind the data" * 50], ids=["zeros", "garbage"])

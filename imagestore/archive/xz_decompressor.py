@@ -11,14 +11,14 @@ import lzma
 import os
 from typing import IO
 
-from imagestore.archive.decoder import Damaged, WrongChecksum
-from imagestore.archive.forward_decoder import ForwardDecoder
+from imagestore.archive.decompressor import Damaged, WrongChecksum
+from imagestore.archive.forward_decompressor import ForwardDecompressor
 
 PADDING = bytes(4)  # stream padding comes in units of four zeros (.xz file format, 2.2)
 BLOCKS_IN_MEMORY = 2
 
 
-class XzDecoder(ForwardDecoder):
+class XzDecompressor(ForwardDecompressor):
     """xz by the standard library."""
 
     errors: tuple[type[Exception], ...] = (EOFError, OSError, lzma.LZMAError)
@@ -39,7 +39,7 @@ class XzDecoder(ForwardDecoder):
         return super()._damage(error)
 
 
-class XzBlockDecoder(XzDecoder):
+class XzBlockDecompressor(XzDecompressor):
     """xz by the list of blocks, so that a seek goes to the nearest block."""
 
     _uses_blocks = True
@@ -49,7 +49,7 @@ class XzBlockDecoder(XzDecoder):
             return super()._open(file)
         import xz  # only here: it is slower than lzma if nothing is skipped
 
-        self.errors = (*XzDecoder.errors, xz.XZError)
+        self.errors = (*XzDecompressor.errors, xz.XZError)
         try:
             strategy = xz.RollingBlockReadStrategy(BLOCKS_IN_MEMORY)
             return xz.XZFile(file, block_read_strategy=strategy)  # type: ignore[return-value]

@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from imagestore.archive.decoder import CutShort, Damaged, WrongChecksum
-from imagestore.archive.gzip_decoder import GzipDecoder
-from imagestore.archive.open import open_archive
+from imagestore.archive.decompressor import CutShort, Damaged, WrongChecksum
+from imagestore.archive.gzip_decompressor import GzipDecompressor
+from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import WrongImages
 from tests.helpers.archives import assert_reads, noise, pack, photographs, stream, write
 
@@ -17,11 +17,11 @@ from tests.helpers.archives import assert_reads, noise, pack, photographs, strea
 def error_type(path):
     """Return the type of the error in which decoding a file ends."""
     fd = os.open(path, os.O_RDONLY)
-    decoder = GzipDecoder(fd)
+    decompressor = GzipDecompressor(fd)
     with pytest.raises(Damaged) as caught:
-        while decoder.read(1000):
+        while decompressor.read(1000):
             pass
-    decoder.close()
+    decompressor.close()
     os.close(fd)
     return caught.type
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imagestore.console import UserError
-from imagestore.training.settings import BOUNDS, TrainingSettings, settings_to_resume
+from imagestore.training.training_settings import BOUNDS, TrainingSettings, settings_to_resume
 
 CHECKPOINT = Path("old.pth")
 

@@ -1,4 +1,4 @@
-"""reports/pictures.py: pictures of palettes and contact sheets, drawn and checked pixel by pixel."""
+"""reports/drawing.py: pictures of palettes and contact sheets, drawn and checked pixel by pixel."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image
 
 from imagestore.colour.palette import find_palette
 from imagestore.console import UserError
-from imagestore.reports import pictures
-from imagestore.reports.pictures import CaptionedImage, SheetRow
+from imagestore.reports import drawing
+from imagestore.reports.drawing import CaptionedImage, SheetRow
 from tests.helpers.images import encode, stripes
 
 
@@ -47,7 +47,7 @@ def count_pixels(drawn: np.ndarray, rgb: tuple[int, int, int]) -> int:
 
 def test_bars_are_as_long_as_the_shares() -> None:
     data = encode(stripes(colours=("#1428c8", "#fadc1e"), parts=(2, 1)))
-    figure = pictures.palette_picture(data, find_palette(data), "a/b.jpg")
+    figure = drawing.palette_picture(data, find_palette(data), "a/b.jpg")
     texts = texts_of(figure)
     assert any("66.7%" in text and "blue" in text and "#1428c8" in text for text in texts)
     assert any("33.3%" in text and "yellow" in text and "#fadc1e" in text for text in texts)
@@ -62,7 +62,7 @@ def test_texts_neither_overlap_nor_leave_the_picture() -> None:
     random = np.random.default_rng(3)
     noise = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8))
     data = encode(noise.resize((640, 480), Image.Resampling.NEAREST), "JPEG")
-    figure = pictures.palette_picture(data, find_palette(data), "a" * 300)
+    figure = drawing.palette_picture(data, find_palette(data), "a" * 300)
     draw(figure)
     whole = figure.bbox
     boxes = [text.get_window_extent() for text in [*figure.texts, *figure.axes[1].texts]]
@@ -79,12 +79,12 @@ def test_a_sheet_shows_every_image_and_names_its_rows() -> None:
     blue = CaptionedImage(encode(Image.new("RGB", (9, 700), "blue")), "two.jpg")
     broken = CaptionedImage(b"no image", "broken.jpg")
     rows = [SheetRow("red\n2", [red] * 2), SheetRow("odd $x$ name", [broken, blue]), SheetRow("empty", [])]
-    figure = pictures.contact_sheet(rows, "flowers.h5: 4 images")
+    figure = drawing.contact_sheet(rows, "flowers.h5: 4 images")
     texts = texts_of(figure)
     assert {"red\n2", "empty", "flowers.h5: 4 images", "broken.jpg", r"odd \$x\$ name"} <= set(texts)
     assert texts.count("one.jpg") == 2
     drawn = draw(figure)
-    square = pictures.THUMBNAIL**2
+    square = drawing.THUMBNAIL**2
     assert count_pixels(drawn, (255, 0, 0)) == pytest.approx(2 * square, rel=0.05)
     assert count_pixels(drawn, (0, 0, 255)) == pytest.approx(square, rel=0.05)
     assert count_pixels(drawn, (200, 200, 200)) == pytest.approx(square, rel=0.05)
@@ -92,7 +92,7 @@ def test_a_sheet_shows_every_image_and_names_its_rows() -> None:
 
 def test_long_captions_stay_below_their_images() -> None:
     image = CaptionedImage(encode(Image.new("RGB", (40, 40), "green")), "IMG_20240131_" * 6)
-    figure = pictures.contact_sheet([SheetRow("dark-green" * 6, [image] * 3)], "t" * 500)
+    figure = drawing.contact_sheet([SheetRow("dark-green" * 6, [image] * 3)], "t" * 500)
     draw(figure)
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     for i, box in enumerate(boxes[1:], 1):
@@ -100,7 +100,7 @@ def test_long_captions_stay_below_their_images() -> None:
 
 
 def test_a_sheet_without_rows_can_be_drawn() -> None:
-    assert draw(pictures.contact_sheet([], "nothing")).size
+    assert draw(drawing.contact_sheet([], "nothing")).size
 
 
 # ----- window or file -----
@@ -112,21 +112,21 @@ def test_a_sheet_without_rows_can_be_drawn() -> None:
 )
 def test_the_suffix_chooses_the_format(suffix: str, signature: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"picture{suffix}"
-    assert pictures.show_or_save(Figure((1, 1)), path, tmp_path / "other.png") == path
+    assert drawing.show_or_save(Figure((1, 1)), path, tmp_path / "other.png") == path
     assert os.listdir(tmp_path) == [path.name]
     assert path.read_bytes().startswith(signature)
 
 
 def test_without_screen_and_output_the_default_is_written(tmp_path: Path) -> None:
     default = tmp_path / "picture.png"
-    assert pictures.show_or_save(Figure((1, 1)), None, default) == default
+    assert drawing.show_or_save(Figure((1, 1)), None, default) == default
     assert default.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_screen_that_does_not_answer_leaves_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":987")
     default = tmp_path / "picture.png"
-    assert pictures.show_or_save(Figure((1, 1)), None, default) == default
+    assert drawing.show_or_save(Figure((1, 1)), None, default) == default
     assert default.read_bytes().startswith(b"\x89PNG")
 
 
@@ -137,5 +137,5 @@ def test_a_screen_that_does_not_answer_leaves_a_file(tmp_path: Path, monkeypatch
 def test_an_unwritable_file_is_an_error_and_leaves_nothing(name: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match=reason):
-        pictures.show_or_save(Figure((1, 1)), tmp_path / name, tmp_path / "default.png")
+        drawing.show_or_save(Figure((1, 1)), tmp_path / name, tmp_path / "default.png")
     assert os.listdir(tmp_path) == ["folder"]

@@ -6,21 +6,21 @@ import bz2
 import io
 from typing import IO
 
-from imagestore.archive.forward_decoder import ForwardDecoder
-from imagestore.archive.rapidgzip_decoder import RapidgzipDecoder
+from imagestore.archive.forward_decompressor import ForwardDecompressor
+from imagestore.archive.rapidgzip_decompressor import RapidgzipDecompressor
 
 
-class Bzip2Decoder(ForwardDecoder):
+class Bzip2Decompressor(ForwardDecompressor):
     """bzip2 by the standard library."""
 
     def _open(self, file: io.BufferedReader) -> IO[bytes]:
         return bz2.BZ2File(file)
 
 
-class RapidBzip2Decoder(RapidgzipDecoder):
+class RapidBzip2Decompressor(RapidgzipDecompressor):
     """bzip2 by rapidgzip. It fails in a cut file: each block and the whole have a checksum."""
 
-    plain_decoder = Bzip2Decoder
+    plain_decompressor = Bzip2Decompressor
 
     def _is_true_end(self, position: int) -> bool:
         return True

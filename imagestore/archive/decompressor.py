@@ -1,4 +1,4 @@
-"""The Decoder protocol: the decompressed bytes of a file, from any position; and the errors of decoders."""
+"""The Decompressor protocol, for the decompressed bytes of a file from any position, and its errors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class WrongChecksum(Damaged):
     """A checksum at the end (gzip) or behind a block (xz) does not fit the many bytes that were delivered."""
 
 
-class Decoder(Protocol):
+class Decompressor(Protocol):
     """Decompressed bytes with a position.
 
-    A decoder belongs to one thread. After a fork, parent and child may both use it: every read of the file
-    names its offset, and nothing runs in the background. The descriptor stays open when a decoder is closed.
+    A decompressor belongs to one thread. After a fork, parent and child may both use it: every read of the
+    file names its offset, and nothing runs in the background. Closing it leaves the descriptor open.
     """
 
     def read(self, size: int, /) -> bytes:
@@ -36,7 +36,7 @@ class Decoder(Protocol):
         """Return the position in the decompressed data."""
 
     def points(self) -> bytes:
-        """Return seek points, with which a later decoder can start in the middle; empty if there are none."""
+        """Return seek points for a later decompressor that starts in the middle; empty if there are none."""
 
     def distrust(self) -> None:
         """Decode in the simplest way from now on, because some bytes were wrong."""
@@ -45,8 +45,8 @@ class Decoder(Protocol):
         """Free everything but the descriptor."""
 
 
-def skip_to(decoder: Decoder, position: int) -> int:
+def skip_to(decompressor: Decompressor, position: int) -> int:
     """Read on to `position`, or to the end of the data; return the new position. Raises Damaged."""
-    while decoder.tell() < position and decoder.read(min(PIECE, position - decoder.tell())):
+    while decompressor.tell() < position and decompressor.read(min(PIECE, position - decompressor.tell())):
         pass
-    return decoder.tell()
+    return decompressor.tell()

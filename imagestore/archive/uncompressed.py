@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import IO
 
-from imagestore.archive.forward_decoder import ForwardDecoder
+from imagestore.archive.forward_decompressor import ForwardDecompressor
 
 
-class UncompressedDecoder(ForwardDecoder):
+class UncompressedFile(ForwardDecompressor):
     """The bytes of the file as they are. A seek costs nothing."""
 
     def _open(self, file: io.BufferedReader) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""decode.py: every kind of image becomes RGB; hostile files raise NotAnImage within bounds."""
+"""decode_image.py: every kind of image becomes RGB; hostile files raise NotAnImage within bounds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagestore.colour.palette import find_palette
-from imagestore.decode import MOST_BYTES, NotAnImage, decode_rgb
+from imagestore.decode_image import MOST_BYTES, NotAnImage, decode_rgb
 from tests.helpers.commands import ROOT
 from tests.helpers.images import blobs, encode
 from tests.helpers.small_stores import COLOURS, picture
@@ -177,7 +177,7 @@ import sys
 from pathlib import Path
 from imagestore.colour.label import label_of
 from imagestore.colour.palette import find_palette
-from imagestore.decode import NotAnImage
+from imagestore.decode_image import NotAnImage
 def peak():  # MiB; ru_maxrss would begin with the peak of the process that started this one
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) >> 10
 data = sys.stdin.buffer.read()

@@ -1,0 +1,86 @@
+"""The compression formats, and which decompressor reads each of them.
+
+To add a format, write its decompressor in a file of its own, and add an entry to FORMATS. decompressor.py
+says what a decompressor offers.
+
+rapidgzip reads gzip and bzip2 in the first pass. It notes seek points. With these, a later run starts in the
+middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imagestore.archive.bzip2_decompressor import Bzip2Decompressor, RapidBzip2Decompressor
+from imagestore.archive.decompressor import Decompressor
+from imagestore.archive.gzip_decompressor import GzipDecompressor, RapidGzipDecompressor
+from imagestore.archive.uncompressed import UncompressedFile
+from imagestore.archive.xz_decompressor import XzBlockDecompressor, XzDecompressor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compression:
+    """A compression format: its name, the bytes with which a file begins, and its decompressors."""
+
+    name: str
+    magic: bytes
+    first_pass: Callable[[int], Decompressor]
+    streaming: Callable[[int], Decompressor]
+    fetching: Callable[[int], Decompressor]
+    fetching_by_points: Callable[[int, bytes], Decompressor] | None = None
+
+    def open_for_first_pass(self, descriptor: int) -> Decompressor:
+        """Return a decompressor that goes from front to back; at the end, `points` gives its seek points."""
+        return self.first_pass(descriptor)
+
+    def open_for_streaming(self, descriptor: int) -> Decompressor:
+        """Return the decompressor that goes from front to back with the least processor time."""
+        return self.streaming(descriptor)
+
+    def open_for_fetching(self, descriptor: int, points: bytes) -> Decompressor:
+        """Return a decompressor for single members. `points` come from a first pass and may be empty."""
+        if points and self.fetching_by_points:
+            return self.fetching_by_points(descriptor, points)
+        return self.fetching(descriptor)
+
+
+UNCOMPRESSED = Compression(
+    name="uncompressed",
+    magic=b"",
+    first_pass=UncompressedFile,
+    streaming=UncompressedFile,
+    fetching=UncompressedFile,
+)
+
+FORMATS = (
+    Compression(
+        name="gzip",
+        magic=b"\x1f\x8b\x08",
+        first_pass=RapidGzipDecompressor.for_first_pass,
+        streaming=GzipDecompressor,
+        fetching=GzipDecompressor,
+        fetching_by_points=RapidGzipDecompressor.from_points,
+    ),
+    Compression(
+        name="bzip2",
+        magic=b"BZh",
+        first_pass=RapidBzip2Decompressor.for_first_pass,
+        streaming=RapidBzip2Decompressor.for_first_pass,
+        fetching=Bzip2Decompressor,
+        fetching_by_points=RapidBzip2Decompressor.from_points,
+    ),
+    Compression(
+        name="xz",
+        magic=b"\xfd7zXZ\x00",
+        first_pass=XzDecompressor,
+        streaming=XzDecompressor,
+        fetching=XzBlockDecompressor,
+    ),
+    UNCOMPRESSED,  # every file begins with its empty magic: it must stay the last
+)
+
+
+def compression_of(beginning: bytes) -> Compression:
+    """Return the compression format of a file that begins with these bytes."""
+    return next(compression for compression in FORMATS if beginning.startswith(compression.magic))
