@@ -1,7 +1,8 @@
-"""Run h5vfs.py and interrupt it, or run it as another user."""
+"""Run h5vfs.py with wrong arguments, interrupt it, or run it as another user."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,13 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.commands import ROOT, environment
+from tests.helpers.commands import ROOT, Run, environment
 
 SECONDS_TO_WAIT = 30
 
 each_ending_signal = pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)]
 )
+
+
+def check_error(run: Run, cwd: Path, arguments: list[str], message: str) -> None:
+    """Check that h5vfs.py fails with one line, which contains `message`, and makes no file in `cwd`."""
+    before = sorted(os.listdir(cwd))
+    done = run("h5vfs.py", *arguments, check=False, cwd=cwd, timeout=20)
+    assert done.returncode == 1
+    assert done.stderr.startswith("h5vfs: error: ")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(os.listdir(cwd)) == before
 
 
 def interrupt_when(

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 from imagestore.tools.pack import pack
-from tests.helpers.commands import ROOT
+from tests.helpers.commands import ROOT, Run
+from tests.helpers.h5vfs_runs import check_error
 from tests.helpers.odd_stores import make_odd, some_bytes
 
 
@@ -43,3 +45,9 @@ def test_closed_standard_streams_are_no_obstacle(tmp_path: Path):
             f"{command} {arguments}", shell=True, cwd=tmp_path, capture_output=True, timeout=30
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, expected, b""), arguments
+
+
+@pytest.mark.parametrize(("path", "message"), [("red", "red: is a folder"), ("blue/nowhere", "no such file")])
+def test_wrong_paths_are_one_line(run: Run, folder: Path, path: str, message: str):
+    pack(folder, folder.parent / "good.h5")
+    check_error(run, folder.parent, ["cat", "good.h5", path], message)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 from imagestore.tools.pack import pack
 from tests.helpers.commands import Run
+from tests.helpers.h5vfs_runs import check_error
 
 
 def test_ls_lists_as_a_mount_shows(run: Run, folder: Path, tmp_path: Path):
@@ -36,3 +39,17 @@ def test_sizes_are_readable_and_times_possible(run: Run, tmp_path: Path):
     assert [line.split()[1:4] for line in lines] == [
         ["999", "????-??-??", "??:??"], ["9.8K", "????-??-??", "??:??"], ["12M", "????-??-??", "??:??"],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["good.h5", "red/a.jpf"], "no such file: red/a.jpf: did you mean a.jpg?"),
+        (["good.h5", "root.txt/x"], "root.txt is no folder"),
+        (["pipe.h5"], "pipe.h5: is a pipe or a device"),
+    ],
+)
+def test_wrong_paths_are_one_line(run: Run, folder: Path, arguments: list[str], message: str):
+    pack(folder, folder.parent / "good.h5")
+    os.mkfifo(folder.parent / "pipe.h5")
+    check_error(run, folder.parent, ["ls", *arguments], message)

@@ -12,7 +12,7 @@ import pytest
 from imagestore.store.reader import ImageStore
 from imagestore.tools.pack import pack
 from tests.helpers.commands import Run
-from tests.helpers.h5vfs_runs import each_ending_signal, h5vfs_as_nobody, interrupt_when
+from tests.helpers.h5vfs_runs import check_error, each_ending_signal, h5vfs_as_nobody, interrupt_when
 
 
 def test_a_packed_folder_is_an_image_store(folder: Path, tmp_path: Path):
@@ -129,3 +129,16 @@ def test_an_interrupted_pack_leaves_the_old_output(tmp_path: Path, number: int, 
     assert interrupt_when(is_copying, ["pack", "top", "packed.h5"], tmp_path, number) == status
     assert sorted(os.listdir(tmp_path)) == before
     assert (tmp_path / "packed.h5").read_text() == "the old file"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing", "x.h5"], "missing: no such folder"),
+        (["folder/root.txt", "x.h5"], "is no folder"),
+        (["folder", "missing/x.h5"], "no folder missing"),
+        (["folder", "folder"], "is a folder"),
+    ],
+)
+def test_wrong_paths_are_one_line(run: Run, folder: Path, arguments: list[str], message: str):
+    check_error(run, folder.parent, ["pack", *arguments], message)

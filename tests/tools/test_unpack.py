@@ -18,7 +18,7 @@ from imagestore.store.reader import ImageStore
 from imagestore.tools.pack import pack
 from tests.helpers.commands import Run
 from tests.helpers.folders import overwrite, snapshot
-from tests.helpers.h5vfs_runs import each_ending_signal, h5vfs_as_nobody, interrupt_when
+from tests.helpers.h5vfs_runs import check_error, each_ending_signal, h5vfs_as_nobody, interrupt_when
 from tests.helpers.odd_stores import make_indexed
 
 
@@ -221,3 +221,19 @@ def test_a_disk_that_becomes_full_is_one_line(run: Run, small_disk: Path, large_
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "No space left" in done.stderr
     assert sorted(os.listdir(small_disk)) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.h5", "x"], "missing.h5: no such file"),
+        (["folder/root.txt", "x"], "not an HDF5 file"),
+        (["good.h5", "folder/root.txt"], "is no folder"),
+        (["good.h5", "missing/x"], "no folder missing"),
+        (["pipe.h5", "out"], "pipe.h5: is a pipe or a device"),
+    ],
+)
+def test_wrong_paths_are_one_line(run: Run, folder: Path, arguments: list[str], message: str):
+    pack(folder, folder.parent / "good.h5")
+    os.mkfifo(folder.parent / "pipe.h5")
+    check_error(run, folder.parent, ["unpack", *arguments], message)

@@ -21,6 +21,7 @@ from imagestore.store.trailer import read_trailer, write_trailer
 from imagestore.tools.pack import pack
 from tests.helpers.commands import Run
 from tests.helpers.folders import overwrite
+from tests.helpers.h5vfs_runs import check_error
 
 
 def test_right_checksums_are_counted(run: Run, sample_store: Path, old_store: Path):
@@ -119,3 +120,11 @@ def test_files_that_are_no_stores_are_named(run: Run, sample_store: Path, tmp_pa
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 2
     assert "60 checksums right" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "message"), [("no*.h5", "no file matches"), ("pipe.h5", "pipe.h5: is a pipe or a device")]
+)
+def test_wrong_paths_are_one_line(run: Run, tmp_path: Path, path: str, message: str):
+    os.mkfifo(tmp_path / "pipe.h5")
+    check_error(run, tmp_path, ["verify", path], message)
