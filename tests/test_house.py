@@ -112,9 +112,12 @@ def test_a_test_file_stands_where_its_module_stands() -> None:
     A module with many tests has several files: `test_writer.py`, `test_writer_signals.py`.
     """
     of_modules = {module.removeprefix("imagestore.").replace(".", "/") for module in MODULES}
+    of_modules |= {file.stem for folder in ("benchmarks", "demo") for file in (ROOT / folder).rglob("*.py")}
     for file in (ROOT / "tests").rglob("test_*.py"):
         test = file.relative_to(ROOT / "tests").with_suffix("")
         module = str(test.with_name(test.name.removeprefix("test_")))
+        if test.parts[0] in ("benchmarks", "demo"):
+            module = test.name.removeprefix("test_")
         has_module = any(module == name or module.startswith(f"{name}_") for name in of_modules)
         assert has_module or str(test) in OF_NO_MODULE, f"there is no module for {file}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from imagestore.tools.copy_report import CopyReport
-from imagestore.tools.globs import Globs
+from imagestore.tools.globs import Choice, Globs
 
 Entry = TypeVar("Entry", bound="CopyEntry")
 
@@ -33,11 +33,11 @@ class CopyEntry(Protocol):
 
 @dataclass(frozen=True)
 class _Candidate(Generic[Entry]):
-    """An entry that --exclude does not match; `included` says whether --include asks for it."""
+    """An entry that --exclude does not match."""
 
     entry: Entry
     is_folder: bool
-    included: bool
+    is_copied: bool
 
 
 def walk(top: Entry, globs: Globs, report: CopyReport) -> Iterator[Entry]:
@@ -46,16 +46,16 @@ def walk(top: Entry, globs: Globs, report: CopyReport) -> Iterator[Entry]:
     The files and links of a folder come before its subfolders. With --include, a folder is yielded if a glob
     matches its own path or the path of a folder above it. Entries that cannot be read are reported.
     """
-    waiting = [_Candidate(top, is_folder=True, included=not globs.include)]
+    waiting = [_Candidate(top, is_folder=True, is_copied=not globs.include)]
     while waiting:
         folder = waiting.pop()
-        if folder.included:
+        if folder.is_copied:
             yield folder.entry
         subfolders = []
         for candidate in _candidates(folder, globs, report):
             if candidate.is_folder:
                 subfolders.append(candidate)
-            elif candidate.included:
+            elif candidate.is_copied:
                 yield candidate.entry
         waiting += reversed(subfolders)
 
@@ -67,11 +67,12 @@ def _candidates(folder: _Candidate[Entry], globs: Globs, report: CopyReport) -> 
         report.add_failure(folder.entry.reported_path, error.strerror)
         return
     for entry in children:
-        if globs.excludes(entry.path):
+        choice = globs.choose(entry.path, folder_is_copied=folder.is_copied)
+        if choice is Choice.EXCLUDED:
             continue
         try:
             is_folder = entry.is_folder
         except OSError as error:
             report.add_failure(entry.reported_path, error.strerror)
             continue
-        yield _Candidate(entry, is_folder, folder.included or globs.includes(entry.path))
+        yield _Candidate(entry, is_folder, is_copied=choice is Choice.COPIED)

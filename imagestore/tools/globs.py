@@ -1,27 +1,39 @@
-"""The globs of --include and --exclude."""
+"""What --include and --exclude decide about a file or a folder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from fnmatch import fnmatchcase
+
+
+class Choice(Enum):
+    """What becomes of a file or a folder."""
+
+    COPIED = auto()
+    SEARCHED = auto()  # not copied itself, but a folder may hold files that --include asks for
+    EXCLUDED = auto()  # with all that a folder holds
 
 
 @dataclass(frozen=True)
 class Globs:
-    """Which files and folders to copy. A glob matches a path below the top folder, or a name alone."""
+    """The globs of --include and --exclude. A glob matches a path below the top folder, or a name alone."""
 
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
 
-    def includes(self, path: bytes) -> bool:
-        """Whether --include asks for a file, or for a folder with its contents. No glob asks for all."""
-        return not self.include or _matches(path, self.include)
+    def choose(self, path: bytes, *, folder_is_copied: bool) -> Choice:
+        """What becomes of `path`. --exclude wins over --include; without --include, all paths are copied.
 
-    def excludes(self, path: bytes) -> bool:
-        """Whether --exclude leaves out a file, or a folder with its contents."""
-        return _matches(path, self.exclude)
+        `folder_is_copied` says that the folder around `path` is copied: then its contents are copied too.
+        """
+        if _matches(path, self.exclude):
+            return Choice.EXCLUDED
+        if folder_is_copied or not self.include or _matches(path, self.include):
+            return Choice.COPIED
+        return Choice.SEARCHED
 
 
 def _matches(path: bytes, globs: Sequence[str]) -> bool:

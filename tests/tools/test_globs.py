@@ -1,10 +1,10 @@
-"""Globs: which paths --include and --exclude match."""
+"""Globs: what --include and --exclude decide."""
 
 from __future__ import annotations
 
 import pytest
 
-from imagestore.tools.globs import Globs
+from imagestore.tools.globs import Choice, Globs
 
 
 @pytest.mark.parametrize(
@@ -17,16 +17,29 @@ from imagestore.tools.globs import Globs
     ],
 )  # fmt: skip
 def test_a_glob_matches_a_path_or_a_name(glob: str, path: bytes, matches: bool):
-    assert Globs(include=[glob]).includes(path) == matches
-    assert Globs(exclude=[glob]).excludes(path) == matches
+    included, excluded = (Globs(include=[glob]), Globs(exclude=[glob]))
+    assert included.choose(path, folder_is_copied=False) is (Choice.COPIED if matches else Choice.SEARCHED)
+    assert excluded.choose(path, folder_is_copied=False) is (Choice.EXCLUDED if matches else Choice.COPIED)
 
 
-def test_without_globs_all_is_included():
-    assert Globs().includes(b"a")
-    assert not Globs().excludes(b"a")
+def test_without_globs_all_is_copied():
+    assert Globs().choose(b"a", folder_is_copied=False) is Choice.COPIED
 
 
 def test_one_of_several_globs_is_enough():
     globs = Globs(include=["a", "b"], exclude=["c", "d"])
-    assert [path for path in (b"a", b"b", b"c", b"d") if globs.includes(path)] == [b"a", b"b"]
-    assert [path for path in (b"a", b"b", b"c", b"d") if globs.excludes(path)] == [b"c", b"d"]
+    choices = {path: globs.choose(path, folder_is_copied=False) for path in (b"a", b"b", b"c", b"d", b"e")}
+    assert [path for path, choice in choices.items() if choice is Choice.COPIED] == [b"a", b"b"]
+    assert [path for path, choice in choices.items() if choice is Choice.EXCLUDED] == [b"c", b"d"]
+
+
+def test_exclude_wins_over_include():
+    globs = Globs(include=["*.jpg"], exclude=["a.*"])
+    for folder_is_copied in (True, False):
+        assert globs.choose(b"a.jpg", folder_is_copied=folder_is_copied) is Choice.EXCLUDED
+
+
+def test_the_contents_of_a_copied_folder_are_copied():
+    globs = Globs(include=["red"])
+    assert globs.choose(b"red/a.jpg", folder_is_copied=True) is Choice.COPIED
+    assert globs.choose(b"blue/a.jpg", folder_is_copied=False) is Choice.SEARCHED
