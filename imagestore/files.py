@@ -1,7 +1,7 @@
 """Write files so that nobody ever sees half of one: beside the final name, synced, then renamed.
 
-Everything that writes a result begins with `write_whole`. The other functions are for files that are too
-large, or too special, for one `with` block: stores, packed folders and unpacked files.
+`write_whole` is for results that one `with` block can write. The other functions are for larger files:
+stores, packed folders and unpacked files.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class HelperProcess:
         return self._receive_answer()
 
     def attributes(self, path: bytes) -> dict[str, bytes]:
-        """The attributes of an object: text as UTF-8, all else as JSON. Raises OSError."""
+        """The attributes of an object: text as UTF-8, other values as JSON. Raises OSError."""
         self._ask("attributes", path)
         return self._receive_answer()
 

@@ -16,7 +16,7 @@ MOST_TEXT_BYTES = 64 << 20
 
 
 def text_of(value: object) -> bytes:
-    """Text as UTF-8, bytes as they are, all else as JSON."""
+    """Text as UTF-8, bytes as they are, other values as JSON."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape")
     if isinstance(value, bytes):

@@ -2,7 +2,7 @@
 
 A process may be killed at any instant. HDF5 can then not read the file that it was writing, but the images'
 bytes are in the file, and the journal tells where. A record is appended once the bytes are written. Its
-checksum shows if it was written only in part.
+checksum tells whether the record is complete.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ METADATA_BLOCK = 1 << 20  # HDF5 metadata in blocks of this size, not scattered 
 class PartialFile:
     """A new store file that is not finished, and its journal.
 
-    A StoreWriter makes it with its first image, decides what is added, and renames it to the store's name
-    after `finish`. Each `add` writes the image to the file, then a record to the journal. If the process is
+    A StoreWriter makes one for its first image, adds its images to it, and after `finish` renames it to the
+    store's name. Each `add` writes the image to the file, then a record to the journal. If the process is
     killed, HDF5 cannot read the file any more, but the journal tells where in the file each image is: the
     next StoreWriter reads both and adds these images to a PartialFile of its own.
     """
@@ -113,7 +113,7 @@ class PartialFile:
         return offset
 
     def _copy_dataset(self, group: h5g.GroupID, name: bytes, source: h5d.DatasetID) -> bool:
-        """Have HDF5 copy a dataset. False, and nothing is copied, if the source's attributes are damaged."""
+        """Let HDF5 copy a dataset; return False, without a copy, if attributes of the source are damaged."""
         try:
             h5o.copy(source, b".", group, name)
         except (OSError, RuntimeError) as error:
@@ -151,8 +151,8 @@ class PartialFile:
         return candidate
 
     def sync(self) -> None:
-        """Have the disk take what was written so far, so that little is left to wait for at the end."""
-        with contextlib.suppress(OSError):  # closed meanwhile, or an error that the next write meets too
+        """Write to the disk what the system still holds in memory, so that `finish` has less to wait for."""
+        with contextlib.suppress(OSError):  # the file is closed by now, or the next write gets the same error
             os.fdatasync(self._fd)
 
     def finish(self, heuristics: Sequence[dict]) -> None:

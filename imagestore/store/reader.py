@@ -43,8 +43,8 @@ class StoreError(OSError):
 class ImageStore:
     """The images of one file, in the order of their labels, then of their names (as bytes).
 
-    Raises UserError if there is no such file, or it cannot be read, or is not HDF5, or holds no image while
-    `require_images` is True.
+    Raises UserError if there is no such file, or if it cannot be read or is not HDF5. If `require_images` is
+    True, a file without images is an error too.
     """
 
     def __init__(self, path: str | Path, require_images: bool = True) -> None:
@@ -197,8 +197,7 @@ class ImageStore:
     def copyable(self) -> np.ndarray:
         """bool (N,): whether a copy of an image's dataset is all that another store needs.
 
-        This is so if the dataset has every attribute that a StoreWriter writes, and the file holds nothing
-        that its index does not cover.
+        The dataset then has every attribute that a StoreWriter writes, and the index covers the whole file.
         """
         index = self.index
         has_member = np.diff(index.column("member_end"), prepend=0) > 0

@@ -1,4 +1,4 @@
-"""Add images to a store, so that nothing is lost whenever and however the work ends.
+"""Add images to a store. No image is lost, even if the process is killed.
 
 Images go into a partial file beside the store: a copy of the store, or a new file if there is no store. To
 publish it, the partial file is renamed to the store's name. So at every instant there is the old store or the
@@ -7,8 +7,8 @@ the help of its journal. A lock file makes sure that only one writer works at a 
 
     .<name>.lock    .<name>.<token>.partial    .<name>.<token>.journal
 
-A StoreWriter belongs to the thread that made it. It has a thread of its own that keeps the lock alive and the
-disk busy.
+A StoreWriter belongs to the thread that made it. It has a thread of its own that touches the lock and syncs
+the partial file.
 """
 
 from __future__ import annotations
@@ -116,8 +116,9 @@ class StoreWriter:
     def start_as_copy_of(self, store: ImageStore) -> bool:
         """Let a new store start as a copy of another store, which is made by copying the file.
 
-        False, and nothing is done, if this store has images, or the other has no image, the same image twice
-        or one that is not `copyable`, or there is no room for all of its images. Raises OSError, UserError.
+        Return False, without a copy, if this store has images, if there is no room for the copy, or if the
+        other store has no image, the same image twice, or an image that is not `copyable`. Raises OSError,
+        UserError.
         """
         if self._base is not None or self._partial is not None or not store.copyable().all():
             return False
@@ -170,7 +171,7 @@ class StoreWriter:
                 partial.sync()
 
     def publish(self, heuristics: Sequence[dict] = ()) -> None:
-        """Put the store with all added images in its place. If none was added, nothing happens.
+        """Put the store with all added images in its place. Without new images, the file stays as it is.
 
         `heuristics` tells what labelled the new images: [{"version", "settings", "since"}]. Raises OSError;
         UserError if another tool changed the store since it was opened here.

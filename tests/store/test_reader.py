@@ -86,7 +86,7 @@ def test_a_replaced_store_is_read_through_hdf5_too(old_store, tmp_path):
         assert store.heuristics() == []
 
 
-def test_hdf5_is_opened_anew_after_a_fork(old_store):
+def test_hdf5_is_opened_again_after_a_fork(old_store):
     with ImageStore(old_store) as store:
         before = images_by_member(store)
         parents_file = store.hdf5()
