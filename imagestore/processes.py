@@ -1,4 +1,4 @@
-"""What a process owes the machine: its share of the CPUs, signals, forking, letting go of what it inherited.
+"""The CPUs that a process may use, signals, and child processes.
 
 Imports nothing slow: a script calls `let_interrupts_end_python` before its other imports.
 """
@@ -22,7 +22,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 def let_interrupts_end_python() -> None:
     """Until `console.main` takes over, let Ctrl-C end Python without a traceback: the imports take a moment.
 
-    Whoever wants SIGINT ignored (nohup, a shell's background job) still does.
+    If SIGINT is ignored (nohup, a background job of a shell), it stays ignored.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -35,7 +35,7 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether to finish what is in hand and end."""
+        """Whether to finish the current work and end."""
         return self.signum is not None
 
     @property

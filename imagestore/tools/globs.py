@@ -1,4 +1,4 @@
-"""What --include and --exclude decide about a file or a folder."""
+"""The decision of --include and --exclude about a file or a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 
 class Choice(Enum):
-    """What becomes of a file or a folder."""
+    """The decision about a file or a folder."""
 
     COPIED = auto()
     SEARCHED = auto()  # not copied itself, but a folder may hold files that --include asks for
@@ -25,7 +25,7 @@ class Globs:
     exclude: Sequence[str] = ()
 
     def choose(self, path: bytes, *, folder_is_copied: bool) -> Choice:
-        """What becomes of `path`. --exclude wins over --include; without --include, all paths are copied.
+        """Decide about `path`. --exclude wins over --include; without --include, all paths are copied.
 
         `folder_is_copied` says that the folder around `path` is copied: then its contents are copied too.
         """
