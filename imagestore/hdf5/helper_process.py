@@ -86,7 +86,7 @@ class HelperProcess:
 
     def _receive_answer(self) -> Any:  # noqa: ANN401
         if self._connection is None:
-            raise OSError(errno.EIO, "HDF5 was not asked", str(self.path))
+            raise OSError(errno.EIO, "the helper process for HDF5 was closed", str(self.path))
         try:
             if not self._connection.poll(SECONDS_TO_ANSWER):
                 raise TimeoutError(f"HDF5 has not answered for {SECONDS_TO_ANSWER:.0f} s")
@@ -103,7 +103,7 @@ class HelperProcess:
     def _give_up(self, error: BaseException) -> NoReturn:
         self.close()
         raise OSError(
-            errno.EIO, f"damaged: HDF5 gave up on it ({error or 'crashed'})", str(self.path)
+            errno.EIO, f"damaged: HDF5 cannot read it ({error or 'crashed'})", str(self.path)
         ) from error
 
     def _start(self) -> Connection:

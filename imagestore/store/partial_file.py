@@ -138,8 +138,8 @@ class PartialFile:
         group = h5o.open(root, label) if root.links.get_info(label).type == h5l.TYPE_HARD else None
         if not isinstance(group, h5g.GroupID):
             raise UserError(
-                f"{self._path_in_errors}: {os.fsdecode(label)!r} is a link or a dataset there, no group: "
-                "no image can go under this label; write to another store"
+                f"{self._path_in_errors}: {os.fsdecode(label)!r} is a link or a dataset there, "
+                "so it cannot be a label; write to another store"
             )
         return group
 

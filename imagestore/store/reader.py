@@ -64,8 +64,8 @@ class ImageStore:
         """Raise UserError if the store holds no image."""
         if require_images and not len(self):
             raise UserError(
-                f"{self.path}: holds no image (a store keeps each as a one-dimensional uint8 dataset "
-                "in a group that is its label)"
+                f"{self.path}: holds no image (an image is a one-dimensional uint8 dataset in a group, "
+                "and the name of the group is its label)"
             )
 
     def _index_by_walking(self) -> StoreIndex:
@@ -83,11 +83,11 @@ class ImageStore:
             # The file is closed again at once: else h5py could not open it with locks in this process.
             with (
                 open_hdf5(self._fd, self.path) as file,
-                progress(None, f"{self.path.name} has no index, looking at") as bar,
+                progress(None, f"{self.path.name} has no index, visiting its images") as bar,
             ):
                 return walk(file, bar.update)
         except ERRORS_OF_H5PY as error:
-            raise UserError(f"{self.path}: damaged HDF5 file ({first_line(error)}): make it anew") from error
+            raise UserError(f"{self.path}: damaged HDF5 file ({first_line(error)}): make it again") from error
 
     def __enter__(self) -> ImageStore:
         return self

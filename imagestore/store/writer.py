@@ -190,8 +190,8 @@ class StoreWriter:
             raise
         if not self._base_is_in_place():
             raise UserError(
-                f"{self.path}: another tool changed it in the meantime; what was finished is kept beside it: "
-                "run the same command again"
+                f"{self.path}: another tool changed it during this run; the new images are kept beside it: "
+                "run the same command again to add them"
             )
         files.replace(partial.path, self.path)
         partial.remove()

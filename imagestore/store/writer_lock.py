@@ -63,7 +63,7 @@ def _remove_if_abandoned(lock: Path, store: Path) -> None:
         who = f"process {holder['pid']} on {host}" if holder else "another process"
         raise UserError(
             f"{store}: {who} is writing it (last sign of life {max(age, 0):.0f} s ago); "
-            f"wait until it has finished, or remove {lock} if it is gone"
+            f"wait until it has finished, or remove {lock} if that process is gone"
         )
     # Other processes may try the same now. One at a time may remove the lock, if it is still the same.
     takeover = lock.with_name(f"{lock.name}.takeover")
