@@ -179,12 +179,12 @@ class Hdf5Source(Source):
 def _relative_target(entry: Entry, folder: bytes, depth: int) -> bytes:
     """The target of a soft link as the shortest path from its folder, which is `depth` folders deep."""
     target = [part for part in entry.target.split(b"/") if part not in (b"", b".")]
-    shown = [names.escape(part) for part in target]
+    shown_names = [names.escape(part) for part in target]
     if entry.target_is_array:
-        shown[-1] = names.numpy_file(target[-1], entry.shadowed)
+        shown_names[-1] = names.numpy_file(target[-1], entry.shadowed)
     if not entry.target.startswith(b"/"):
-        return b"/".join(shown) or b"."
+        return b"/".join(shown_names) or b"."
     here = folder.split(b"/") if folder else []
     pairs = zip(here, target, strict=False)
     common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return b"/".join([b".."] * (depth - common) + shown[common:]) or b"."
+    return b"/".join([b".."] * (depth - common) + shown_names[common:]) or b"."

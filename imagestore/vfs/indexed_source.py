@@ -21,7 +21,7 @@ from imagestore.vfs.node import INODE_BITS, Node
 from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
 
-LARGEST_CHECKED = 16 << 20  # bytes: a larger image is read in pieces, without a look at its checksum
+LARGEST_CHECKED = 16 << 20  # bytes: a larger image is read in pieces, and its checksum is not compared
 MOST_CACHED_NAMES = 200_000  # in dictionaries of names; larger folders are searched by bisection
 ROOT_INODE, FIRST_LABEL_INODE = 1, 2
 ROOT_KEY = -1  # the key of the root folder; that of a label's folder is the label's number
