@@ -21,11 +21,11 @@ import itertools
 import sys
 from pathlib import Path
 
-from imagestore import files
 from imagestore.arguments import add_device, given_path, positive, seed
 from imagestore.classifying.accuracy import Accuracy
 from imagestore.classifying.choose_images import Images, choose_images, open_images, read_images
 from imagestore.console import UserError, main, progress
+from imagestore.files.atomic_write import check_writable
 from imagestore.processes import Stop, share_processors, stopping
 from imagestore.training.labels_file import load_labels
 from imagestore.training.training_settings import WEIGHTS_FILE
@@ -39,7 +39,7 @@ def classify(arguments: argparse.Namespace) -> int:
         labels = load_labels(arguments.labels)
         weights = arguments.weights or default_weights(arguments.labels)
         if arguments.plot:
-            files.check_writable(arguments.plot)
+            check_writable(arguments.plot)
         with open_images(arguments.source, arguments.index, arguments.heuristic) as images:
             return classify_images(images, labels, weights, arguments, stop)
 

@@ -191,7 +191,7 @@ def unmount(mountpoints: Sequence[Path], lazy: bool) -> int:
 def mount(arguments: argparse.Namespace, command: list[str]) -> int:
     """Mount in the background, in the foreground, or for the length of a command."""
     from imagestore.mount.mount import mount_for_command, mount_in_background, mount_in_foreground
-    from imagestore.mount.settings import MountSettings
+    from imagestore.mount.mount_settings import MountSettings
 
     *stores, mountpoint = arguments.paths
     settings = MountSettings(

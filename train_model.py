@@ -27,7 +27,7 @@ from pathlib import Path
 from imagestore.arguments import add_device, given_path, memory, number, part, positive, seed, whole_number
 from imagestore.console import UserError, main, note
 from imagestore.processes import Stop, cpu_count, share_processors, stopping
-from imagestore.store.open import open_stores
+from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore
 from imagestore.training.training_settings import (
     CHECKPOINT_FILE,

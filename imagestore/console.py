@@ -28,7 +28,7 @@ TERMINATED = 128 + signal.SIGTERM
 SECONDS_BETWEEN_LOG_LINES = 10.0
 SECONDS_BEFORE_A_BAR = 0.3  # shorter work shows no bar
 NAMES_TO_COMPARE = 20_000
-ESCAPE_ERRORS = "imagestore-escape"  # our handler of characters that cannot be encoded; see codecs.register_error
+ESCAPE_ERRORS = "imagestore-escape"  # our handler of unencodable characters; see codecs.register_error
 
 
 class UserError(Exception):

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from imagestore import cache_folder, files
+from imagestore import cache_folder
 from imagestore.archive.members import COLUMNS, Members
-from imagestore.columns import DamagedColumn, StoredColumns, read_columns, write_columns
 from imagestore.console import UserError, describe, note
+from imagestore.files.atomic_write import write_whole
+from imagestore.files.checksummed_columns import DamagedColumn, StoredColumns, read_columns, write_columns
 
 MAGIC = b"imgarchive-index"
 BEGINNING = MAGIC[:8]  # the file begins with it, as the files of earlier versions do
@@ -75,7 +76,7 @@ def save_index(path: Path, index: ArchiveIndex, fingerprint: dict[str, int | str
         **{key: np.array(column) for key, column in index.members.columns.items()},
         "points": np.frombuffer(index.points, np.uint8),
     }
-    with files.write_whole(path) as temporary, temporary.open("wb") as file:
+    with write_whole(path) as temporary, temporary.open("wb") as file:
         file.write(BEGINNING)
         file.flush()
         write_columns(file.fileno(), len(BEGINNING), MAGIC, facts, columns.items())

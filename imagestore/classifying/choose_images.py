@@ -15,7 +15,7 @@ from imagestore.archive.protocol import Archive
 from imagestore.classifying.answer import Picture
 from imagestore.console import note, printable
 from imagestore.hdf5.superblock import is_hdf5
-from imagestore.store.open import expand_paths, open_stores
+from imagestore.store.open_stores import expand_paths, open_stores
 from imagestore.store.reader import ImageStore, StoreError
 
 STORE_SUFFIXES = {".h5", ".hdf5", ".hdf"}

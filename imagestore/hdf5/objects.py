@@ -22,7 +22,7 @@ from imagestore.hdf5.dataset_files import (
     open_as_file,
 )
 from imagestore.hdf5.datasets import NO_OFFSET, data_offset, integer_attribute, is_bytes
-from imagestore.hdf5.open import has_real_path, path_of_descriptor
+from imagestore.hdf5.open_hdf5 import has_real_path, path_of_descriptor
 from imagestore.hdf5.values_as_text import decode, text_of
 
 GROUP, BYTES, ARRAY, DAMAGED = "group", "bytes", "array", "damaged"

@@ -13,7 +13,7 @@ from isal.isal_zlib import crc32
 from imagestore.console import Progress, UserError, progress
 from imagestore.labelling.run_report import RunReport, finish, noting_errors
 from imagestore.processes import Stop, stopping
-from imagestore.store.open import open_stores
+from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError, palette_of
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from imagestore.archive.protocol import WrongImages
 from imagestore.console import FAILED, UserError, fail, note
+from imagestore.files.disk_room import DiskFull
 from imagestore.processes import Stop
-from imagestore.store.partial_file import DiskFull
 from imagestore.store.writer import StoreWriter
 
 PROGRAM = "colourHeuristic"

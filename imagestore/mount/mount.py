@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore.console import UserError, note
+from imagestore.mount.mount_settings import MountSettings
 from imagestore.mount.mount_table import unmount
 from imagestore.mount.mountpoint import prepared_mountpoint
 from imagestore.mount.server import end_server, serve_until_unmounted, start_server
-from imagestore.mount.settings import MountSettings
 from imagestore.processes import ENDING
 
 

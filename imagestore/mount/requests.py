@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from imagestore.console import UserError, note
 from imagestore.mount.fuse_library import Callback, Library
-from imagestore.vfs import names
+from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
 from imagestore.vfs.source import NoSuchName
 from imagestore.vfs.tree import Tree
@@ -129,7 +129,7 @@ class Requests:
         status.f_bsize = status.f_frsize = BLOCK_SIZE
         status.f_blocks = -(-usage.bytes // BLOCK_SIZE)
         status.f_files = usage.images
-        status.f_namemax = names.LONGEST
+        status.f_namemax = shown_names.LONGEST
 
     # ----- attributes and listings -----
 

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from imagestore.console import UserError
-from imagestore.mount import fuse_library
+from imagestore.mount import fuse_library, fuse_options
 from imagestore.mount.fuse_library import Library
+from imagestore.mount.mount_settings import MountSettings
 from imagestore.mount.mount_table import increase_read_ahead, unmount
 from imagestore.mount.mountpoint import suggested_mountpoint
 from imagestore.mount.requests import ReopeningRequests, Requests
-from imagestore.mount.settings import MountSettings
 from imagestore.processes import ENDING, end_with_parent, keep_only
 from imagestore.vfs.tree import Tree
 
@@ -174,7 +174,7 @@ def _mount_options(settings: MountSettings, tree: Tree, library: Library) -> lis
         timeout = settings.idle_timeout / 2  # then somebody who uses the tree causes a request in time
     if settings.show_replacements:
         timeout = 0.0
-    return fuse_library.mount_options(
+    return fuse_options.mount_options(
         library,
         stores=",".join(map(str, tree.files)),
         user_options=settings.fuse_options,

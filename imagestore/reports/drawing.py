@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ImageOps
 
-from imagestore import files
 from imagestore.colour.basic_terms import name_of
 from imagestore.colour.palette import Palette
 from imagestore.console import UserError
 from imagestore.decode_image import NotAnImage, decode_rgb
+from imagestore.files.atomic_write import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -197,7 +197,7 @@ def _save(figure: Figure, path: Path) -> None:
         formats = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
         raise UserError(f"{path}: pictures are not written as .{suffix}; choose one of {formats}") from None
     try:
-        with files.write_whole(path) as temporary:
+        with write_whole(path) as temporary:
             temporary.write_bytes(drawn.getvalue())
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None

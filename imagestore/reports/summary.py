@@ -12,7 +12,7 @@ import numpy as np
 
 from imagestore.colour.palette import Palette
 from imagestore.console import printable
-from imagestore.store.open import open_stores
+from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore
 
 CSV_COLUMNS = ("store", "path", "label", "member", "size", "crc32", "modified", "created", "colours")

@@ -15,8 +15,9 @@ import os
 import time
 from pathlib import Path
 
-from imagestore import cache_folder, files
+from imagestore import cache_folder
 from imagestore.console import UserError
+from imagestore.files.atomic_write import write_whole
 from imagestore.store.index import StoreIndex
 from imagestore.store.trailer import read_trailer, write_trailer
 
@@ -58,7 +59,7 @@ def save(path: Path, stamp: bytes | None, index: StoreIndex) -> None:
     kept_index = cache_folder.path_for(path)
     with contextlib.suppress(OSError, UserError):  # no room or no permission: the store is walked again
         kept_index.parent.mkdir(parents=True, exist_ok=True)
-        with files.write_whole(kept_index) as temporary, temporary.open("wb") as file:
+        with write_whole(kept_index) as temporary, temporary.open("wb") as file:
             file.write(stamp)
             file.flush()
             write_trailer(file.fileno(), STAMP_BYTES, index)

@@ -18,7 +18,8 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
 
 from imagestore.console import UserError
-from imagestore.files import NO_ROOM, DiskFull, DiskRoom, write_all
+from imagestore.files.disk_room import NO_ROOM, DiskFull, DiskRoom
+from imagestore.files.write_and_copy import write_all
 from imagestore.hdf5.datasets import (
     FILE_FORMAT,
     NO_OFFSET,
@@ -28,9 +29,9 @@ from imagestore.hdf5.datasets import (
 )
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store import journal
+from imagestore.store.hdf5_cache_size import MetadataCache
 from imagestore.store.image_names import numbered_name, safe_name
 from imagestore.store.index import IndexBuilder
-from imagestore.store.metadata_cache import MetadataCache
 from imagestore.store.reader import ImageStore
 from imagestore.store.record import PALETTE_COLUMNS, ImageRecord
 from imagestore.store.trailer import write_trailer

@@ -21,14 +21,14 @@ import numpy as np
 from h5py import h5a, h5d, h5t
 from isal.isal_zlib import crc32
 
-from imagestore import files
 from imagestore.console import UserError, first_line, progress
+from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.datasets import check_readable
-from imagestore.hdf5.open import open_descriptor, open_hdf5
+from imagestore.hdf5.open_hdf5 import open_descriptor, open_hdf5
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store import index_cache
+from imagestore.store.hdf5_cache_size import MetadataCache
 from imagestore.store.index import StoreIndex
-from imagestore.store.metadata_cache import MetadataCache
 from imagestore.store.record import PALETTE_COLUMNS
 from imagestore.store.trailer import read_trailer
 from imagestore.store.walk import walk
@@ -206,7 +206,7 @@ class ImageStore:
 
     def copy_to(self, target: int) -> None:
         """Copy the HDF5 data, without the index, to an empty open file. Raises OSError, UserError."""
-        files.copy_start(self._fd, target, end_of_file_address(self._fd) or os.fstat(self._fd).st_size)
+        copy_start(self._fd, target, end_of_file_address(self._fd) or os.fstat(self._fd).st_size)
         if self.changed():
             raise UserError(f"{self.path}: another tool is writing to this file; wait until it has finished")
 

@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 
-from imagestore.columns import read_columns, write_columns
+from imagestore.files.checksummed_columns import read_columns, write_columns
 from imagestore.store.index import StoreIndex, column_names
 
 MAGIC = b"imagestore-index"

@@ -25,9 +25,9 @@ from types import TracebackType
 from h5py.h5d import DatasetID
 from isal.isal_zlib import crc32
 
-from imagestore import files
 from imagestore.console import UserError
-from imagestore.files import DiskFull
+from imagestore.files.atomic_write import check_writable, put_in_place
+from imagestore.files.disk_room import DiskFull
 from imagestore.store import journal, writer_lock
 from imagestore.store.partial_file import PartialFile
 from imagestore.store.reader import ImageStore
@@ -52,7 +52,7 @@ class StoreWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(os.path.realpath(path))
-        files.check_writable(self.path)
+        check_writable(self.path)
         self._lock = self._path_beside("lock")
         self._partial: PartialFile | None = None
         self._base: ImageStore | None = None  # the published store, if there is one
@@ -193,7 +193,7 @@ class StoreWriter:
                 f"{self.path}: another tool changed it during this run; the new images are kept beside it: "
                 "run the same command again to add them"
             )
-        files.replace(partial.path, self.path)
+        put_in_place(partial.path, self.path)
         partial.remove()
 
     def discard(self) -> None:

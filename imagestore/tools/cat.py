@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imagestore.console import UserError
 from imagestore.tools.resolve_path import resolve_path
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 
 
 def cat(stores: Sequence[str | Path], path: str) -> int:

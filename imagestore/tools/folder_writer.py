@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagestore.console import UserError
-from imagestore.files import write_all
+from imagestore.files.write_and_copy import write_all
 from imagestore.tools.copy_report import CopyReport, NotCopied
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

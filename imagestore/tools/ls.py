@@ -12,7 +12,7 @@ from pathlib import Path
 from imagestore.console import printable
 from imagestore.tools.resolve_path import resolve_path
 from imagestore.vfs.node import Node
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 
 
 def ls(stores: Sequence[str | Path], path: str = "/", long: bool = False) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imagestore.console import Progress, UserError, progress
-from imagestore.files import write_whole
+from imagestore.files.atomic_write import write_whole
 from imagestore.tools.copy_report import FILES, LINKS, OUTSIDE_LINKS, SPECIAL_FILES, CopyReport, NotCopied
 from imagestore.tools.copy_walk import walk
 from imagestore.tools.globs import Globs

@@ -18,7 +18,7 @@ import h5py
 from h5py import h5d, h5g, h5s, h5t
 from isal.isal_zlib import crc32
 
-from imagestore.files import DiskRoom
+from imagestore.files.disk_room import DiskRoom
 from imagestore.hdf5.datasets import FILE_FORMAT, contiguous_layout, write_integer_attribute
 from imagestore.tools.copy_report import NotCopied
 

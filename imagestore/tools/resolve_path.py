@@ -6,7 +6,7 @@ import contextlib
 from collections import deque
 
 from imagestore.console import UserError, did_you_mean, printable
-from imagestore.vfs import names
+from imagestore.vfs import shown_names
 from imagestore.vfs.source import NoSuchName
 from imagestore.vfs.tree import Tree
 
@@ -38,7 +38,7 @@ def resolve_path(tree: Tree, path: bytes) -> bytes:
 
 def _child_path(tree: Tree, folder: bytes, name: bytes, path: bytes) -> bytes:
     """The path of the child `name`, given as a mount shows it or as it was before packing."""
-    for shown_name in (name, names.escape(name)):
+    for shown_name in (name, shown_names.escape(name)):
         child = folder + b"/" + shown_name
         with contextlib.suppress(NoSuchName):
             tree.find(child)

@@ -19,7 +19,7 @@ from imagestore.tools.folder_writer import DISK_ERRORS, FolderWriter, Metadata
 from imagestore.tools.globs import Globs
 from imagestore.tools.link_targets import may_lead_outside
 from imagestore.vfs.node import Node
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.tree import Tree
 
 

@@ -20,10 +20,10 @@ from isal.isal_zlib import crc32
 from imagestore.console import FAILED, UserError, note, printable, progress
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store.index import StoreIndex
-from imagestore.store.open import expand_paths
+from imagestore.store.open_stores import expand_paths
 from imagestore.store.trailer import read_trailer
 from imagestore.vfs.node import Node
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.tree import Tree
 
 

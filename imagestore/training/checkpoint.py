@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from imagestore import files
 from imagestore.console import UserError
+from imagestore.files.atomic_write import write_whole
 from imagestore.training.labels_file import labels_crc32
 from imagestore.training.network import ColourNet
 from imagestore.training.training_settings import LARGEST_SIDE, SMALLEST_SIDE
@@ -37,7 +37,7 @@ def save_file(content: dict[str, Any], path: Path) -> None:
     """`torch.save`, whole or not at all. Raises UserError, OSError."""
     buffer = io.BytesIO()  # if torch writes a file itself, it hides why it could not, such as a full disk
     torch.save(content, buffer)
-    with files.write_whole(path) as temporary:
+    with write_whole(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 

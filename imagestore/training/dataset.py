@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from imagestore.decode_image import NotAnImage, decode_rgb
-from imagestore.store.open import open_stores
+from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
 
 

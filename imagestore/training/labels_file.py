@@ -7,13 +7,13 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from imagestore import files
 from imagestore.console import UserError
+from imagestore.files.atomic_write import write_whole
 
 
 def save_labels(labels: Sequence[str], path: Path) -> None:
     """Write the labels and their indices, whole or not at all. Raises UserError, OSError."""
-    with files.write_whole(path) as temporary:
+    with write_whole(path) as temporary:
         temporary.write_text(json.dumps({label: i for i, label in enumerate(labels)}, indent=1) + "\n")
 
 

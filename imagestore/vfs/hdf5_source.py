@@ -17,8 +17,8 @@ from imagestore.hdf5 import objects
 from imagestore.hdf5.datasets import NO_OFFSET
 from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.hdf5.objects import Entry
-from imagestore.hdf5.open import why_not_opened
-from imagestore.vfs import names
+from imagestore.hdf5.open_hdf5 import why_not_opened
+from imagestore.vfs import shown_names
 from imagestore.vfs.node import INODE_BITS, Node, ObjectKey
 from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
@@ -73,17 +73,17 @@ class Hdf5Source(Source):
     def _named_node(self, folder: ObjectKey, entry: Entry) -> tuple[bytes, Node]:
         """The shown name and the node of one link in a group."""
         path = folder.path + b"/" + entry.name if folder.path else entry.name
-        shown_name = names.escape(entry.name)
+        shown_name = shown_names.escape(entry.name)
         if entry.kind == objects.GROUP:
             return shown_name, self._group(folder, entry, path)
         if entry.kind == objects.SOFT_LINK:
             target = _relative_target(entry, folder.path, depth=len(folder.groups) - 1)
             return shown_name, self._symlink(entry, path, target)
         if entry.kind == objects.EXTERNAL_LINK:
-            return shown_name, self._symlink(entry, path, b"%external:" + names.escape(entry.target))
+            return shown_name, self._symlink(entry, path, b"%external:" + shown_names.escape(entry.target))
         if entry.kind == objects.ARRAY:
             node = self._node(entry, stat.S_IFREG, ObjectKey(path), entry.links)
-            return names.numpy_file(entry.name, entry.shadowed), node._replace(is_generated=True)
+            return shown_names.numpy_file(entry.name, entry.shadowed), node._replace(is_generated=True)
         if entry.kind == objects.DAMAGED:
             return shown_name, self._node(entry, stat.S_IFREG, ObjectKey(path), nlink=0)
         is_in_store_file = entry.address[0] == self._root_entry.address[0]
@@ -179,12 +179,12 @@ class Hdf5Source(Source):
 def _relative_target(entry: Entry, folder: bytes, depth: int) -> bytes:
     """The target of a soft link as the shortest path from its folder, which is `depth` folders deep."""
     target = [part for part in entry.target.split(b"/") if part not in (b"", b".")]
-    shown_names = [names.escape(part) for part in target]
+    parts = [shown_names.escape(part) for part in target]
     if entry.target_is_array:
-        shown_names[-1] = names.numpy_file(target[-1], entry.shadowed)
+        parts[-1] = shown_names.numpy_file(target[-1], entry.shadowed)
     if not entry.target.startswith(b"/"):
-        return b"/".join(shown_names) or b"."
+        return b"/".join(parts) or b"."
     here = folder.split(b"/") if folder else []
     pairs = zip(here, target, strict=False)
     common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return b"/".join([b".."] * (depth - common) + shown_names[common:]) or b"."
+    return b"/".join([b".."] * (depth - common) + parts[common:]) or b"."

@@ -16,7 +16,7 @@ from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store.index import StoreIndex
 from imagestore.store.trailer import read_trailer
-from imagestore.vfs import names
+from imagestore.vfs import shown_names
 from imagestore.vfs.node import INODE_BITS, Node
 from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
@@ -57,7 +57,7 @@ class IndexedSource(Source):
         self._first_image_inode = self._inode(FIRST_LABEL_INODE + len(index.label_bytes))
         self._mtime_ns_at_open = file.stat_at_open.st_mtime_ns
         self._ctime_ns_at_open = file.stat_at_open.st_ctime_ns
-        self._label_numbers = {names.escape(label): i for i, label in enumerate(index.label_bytes)}
+        self._label_numbers = {shown_names.escape(label): i for i, label in enumerate(index.label_bytes)}
         self._positions: dict[int, dict[bytes, int]] = {}  # label number -> shown name -> image position
 
     def root(self) -> Node:
@@ -107,7 +107,7 @@ class IndexedSource(Source):
             return
         mode, first = self.file.file_mode, self._first_image_inode
         for position, name in self._names(folder.key):
-            yield names.escape(name), mode, first + position
+            yield shown_names.escape(name), mode, first + position
 
     def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
         if folder.key == ROOT_KEY:
@@ -117,7 +117,7 @@ class IndexedSource(Source):
         images = slice(*self._image_range(folder.key))
         columns = (column[images].tolist() for column in (self._size, self._mtime, self._created))
         for (position, name), size, mtime, created in zip(self._names(folder.key), *columns, strict=True):
-            yield names.escape(name), self._image(position, size, mtime, created)
+            yield shown_names.escape(name), self._image(position, size, mtime, created)
 
     def _image_range(self, label: int) -> tuple[int, int]:
         """The positions of a label's images: the first, and the one behind the last."""
@@ -148,7 +148,7 @@ class IndexedSource(Source):
         positions = self._positions.get(label)
         if positions is None:
             first, last = self._image_range(label)
-            if last - first > MOST_CACHED_NAMES and not names.is_shortened(shown_name):
+            if last - first > MOST_CACHED_NAMES and not shown_names.is_shortened(shown_name):
                 return self._bisect(label, shown_name)
             positions = self._cache_names(label, last - first)
         position = positions.get(shown_name)
@@ -157,8 +157,8 @@ class IndexedSource(Source):
         return position
 
     def _bisect(self, label: int, shown_name: bytes) -> int:
-        position = self._index.find(self._index.label_bytes[label], names.unescape(shown_name))
-        if position < 0 or names.escape(self._index.name(position)) != shown_name:
+        position = self._index.find(self._index.label_bytes[label], shown_names.unescape(shown_name))
+        if position < 0 or shown_names.escape(self._index.name(position)) != shown_name:
             raise NoSuchName(shown_name)
         return position
 
@@ -166,7 +166,7 @@ class IndexedSource(Source):
         """The positions of a label's images by shown name, kept as long as there is room for the names."""
         if sum(map(len, self._positions.values())) + count > MOST_CACHED_NAMES:
             self._positions.clear()
-        self._positions[label] = {names.escape(name): position for position, name in self._names(label)}
+        self._positions[label] = {shown_names.escape(name): position for position, name in self._names(label)}
         return self._positions[label]
 
     def read(self, node: Node, offset: int, size: int) -> bytes:

@@ -17,7 +17,7 @@ from itertools import islice
 from types import TracebackType
 from typing import NamedTuple
 
-from imagestore.vfs import names
+from imagestore.vfs import shown_names
 from imagestore.vfs.node import INODE_BITS, Node
 from imagestore.vfs.source import NoSuchName, Source
 
@@ -159,7 +159,7 @@ class Tree:
     def _list_stores(self) -> dict[bytes, Node]:
         listing: dict[bytes, Node] = {}
         for path, root in zip(self.files, self.root.parts, strict=True):
-            _add(listing, names.escape(os.fsencode(path.stem)), root)
+            _add(listing, shown_names.escape(os.fsencode(path.stem)), root)
         return listing
 
     def _merge(self, parts: tuple[Node, ...]) -> dict[bytes, Node]:
@@ -230,7 +230,7 @@ class Tree:
 
     def shown_attributes(self, node: Node) -> dict[bytes, bytes]:
         """The attributes of a node by their shown names. Raises OSError."""
-        return {names.escape(os.fsencode(name)): value for name, value in self.attributes(node).items()}
+        return {shown_names.escape(os.fsencode(name)): value for name, value in self.attributes(node).items()}
 
     def hdf5_path(self, node: Node) -> bytes:
         """The path of a node inside its HDF5 file, b"red/image_0001.jpg"."""
@@ -270,5 +270,5 @@ def _add(listing: dict[bytes, Node], name: bytes, node: Node) -> None:
     """Add a node under its name, or under a numbered name if another node has it. So no node is hidden."""
     free_name, number = name, 2
     while free_name in listing:
-        free_name, number = names.numbered(name, number), number + 1
+        free_name, number = shown_names.numbered(name, number), number + 1
     listing[free_name] = node

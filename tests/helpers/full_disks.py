@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+SMALL_DISK = 12 << 20  # bytes
+
 
 @contextlib.contextmanager
 def mounted_tmpfs(folder: Path, options: str) -> Iterator[None]:

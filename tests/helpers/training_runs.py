@@ -12,7 +12,7 @@ import torch
 import train_model
 from imagestore.console import main
 from imagestore.processes import Stop
-from imagestore.store.open import open_stores
+from imagestore.store.open_stores import open_stores
 
 
 def train_here(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, list[str]]:

@@ -12,7 +12,7 @@ from isal.isal_zlib import crc32
 
 from imagestore.archive.protocol import WrongImages
 from imagestore.console import UserError
-from imagestore.files import DiskFull
+from imagestore.files.disk_room import DiskFull
 from imagestore.labelling.run_report import Ending, RunReport, decide_ending, finish, noting_errors
 from imagestore.processes import Stop
 from imagestore.store.record import ImageRecord

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from imagestore.mount.fuse_library import PACKAGES, Library, mount_options
-from tests.helpers.mounts import refused
+from imagestore.mount.fuse_library import PACKAGES, Library
+from imagestore.mount.fuse_options import mount_options
 
 pytestmark = pytest.mark.usefixtures("fuse_library")
 
@@ -28,26 +28,6 @@ def options(
     )
 
 
-def test_options_of_the_user_win_but_for_read_only():
-    assert options(["uid=1", "rw", "entry_timeout=3"])[-3:] == ["uid=1", "entry_timeout=3", "ro"]
-    assert "rw" not in options(["rw"])
-
-
-def test_the_kernel_caches_files_and_names_as_it_is_told():
-    assert {"kernel_cache", "entry_timeout=7.0", "attr_timeout=7.0"} <= set(options())
-    assert "kernel_cache" not in options(cache=False)
-
-
-def test_only_libfuse_2_takes_inode_numbers_by_an_option():
-    assert {"use_ino", "readdir_ino"} <= set(options(generation=2))
-    assert not {"use_ino", "readdir_ino"} & set(options(generation=3))
-
-
-def test_the_names_of_the_stores_are_escaped_and_cut():
-    assert options(stores="a,b\\c.h5")[0] == "fsname=a\\,b\\\\c.h5"
-    assert options(stores="é" * 600)[0] == f"fsname={'é' * 128}..."
-
-
 def test_without_libfuse_the_error_says_what_to_install(run, store, mountpoint):
     done = run(
         "h5vfs.py", store[0], mountpoint, env={"FUSE_LIBRARY_PATH": "/nowhere/libfuse.so"}, check=False
@@ -61,19 +41,6 @@ def test_an_unknown_package_is_refused(run, store, mountpoint):
     done = run("h5vfs.py", store[0], mountpoint, env={"IMAGESTORE_FUSE": "other"}, check=False)
     assert done.returncode == 1
     assert "no such FUSE package" in done.stderr
-
-
-def test_an_unknown_or_forbidden_option_is_refused(run, store, mountpoint):
-    assert "unknown option" in refused(run, "-o", "no_such_option", store[0], mountpoint)
-    for option in ("subtype=x", "max_read=4096"):
-        assert f"-o {option} cannot be given" in refused(run, "-o", f"ro,{option}", store[0], mountpoint)
-
-
-def test_options_of_the_user_are_passed_on(run, store, mountpoint):
-    run("h5vfs.py", "-o", "uid=1234,gid=4321", "-o", "umask=077", store[0], mountpoint)
-    image = (mountpoint / "label0/image_0000.jpg").stat()
-    assert (image.st_uid, image.st_gid) == (1234, 4321)
-    assert not image.st_mode & 0o077
 
 
 def test_any_number_of_stores_can_be_mounted(run, store, mountpoint, tmp_path):

@@ -18,7 +18,7 @@ import pytest
 
 from imagestore.mount.fuse_library import PACKAGES, Library
 from imagestore.mount.requests import Requests
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.source import NoSuchName
 from tests.helpers.errors import assert_eio, assert_errno
 from tests.helpers.mounts import contents_of, shell

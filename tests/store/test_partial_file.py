@@ -16,7 +16,7 @@ import pytest
 from isal.isal_zlib import crc32
 
 from imagestore.console import UserError
-from imagestore.files import DiskFull
+from imagestore.files.disk_room import DiskFull
 from imagestore.store import journal
 from imagestore.store.image_names import LONGEST_NAME
 from imagestore.store.partial_file import PartialFile

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from imagestore.tools.disk_names import disk_name, original_name
-from imagestore.vfs import names
-from imagestore.vfs.open import open_tree
+from imagestore.vfs import shown_names
+from imagestore.vfs.open_tree import open_tree
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,11 @@ from imagestore.vfs.open import open_tree
     ],
 )  # fmt: skip
 def test_a_name_that_a_file_can_have_comes_back(name: bytes, expected: bytes):
-    assert original_name(names.escape(name)) == expected
+    assert original_name(shown_names.escape(name)) == expected
 
 
 def test_a_name_that_is_too_long_stays_short():
-    shown_name = names.escape(b"n" * 256)
+    shown_name = shown_names.escape(b"n" * 256)
     assert original_name(shown_name) == shown_name
 
 
@@ -41,6 +41,6 @@ def test_no_two_files_of_a_folder_get_the_same_name(tmp_path: Path):
             file.require_group("label")[link] = np.zeros(1, np.uint8)
     with open_tree([tmp_path / "names.h5"]) as tree:
         folder = tree.find(b"/label")
-        by_link = {link: disk_name(tree, folder, names.escape(link)) for link in links}
+        by_link = {link: disk_name(tree, folder, shown_names.escape(link)) for link in links}
     assert len(set(by_link.values())) == len(links)
     assert [link for link in links if by_link[link] != link] == [b"..", b"long" * 100]

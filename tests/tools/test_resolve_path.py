@@ -12,7 +12,7 @@ import pytest
 from imagestore.console import UserError
 from imagestore.tools.pack import pack
 from imagestore.tools.resolve_path import resolve_path
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from imagestore.console import UserError
 from imagestore.hdf5 import helper_process
-from imagestore.vfs import names
+from imagestore.vfs import shown_names
 from imagestore.vfs.indexed_source import IndexedSource
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.tree import Tree
 from tests.helpers.errors import assert_eio
 from tests.helpers.odd_stores import (
@@ -153,7 +153,7 @@ def test_the_name_of_an_array_hides_no_other_name(odd):
 def test_names_that_no_file_system_can_hold(odd):
     tree, _ = odd
     nodes = dict(tree.children(tree.find(b"/names")))
-    assert sorted(nodes) == sorted(map(names.escape, ODD_NAMES))
+    assert sorted(nodes) == sorted(map(shown_names.escape, ODD_NAMES))
     for name, node in nodes.items():
         assert tree.read(tree.find(b"/names/" + name)) == some_bytes(1)
         assert tree.hdf5_path(node).removeprefix(b"names/") in ODD_NAMES

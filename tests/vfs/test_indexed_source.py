@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.source import NoSuchName
 from tests.helpers.errors import assert_eio
 from tests.helpers.odd_stores import some_bytes

@@ -11,7 +11,7 @@ import pytest
 from imagestore.vfs.hdf5_source import Hdf5Source
 from imagestore.vfs.indexed_source import IndexedSource
 from imagestore.vfs.node import INODE_BITS
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.source import NoSuchName, Source
 from tests.helpers.errors import assert_eio, assert_errno
 from tests.helpers.trees import contents_of

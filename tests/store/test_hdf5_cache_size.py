@@ -6,7 +6,7 @@ import re
 
 import h5py
 
-from imagestore.store.metadata_cache import LARGEST_CACHE, MetadataCache
+from imagestore.store.hdf5_cache_size import LARGEST_CACHE, MetadataCache
 from imagestore.store.reader import ImageStore
 from tests.helpers.written_stores import cut_the_index_off, write_store
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.tree import Tree
 
 

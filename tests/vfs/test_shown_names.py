@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagestore.vfs import names
+from imagestore.vfs import shown_names
 
 ANYTHING = st.binary(max_size=400) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
 TRICKY = st.lists(
@@ -20,35 +20,38 @@ TRICKY = st.lists(
     "name", [b"image_0001.jpg", b"100%.jpg", b"a b", b".hidden", "Blümen".encode(), b"line\nbreak"]
 )
 def test_ordinary_names_stay_as_they_are(name):
-    assert names.escape(name) == name
+    assert shown_names.escape(name) == name
 
 
 @given(ANYTHING | TRICKY)
 def test_any_name_is_shown_as_a_file_name_and_leads_back(name):
-    shown_name = names.escape(name)
+    shown_name = shown_names.escape(name)
     assert 1 <= len(shown_name) <= 255
     assert not set(shown_name) & set(b"/\0")
     assert shown_name not in (b".", b"..")
     shown_name.decode("utf-8")
-    assert names.is_shortened(shown_name) or names.unescape(shown_name) == name
+    assert shown_names.is_shortened(shown_name) or shown_names.unescape(shown_name) == name
 
 
 @given(TRICKY, TRICKY)
 def test_different_names_have_different_shown_names(first, second):
-    assert (names.escape(first) == names.escape(second)) == (first == second)
+    assert (shown_names.escape(first) == shown_names.escape(second)) == (first == second)
 
 
 @given(TRICKY, st.integers(2, 99))
 def test_a_name_with_a_mark_is_the_shown_name_of_no_link(name, number):
-    for marked in (names.numbered(names.escape(name), number), names.numpy_file(name, is_taken=True)):
+    for marked in (
+        shown_names.numbered(shown_names.escape(name), number),
+        shown_names.numpy_file(name, is_taken=True),
+    ):
         assert len(marked) <= 255
-        assert names.escape(names.unescape(marked)) != marked
+        assert shown_names.escape(shown_names.unescape(marked)) != marked
 
 
 def test_a_long_name_keeps_its_start_and_its_suffix():
-    shown_name = names.escape(b"x" * 300 + b".jpg")
+    shown_name = shown_names.escape(b"x" * 300 + b".jpg")
     assert len(shown_name) == 255
     assert shown_name.startswith(b"xxx")
     assert shown_name.endswith(b".jpg")
-    assert names.is_shortened(shown_name)
-    assert shown_name != names.escape(b"x" * 301 + b".jpg")
+    assert shown_names.is_shortened(shown_name)
+    assert shown_name != shown_names.escape(b"x" * 301 + b".jpg")

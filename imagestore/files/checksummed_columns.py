@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from isal.isal_zlib import crc32
 
-from imagestore.files import write_all
+from imagestore.files.write_and_copy import write_all
 
 ALIGNMENT = 8  # bytes
 FOOTER = struct.Struct("<16sQQI4x")  # magic, end of the owner's bytes, length of the header, its CRC-32

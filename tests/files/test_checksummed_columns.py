@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from imagestore.columns import DamagedColumn, StoredColumns, read_columns, write_columns
+from imagestore.files.checksummed_columns import DamagedColumn, StoredColumns, read_columns, write_columns
 
 MAGIC = b"sixteen letters!"
 COLUMNS = {

@@ -1,32 +1,21 @@
-"""Writing files so that nobody sees half of one, and the room on the disk."""
+"""Writing files so that nobody ever sees half of one."""
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from imagestore.console import UserError
-from imagestore.files import (
-    RESERVE,
-    RESERVE_PER_OBJECT,
-    DiskFull,
-    DiskRoom,
-    check_writable,
-    copy_start,
-    write_all,
-    write_whole,
-)
+from imagestore.files.atomic_write import check_writable, write_whole
 from tests.helpers.commands import ROOT, environment
-from tests.helpers.full_disks import file_size_limit, mounted_tmpfs
+from tests.helpers.full_disks import mounted_tmpfs
 from tests.helpers.small_commands import start
 
 OLD, NEW = b"old", b"new bytes"
@@ -70,7 +59,7 @@ def test_a_signal_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "result"
     path.write_bytes(OLD)
     process = start(f"""
-        from imagestore.files import write_whole
+        from imagestore.files.atomic_write import write_whole
         with write_whole({str(path)!r}) as temporary:
             temporary.write_bytes(b"half")
             print("written", flush=True)
@@ -86,7 +75,7 @@ def test_a_signal_leaves_the_old_file_and_nothing_else(tmp_path):
 
 REWRITE = """
 import itertools, sys
-from imagestore.files import write_whole
+from imagestore.files.atomic_write import write_whole
 for number in itertools.count():
     with write_whole(sys.argv[1]) as temporary:
         with temporary.open("wb") as file:
@@ -216,8 +205,10 @@ def test_a_folder_without_permission_is_refused(tmp_path):
     if os.geteuid():
         assert_refused(tmp_path / "result", f"no permission to write in {tmp_path}")
         return
-    for folder in (tmp_path, *tmp_path.parents[:2]):  # those that pytest made, for root only
-        folder.chmod(0o555)
+    for folder in tmp_path.parents:
+        if "pytest" in str(folder):  # pytest made it, and only for root
+            folder.chmod(0o755)
+    tmp_path.chmod(0o555)
     pid = os.fork()
     if pid == 0:  # as nobody
         try:
@@ -229,122 +220,3 @@ def test_a_folder_without_permission_is_refused(tmp_path):
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
-# ----- writing all bytes -----
-
-
-def test_all_bytes_are_written_at_their_place(tmp_path):
-    with (tmp_path / "file").open("w+b") as file:
-        write_all(file.fileno(), b"abc", 5)
-        write_all(file.fileno(), memoryview(b"xy"), 0)
-        write_all(file.fileno(), b"", 100)
-        assert (tmp_path / "file").read_bytes() == b"xy\0\0\0abc"
-        assert file.tell() == 0
-
-
-def test_a_write_that_stops_in_the_middle_is_an_error(tmp_path):
-    """Up to the limit, the system writes a part without an error; only the next call fails."""
-    with (tmp_path / "file").open("wb") as file, file_size_limit(1000), pytest.raises(OSError) as raised:
-        write_all(file.fileno(), b"x" * 5000, 0)
-    assert raised.value.errno == errno.EFBIG
-    assert (tmp_path / "file").read_bytes() == b"x" * 1000
-
-
-# ----- room on the disk -----
-
-DISK = 12 << 20
-
-
-@pytest.fixture
-def disk(tmp_path) -> Iterator[Path]:
-    """A file system of 12 MB."""
-    with mounted_tmpfs(tmp_path, f"size={DISK}"):
-        yield tmp_path
-
-
-def test_the_reserve_stays_free(disk):
-    with (disk / "file").open("wb") as file:
-        room = DiskRoom(file.fileno(), disk / "file")
-        with pytest.raises(DiskFull) as raised:
-            room.claim(DISK - RESERVE + 1)
-        assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(disk / "file"))
-        room = DiskRoom(file.fileno(), disk / "file")
-        room.claim(DISK - RESERVE - (64 << 10))
-        write_all(file.fileno(), bytes(DISK - RESERVE - (64 << 10)), 0)
-        with pytest.raises(DiskFull):
-            room.claim(1 << 20)
-
-
-def test_claims_end_before_the_disk_is_full(disk):
-    size, written = 100_000, 0
-    with (disk / "file").open("wb") as file:
-        room = DiskRoom(file.fileno(), disk / "file")
-        with pytest.raises(DiskFull):
-            while written < DISK:
-                room.claim(size)
-                write_all(file.fileno(), bytes(size), written)
-                written += size
-        state = os.fstatvfs(file.fileno())
-    assert state.f_bavail * state.f_frsize >= RESERVE
-    assert written > DISK - RESERVE - (1 << 20)
-
-
-def test_each_object_keeps_more_room_free(disk):
-    with (disk / "file").open("wb") as file:
-        DiskRoom(file.fileno(), disk / "file", objects=0).claim(0)
-        too_many = (DISK - RESERVE) // RESERVE_PER_OBJECT
-        with pytest.raises(DiskFull):
-            DiskRoom(file.fileno(), disk / "file", objects=too_many).claim(0)
-
-
-def test_room_that_becomes_free_can_be_claimed(disk):
-    (disk / "other").write_bytes(bytes(DISK - RESERVE))
-    with (disk / "file").open("wb") as file:
-        room = DiskRoom(file.fileno(), disk / "file")
-        with pytest.raises(DiskFull):
-            room.claim(1 << 20)
-        (disk / "other").unlink()
-        room.claim(1 << 20)
-
-
-# ----- copying the start of a file -----
-
-
-@pytest.mark.parametrize("flags", [0, os.O_APPEND], ids=["in the kernel", "through memory"])
-@pytest.mark.parametrize("size", [0, 1, 5_000_000, 9_000_000])
-def test_the_start_of_a_file_is_copied(tmp_path, flags, size):
-    """The kernel refuses to copy to a file that is opened to append: the bytes then go through memory."""
-    data = random.Random(size).randbytes(9_000_000)
-    (tmp_path / "source").write_bytes(data)
-    source = os.open(tmp_path / "source", os.O_RDONLY)
-    target = os.open(tmp_path / "target", os.O_RDWR | os.O_CREAT | flags)
-    try:
-        copy_start(source, target, size)
-    finally:
-        os.close(source)
-        os.close(target)
-    assert (tmp_path / "target").read_bytes() == data[:size]
-
-
-def test_a_source_that_is_too_short_is_an_error(tmp_path):
-    (tmp_path / "source").write_bytes(bytes(1000))
-    with (
-        (tmp_path / "source").open("rb") as source,
-        (tmp_path / "target").open("wb") as target,
-        pytest.raises(OSError, match="ends after 1000 of 1001 bytes") as raised,
-    ):
-        copy_start(source.fileno(), target.fileno(), 1001)
-    assert raised.value.errno == errno.EIO
-
-
-def test_a_copy_to_a_full_disk_is_an_error(disk, tmp_path_factory):
-    source = tmp_path_factory.mktemp("source") / "file"
-    source.write_bytes(bytes(DISK + 1))
-    with (
-        source.open("rb") as file,
-        (disk / "target").open("wb") as target,
-        pytest.raises(OSError) as raised,
-    ):
-        copy_start(file.fileno(), target.fileno(), DISK + 1)
-    assert raised.value.errno == errno.ENOSPC

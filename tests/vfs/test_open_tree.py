@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from imagestore.console import UserError
-from imagestore.vfs.open import open_tree
+from imagestore.vfs.open_tree import open_tree
 from tests.helpers.odd_stores import make_indexed, make_odd, some_bytes
 
 
