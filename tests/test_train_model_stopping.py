@@ -138,7 +138,6 @@ def has_busy_workers(pid: int) -> bool:
     return any(len(list(Path(f"/proc/{child}").glob("task/*"))) > 1 for child in children)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_to_all_processes_while_streaming(tmp_path: Path, number: signal.Signals):
     """As `timeout` and `scancel` send it: the workers end with the training, neither before nor after it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from imagestore.console import note, printable, progress
 from imagestore.decode_image import NotAnImage
-from imagestore.processes import Stop, blocked
+from imagestore.processes import Stop, blocked, end_with_parent
 from imagestore.store.reader import StoreError
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.free_memory import available_memory
@@ -31,8 +33,6 @@ class Batches(Protocol):
     An image that cannot be decoded keeps its place, and its batch is shorter. So one order makes the same
     batches from memory, when such images are known beforehand, and from a stream, when they are not.
     """
-
-    in_memory: ClassVar[bool]
 
     def __len__(self) -> int:
         """The number of images, including those that cannot be decoded."""
@@ -60,7 +60,7 @@ def make_batches(
     workers: int,
     stop: Stop,
 ) -> list[Batches]:
-    """The batches of each part (positions in the dataset, int64 (N,)); their `in_memory` says which kind.
+    """The batches of each part (positions in the dataset, int64 (N,)).
 
     If all images fit into `cache` bytes (by default, half of the memory that is left), they are decoded into
     memory now. Otherwise they are streamed. If `stop` is requested, decoding ends early.
@@ -91,7 +91,6 @@ def _decode_part(dataset: HDF5Dataset, part: np.ndarray, workers: int, stop: Sto
 class MemoryBatches:
     """Decoded images in memory."""
 
-    in_memory: ClassVar[bool] = True
     images: Tensor  # uint8 (N, 3, size, size); undefined where not decodable
     labels: Tensor  # int64 (N,)
     decodable: Tensor  # bool (N,)
@@ -151,7 +150,6 @@ def decode_into_memory(
 class StreamedBatches:
     """Images that do not fit into memory: worker processes decode each batch when it is needed."""
 
-    in_memory: ClassVar[bool] = False
     dataset: HDF5Dataset
     positions: np.ndarray  # int64 (N,), in the dataset
     workers: int
@@ -177,9 +175,18 @@ class StreamedBatches:
         with warnings.catch_warnings(), blocked(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             # torch warns if there are more workers than processors, but the user asked for them.
             warnings.simplefilter("ignore")
-            loader = DataLoader(self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate)
+            loader = DataLoader(
+                self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate,
+                multiprocessing_context="fork" if workers else None,
+                worker_init_fn=partial(_end_with_training, os.getpid()),
+            )  # fmt: skip
             batches = iter(loader)
         yield from batches
+
+
+def _end_with_training(training: int, worker: int) -> None:
+    """In a worker: end when the training is killed. torch overlooks that while a worker starts."""
+    end_with_parent(signal.SIGKILL, training)
 
 
 def _collate(items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:

@@ -18,8 +18,8 @@ class Source(Protocol):
 
     `folder` and `node` are nodes that this source returned. Names are shown names, in bytes (see
     `shown_names`). `Node.ino` is the same each time that the store is opened. An OSError has the errno EIO
-    and names the damage, if a method does not name another errno. A source is not thread-safe. It stays usable
-    after a fork.
+    and names the damage, if a method does not name another errno. A source is not thread-safe. It stays
+    usable after a fork.
     """
 
     file: StoreFile

@@ -13,7 +13,13 @@ import torch
 
 from imagestore.processes import Stop
 from imagestore.training import batches as batches_module
-from imagestore.training.batches import StreamedBatches, decode_into_memory, decoded_bytes, make_batches
+from imagestore.training.batches import (
+    MemoryBatches,
+    StreamedBatches,
+    decode_into_memory,
+    decoded_bytes,
+    make_batches,
+)
 from imagestore.training.dataset import HDF5Dataset
 from tests.helpers.small_stores import add, make_store
 
@@ -35,7 +41,7 @@ def test_images_are_in_memory_if_all_fit(two_stores: list[Path], cache: int, in_
     dataset = HDF5Dataset(two_stores, size=16)
     parts = [np.arange(9), np.arange(9, 18)]
     made = make_batches(dataset, parts, cache, workers=1, stop=Stop())
-    assert [batches.in_memory for batches in made] == [in_memory, in_memory]
+    assert [isinstance(batches, MemoryBatches) for batches in made] == [in_memory, in_memory]
     assert [len(batches) for batches in made] == [9, 9]
     assert torch.cat([batches.labels for batches in made]).tolist() == dataset.targets.tolist()
 
@@ -47,7 +53,7 @@ def test_half_of_the_available_memory_is_used(
     monkeypatch.setattr(batches_module, "available_memory", lambda: available)
     dataset = HDF5Dataset(two_stores, size=16)
     (batches,) = make_batches(dataset, [np.arange(18)], None, workers=1, stop=Stop())
-    assert batches.in_memory == in_memory
+    assert isinstance(batches, MemoryBatches) == in_memory
 
 
 def test_decoded_bytes_are_those_of_the_tensor(two_stores: list[Path]) -> None:
