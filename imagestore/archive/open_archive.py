@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from imagestore.archive.folder import FolderArchive
+from imagestore.archive.folder_archive import FolderArchive
 from imagestore.archive.protocol import Archive
 from imagestore.archive.tar_archive import TarArchive, find_tar
 from imagestore.console import UserError, describe
