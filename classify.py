@@ -20,21 +20,25 @@ import argparse
 import itertools
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagestore.arguments import add_device, given_path, positive, seed
-from imagestore.classifying.accuracy import Accuracy
-from imagestore.classifying.choose_images import Images, choose_images, open_images, read_images
 from imagestore.console import UserError, main, progress
 from imagestore.files.atomic_write import check_writable
 from imagestore.processes import Stop, share_processors, stopping
 from imagestore.training.labels_file import load_labels
 from imagestore.training.training_settings import WEIGHTS_FILE
 
+if TYPE_CHECKING:
+    from imagestore.classifying.choose_images import Images
+
 PROGRAM = "classify"
 
 
 def classify(arguments: argparse.Namespace) -> int:
     """Check the files, classify, and return the exit status."""
+    from imagestore.classifying.choose_images import open_images  # here: h5py would slow --help down
+
     with stopping() as stop:
         labels = load_labels(arguments.labels)
         weights = arguments.weights or default_weights(arguments.labels)
@@ -48,6 +52,9 @@ def classify_images(
     images: Images, labels: list[str], weights: Path, arguments: argparse.Namespace, stop: Stop
 ) -> int:
     """Print the answers for random images until `stop` is requested, and return the exit status."""
+    from imagestore.classifying.accuracy import Accuracy
+    from imagestore.classifying.choose_images import choose_images, read_images
+
     chosen = choose_images(images, arguments.count, arguments.seed)
     if not chosen:
         raise UserError(f"{arguments.source}: holds no image")

@@ -23,12 +23,11 @@ import sys
 import tempfile
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagestore.arguments import add_device, given_path, memory, number, part, positive, seed, whole_number
 from imagestore.console import UserError, main, note
 from imagestore.processes import Stop, cpu_count, share_processors, stopping
-from imagestore.store.open_stores import open_stores
-from imagestore.store.reader import ImageStore
 from imagestore.training.training_settings import (
     CHECKPOINT_FILE,
     LARGEST_SIDE,
@@ -37,11 +36,16 @@ from imagestore.training.training_settings import (
     TrainingSettings,
 )
 
+if TYPE_CHECKING:
+    from imagestore.store.reader import ImageStore
+
 PROGRAM = "train_model"
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Check the files, train, and return the exit status."""
+    from imagestore.store.open_stores import open_stores  # here: h5py and torch would slow --help down
+
     with stopping() as stop:
         stores = open_stores(arguments.stores)
         check_output_folder(arguments.output)

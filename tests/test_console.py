@@ -72,7 +72,7 @@ def test_a_signal_ends_the_command_and_cleans_up(signum: signal.Signals, status:
 
 @pytest.mark.parametrize("script", ["train_model.py", "classify.py"])
 def test_an_interrupt_during_the_imports_prints_nothing(script: str, tmp_path: Path) -> None:
-    (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    (tmp_path / "argparse.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = subprocess.run(
         [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=30,
         env=environment({"PYTHONPATH": str(tmp_path)}),
