@@ -1,22 +1,10 @@
-"""The Decompressor protocol, for the decompressed bytes of a file from any position, and its errors."""
+"""The Decompressor protocol: the decompressed bytes of a file, from any position."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 PIECE = 1 << 20  # decompressed bytes that are read at once to be dropped
-
-
-class Damaged(Exception):
-    """The data are broken in the bytes of this read. Earlier reads have delivered all bytes before."""
-
-
-class CutShort(Damaged):
-    """The data end too early."""
-
-
-class WrongChecksum(Damaged):
-    """A checksum at the end (gzip) or behind a block (xz) does not fit the many bytes that were delivered."""
 
 
 class Decompressor(Protocol):

@@ -6,7 +6,8 @@ import io
 import os
 from typing import IO
 
-from imagestore.archive.decompressor import CutShort, Damaged, skip_to
+from imagestore.archive.damage import CutShort, Damaged
+from imagestore.archive.decompressor import skip_to
 
 BUFFER = 128 << 10  # compressed bytes that are read at once
 

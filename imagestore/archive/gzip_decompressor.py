@@ -8,7 +8,7 @@ from typing import IO
 
 from isal import igzip, isal_zlib
 
-from imagestore.archive.decompressor import Damaged, WrongChecksum
+from imagestore.archive.damage import Damaged, WrongChecksum
 from imagestore.archive.forward_decompressor import ForwardDecompressor
 from imagestore.archive.rapidgzip_decompressor import RapidgzipDecompressor
 

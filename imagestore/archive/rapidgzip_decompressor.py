@@ -7,7 +7,8 @@ import os
 import weakref
 from enum import Enum, auto
 
-from imagestore.archive.decompressor import Damaged, skip_to
+from imagestore.archive.damage import Damaged
+from imagestore.archive.decompressor import skip_to
 from imagestore.archive.forward_decompressor import ForwardDecompressor
 
 SPACING = 4 << 20  # compressed bytes between seek points; each takes about 21 KB of an index

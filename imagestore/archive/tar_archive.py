@@ -17,7 +17,8 @@ from isal.isal_zlib import crc32
 
 from imagestore import cache_folder
 from imagestore.archive.compression_formats import UNCOMPRESSED, Compression, compression_of
-from imagestore.archive.decompressor import Damaged, Decompressor, WrongChecksum
+from imagestore.archive.damage import Damaged, WrongChecksum
+from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Member, Members
 from imagestore.archive.protocol import Archive, WrongImages, no_such_image

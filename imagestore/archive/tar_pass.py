@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from isal.isal_zlib import crc32
 
-from imagestore.archive.decompressor import PIECE, CutShort, Damaged, Decompressor, WrongChecksum
+from imagestore.archive.damage import CutShort, Damaged, WrongChecksum
+from imagestore.archive.decompressor import PIECE, Decompressor
 from imagestore.archive.image_files import LARGEST_IMAGE, SKIP_REASONS, is_image, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
 

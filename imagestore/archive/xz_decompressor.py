@@ -11,7 +11,7 @@ import lzma
 import os
 from typing import IO
 
-from imagestore.archive.decompressor import Damaged, WrongChecksum
+from imagestore.archive.damage import Damaged, WrongChecksum
 from imagestore.archive.forward_decompressor import ForwardDecompressor
 
 PADDING = bytes(4)  # stream padding comes in units of four zeros (.xz file format, 2.2)

@@ -13,6 +13,7 @@ from typing import Protocol
 from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.classifying.answer import Picture
+from imagestore.classifying.true_labels import group_label, heuristic_label
 from imagestore.console import note, printable
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.store.open_stores import expand_paths, open_stores
@@ -83,7 +84,7 @@ class StoreImages:
         position = i - self._ends[number] + len(store)
         data = store.read(position)
         path = store.path_of(position)
-        return Picture(path, data, path.partition("/")[0])
+        return Picture(path, data, group_label(path))
 
 
 class ArchiveImages:
@@ -99,17 +100,4 @@ class ArchiveImages:
     def read(self, i: int) -> Picture:
         """Image `i`. Raises UserError."""
         data = self._archive.read(self._members[i])
-        return Picture(self._members[i].name, data, _heuristic_label(data) if self._heuristic else None)
-
-
-def _heuristic_label(data: bytes) -> str | None:
-    """The label that `colourHeuristic.py` gives an image; None if it cannot be decoded."""
-    # Imported here, because only --heuristic needs them.
-    from imagestore.colour.label import label_of
-    from imagestore.colour.palette import find_palette
-    from imagestore.decode_image import NotAnImage
-
-    try:
-        return label_of(find_palette(data))
-    except NotAnImage:
-        return None
+        return Picture(self._members[i].name, data, heuristic_label(data) if self._heuristic else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagestore.colour.basic_terms import TERMS, strongest_term, with_shade
+from imagestore.colour.colour_names import TERMS, strongest_term, with_shade
 from imagestore.colour.palette import Palette
 from imagestore.colour.term_coverage import Coverage, coverage_of_colours
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imagestore.colour.basic_terms import votes
+from imagestore.colour.colour_names import votes
 from imagestore.colour.histogram import STEPS, cell_points
 
 VOTE_PARTS = 1024  # a pixel's vote is shared out in whole parts, so that sums are exact

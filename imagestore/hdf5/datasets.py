@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
-from h5py import h5a, h5d, h5g, h5p, h5s, h5t, h5z
+from h5py import h5a, h5d, h5g, h5p, h5s, h5t
+
+from imagestore.hdf5.filters import check_filters
 
 FILE_FORMAT = "imagestore 1"  # the root attribute H5VFS of each file that is made here
 INTEGER_TYPES = {"<u4": h5t.STD_U32LE, "<i8": h5t.STD_I64LE}  # NumPy's name: HDF5's type
@@ -45,9 +45,7 @@ def check_readable(dataset: h5d.DatasetID, follow_external: bool = False) -> Non
     properties = dataset.get_create_plist()
     if not follow_external and _uses_other_files(properties):
         raise OSError("its bytes are in another file, which is only read with --follow-external")
-    for i in range(properties.get_nfilters()):
-        code, _, _, name = properties.get_filter(i)
-        _check_filter(code, name.decode(errors="replace") or "unnamed")
+    check_filters(properties)
 
 
 def _uses_other_files(properties: h5p.PropDCID) -> bool:
@@ -58,17 +56,6 @@ def _uses_other_files(properties: h5p.PropDCID) -> bool:
         return False
     count = properties.get_virtual_count()
     return any(properties.get_virtual_filename(i) != THIS_FILE for i in range(count))
-
-
-def _check_filter(code: int, name: str) -> None:
-    """Raise OSError if neither HDF5 nor hdf5plugin (blosc, zstd and others) has a filter."""
-    if not h5z.filter_avail(code):
-        with contextlib.suppress(ImportError):
-            import hdf5plugin  # noqa: F401  (the import registers its filters with HDF5)
-    if not h5z.filter_avail(code):
-        raise OSError(
-            f"compressed with a filter that is not installed ({name}, number {code}): pip install hdf5plugin"
-        )
 
 
 def integer_attribute(owner: h5g.GroupID | h5d.DatasetID, name: bytes) -> int | None:

@@ -13,8 +13,9 @@ from isal.isal_zlib import crc32
 from imagestore.console import Progress, UserError, progress
 from imagestore.labelling.run_report import RunReport, finish, noting_errors
 from imagestore.processes import Stop, stopping
+from imagestore.store.image_attributes import read_palette
 from imagestore.store.open_stores import open_stores
-from imagestore.store.reader import ImageStore, StoreError, palette_of
+from imagestore.store.reader import ImageStore, StoreError
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter
 
@@ -89,5 +90,5 @@ def _record_to_merge(store: ImageStore, i: int, data: bytes, dataset: DatasetID)
         member=record.member or name,
         crc32=crc32(data),
         created=record.created or int(store.path.stat().st_mtime),
-        palette=palette_of(dataset),
+        palette=read_palette(dataset),
     )

@@ -21,6 +21,7 @@ from typing import NoReturn
 
 from imagestore.console import UserError
 from imagestore.mount import fuse_library, fuse_options
+from imagestore.mount.check_can_mount import check_can_mount
 from imagestore.mount.fuse_library import Library
 from imagestore.mount.mount_settings import MountSettings
 from imagestore.mount.mount_table import increase_read_ahead, unmount
@@ -111,7 +112,7 @@ def serve_until_unmounted(settings: MountSettings, on_ready: Callable[[], None])
     `on_ready` is called once the tree can be listed. Raises UserError if it cannot be mounted.
     """
     library = fuse_library.load_library(settings.fuse_package)
-    fuse_library.check_can_mount(library)
+    check_can_mount(library)
     with settings.open_tree(settings.stores) as tree:
         tree.look_ahead(SECONDS_TO_LOOK_AHEAD)
         with _LibfuseMessages() as messages:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ImageOps
 
-from imagestore.colour.basic_terms import name_of
+from imagestore.colour.colour_names import name_of
 from imagestore.colour.palette import Palette
 from imagestore.console import UserError
 from imagestore.decode_image import NotAnImage, decode_rgb

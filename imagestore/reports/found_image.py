@@ -8,7 +8,7 @@ from pathlib import Path
 
 from imagestore.archive.members import Member
 from imagestore.archive.protocol import Archive
-from imagestore.colour.basic_terms import all_labels
+from imagestore.colour.colour_names import all_labels
 from imagestore.colour.label import label_of
 from imagestore.colour.palette import Palette, find_palette
 from imagestore.store.reader import ImageStore

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagestore.colour.basic_terms import basic_term, name_of
+from imagestore.colour.colour_names import basic_term, name_of
 from imagestore.colour.label import share_covered
 from imagestore.colour.palette import Palette
 from imagestore.console import FAILED, UserError, note, printable

@@ -14,8 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
-import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
+from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 
 from imagestore.console import UserError
 from imagestore.files.disk_room import NO_ROOM, DiskFull, DiskRoom
@@ -25,11 +24,11 @@ from imagestore.hdf5.datasets import (
     NO_OFFSET,
     contiguous_layout,
     data_offset,
-    write_integer_attribute,
 )
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store import journal
 from imagestore.store.hdf5_cache_size import MetadataCache
+from imagestore.store.image_attributes import AttributeWriter
 from imagestore.store.image_names import numbered_name, safe_name
 from imagestore.store.index import IndexBuilder
 from imagestore.store.reader import ImageStore
@@ -68,7 +67,7 @@ class PartialFile:
         self._metadata_cache = MetadataCache(self._file, None if base is None else base.index)
         self._last_number: dict[tuple[bytes, bytes], int] = {}  # label, name -> number added to it last
         self._layout = contiguous_layout()
-        self._attributes = _ImageAttributes()
+        self._attributes = AttributeWriter()
 
     def _copy_base(self, base: ImageStore) -> None:
         try:
@@ -187,47 +186,3 @@ class PartialFile:
         """Remove the file and its journal from the disk, if they are still there."""
         self.path.unlink(missing_ok=True)
         self.journal_path.unlink(missing_ok=True)
-
-
-class _ImageAttributes:
-    """Writes the attributes of images.
-
-    Its HDF5 types and dataspaces are made once: to make them for each image would be a sixth of `add`.
-    """
-
-    def __init__(self) -> None:
-        self._scalar = h5s.create(h5s.SCALAR)
-        self._text_types: dict[int, h5t.TypeStringID] = {}  # by length
-        self._table_spaces: dict[tuple[int, ...], h5s.SpaceID] = {}  # by shape
-
-    def write(self, dataset: h5d.DatasetID, image: ImageRecord) -> None:
-        """Write what is known of an image as attributes of its dataset."""
-        if image.palette is not None:
-            self._write_palette(dataset, image.palette)
-        write_integer_attribute(dataset, b"crc32", image.crc32, "<u4", self._scalar)
-        write_integer_attribute(dataset, b"Modified", image.mtime, "<i8", self._scalar)
-        write_integer_attribute(dataset, b"Created", image.created, "<i8", self._scalar)
-        if image.member:
-            self._write_member(dataset, image.member)
-
-    def _write_palette(self, dataset: h5d.DatasetID, palette: np.ndarray) -> None:
-        table = np.ascontiguousarray(palette, "<f4")
-        if table.shape not in self._table_spaces:
-            self._table_spaces[table.shape] = h5s.create_simple(table.shape)
-        attribute = h5a.create(dataset, b"palette", h5t.IEEE_F32LE, self._table_spaces[table.shape])
-        attribute.write(table, mtype=h5t.IEEE_F32LE)
-
-    def _write_member(self, dataset: h5d.DatasetID, member: bytes) -> None:
-        if len(member) not in self._text_types:
-            self._text_types[len(member)] = _text_type(len(member))
-        kind = self._text_types[len(member)]
-        h5a.create(dataset, b"member", kind, self._scalar).write(np.array(member), mtype=kind)
-
-
-def _text_type(length: int) -> h5t.TypeStringID:
-    """UTF-8 text of a fixed length in bytes."""
-    kind = h5t.C_S1.copy()
-    kind.set_size(length)
-    kind.set_strpad(h5t.STR_NULLPAD)
-    kind.set_cset(h5t.CSET_UTF8)
-    return kind

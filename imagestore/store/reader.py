@@ -18,7 +18,7 @@ from types import TracebackType
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5t
+from h5py import h5d
 from isal.isal_zlib import crc32
 
 from imagestore.console import UserError, first_line, progress
@@ -28,8 +28,8 @@ from imagestore.hdf5.open_hdf5 import open_descriptor, open_hdf5
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store import index_cache
 from imagestore.store.hdf5_cache_size import MetadataCache
+from imagestore.store.image_attributes import read_palette
 from imagestore.store.index import StoreIndex
-from imagestore.store.record import PALETTE_COLUMNS
 from imagestore.store.trailer import read_trailer
 from imagestore.store.walk import walk
 
@@ -192,7 +192,7 @@ class ImageStore:
 
     def palette(self, i: int) -> np.ndarray | None:
         """float32 (k, 7): share, L, a, b, R, G, B of image `i`, largest share first; None if not kept."""
-        return palette_of(self.dataset(i))
+        return read_palette(self.dataset(i))
 
     def copyable(self) -> np.ndarray:
         """bool (N,): whether a copy of an image's dataset is all that another store needs.
@@ -220,20 +220,3 @@ class ImageStore:
     def positions_by_offset(self) -> list[int]:
         """The positions of all images, in the order of their bytes in the file: the fastest to read."""
         return np.argsort(self.index.offset, kind="stable").tolist()
-
-
-def palette_of(dataset: h5d.DatasetID) -> np.ndarray | None:
-    """The palette that is kept with an image (see ImageStore.palette); None if it cannot be read."""
-    try:
-        if not h5a.exists(dataset, b"palette"):
-            return None
-        attribute = h5a.open(dataset, b"palette")
-        shape = attribute.shape
-        is_table = len(shape) == 2 and shape[1] == len(PALETTE_COLUMNS)
-        if not is_table or not isinstance(attribute.get_type(), h5t.TypeFloatID):
-            return None
-        table = np.empty(shape, np.float32)
-        attribute.read(table, mtype=h5t.NATIVE_FLOAT)
-        return table
-    except ERRORS_OF_H5PY:
-        return None

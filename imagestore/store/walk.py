@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import h5py
-import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o, h5t
+from h5py import h5a, h5d, h5g, h5l, h5o
 
-from imagestore.hdf5.datasets import data_offset, integer_attribute, is_bytes
+from imagestore.hdf5.datasets import data_offset, is_bytes
+from imagestore.store.image_attributes import read_record
 from imagestore.store.index import IndexBuilder, StoreIndex
-from imagestore.store.record import ImageRecord
 
 
 def walk(file: h5py.File, on_image: Callable[[], object] | None = None) -> StoreIndex:
@@ -50,34 +49,8 @@ def _walk_group(
             builder.covers_whole_file = False  # the attributes of deeper groups are not in the index
             _walk_group(member, label, prefix + name + b"/", (*addresses_above, address), builder)
         elif isinstance(member, h5d.DatasetID) and is_bytes(member):
-            builder.add(_record_of(member, label, prefix + name), data_offset(member))
+            builder.add(read_record(member, label, prefix + name), data_offset(member))
             if h5a.exists(member, b"Permissions"):
                 builder.covers_whole_file = False
         else:
             builder.covers_whole_file = False
-
-
-def _record_of(dataset: h5d.DatasetID, label: bytes, name: bytes) -> ImageRecord:
-    """One image, from its dataset and the dataset's attributes."""
-    return ImageRecord(
-        label=label,
-        name=name,
-        size=dataset.shape[0],
-        member=_archive_member(dataset),
-        crc32=integer_attribute(dataset, b"crc32"),
-        mtime=integer_attribute(dataset, b"Modified") or 0,
-        created=integer_attribute(dataset, b"Created") or 0,
-    )
-
-
-def _archive_member(dataset: h5d.DatasetID) -> bytes:
-    """The attribute `member`, if it is text of fixed length; else empty."""
-    if not h5a.exists(dataset, b"member"):
-        return b""
-    attribute = h5a.open(dataset, b"member")
-    kind = attribute.get_type()
-    if attribute.shape != () or not isinstance(kind, h5t.TypeStringID) or kind.is_variable_str():
-        return b""
-    value = np.empty((), f"S{kind.get_size()}")
-    attribute.read(value, mtype=kind)
-    return value.item()

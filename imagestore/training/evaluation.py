@@ -52,3 +52,9 @@ def predict(model: nn.Module, images: Tensor, device: torch.device) -> tuple[Ten
     model.eval()
     confidence, label = model(images.to(device)).softmax(1).max(1)
     return label.cpu(), confidence.cpu()
+
+
+def commonest_label_share(labels: Tensor) -> float:
+    """The accuracy, 0 to 1, of always predicting the commonest of `labels`, int64 (N,)."""
+    counts = torch.bincount(labels)  # int64 (labels,)
+    return int(counts.max()) / int(counts.sum())

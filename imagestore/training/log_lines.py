@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-import torch
-
 from imagestore.training.batches import Batches
-from imagestore.training.evaluation import Score
+from imagestore.training.evaluation import Score, commonest_label_share
 
 
 def epoch_title(epoch: int, epochs: int) -> str:
@@ -31,8 +29,7 @@ def _score_text(score: Score) -> str:
 
 def comparison_line(batches: Batches) -> str:
     """The line that compares a network with one that always predicts the commonest label of `batches`."""
-    counts = torch.bincount(batches.labels)  # int64 (labels,)
-    percent = 100 * (int(counts.max()) / int(counts.sum()))
+    percent = 100 * commonest_label_share(batches.labels)
     return f"for comparison: the commonest label alone would be right for {percent:.1f} %"
 
 

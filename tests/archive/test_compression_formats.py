@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagestore.archive.compression_formats import compression_of
-from imagestore.archive.decompressor import CutShort
+from imagestore.archive.damage import CutShort
 from tests.helpers.archives import (
     COMPRESSIONS,
     PACKERS,

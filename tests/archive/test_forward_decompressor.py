@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from imagestore.archive.decompressor import Damaged
+from imagestore.archive.damage import Damaged
 from imagestore.archive.forward_decompressor import PreadFile
 from imagestore.archive.gzip_decompressor import GzipDecompressor
 from tests.helpers.archives import noise, write

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from imagestore.archive.decompressor import CutShort, Damaged, WrongChecksum
+from imagestore.archive.damage import CutShort, Damaged, WrongChecksum
 from imagestore.archive.gzip_decompressor import GzipDecompressor
 from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import WrongImages

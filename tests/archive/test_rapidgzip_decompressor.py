@@ -13,7 +13,7 @@ import zlib
 import pytest
 
 from imagestore.archive.bzip2_decompressor import RapidBzip2Decompressor
-from imagestore.archive.decompressor import CutShort
+from imagestore.archive.damage import CutShort
 from imagestore.archive.gzip_decompressor import RapidGzipDecompressor
 from imagestore.archive.index import ArchiveIndex, load_index, save_index
 from imagestore.archive.open_archive import open_archive

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from imagestore.archive.decompressor import WrongChecksum
+from imagestore.archive.damage import WrongChecksum
 from imagestore.archive.xz_decompressor import XzBlockDecompressor, XzDecompressor
 from tests.helpers.archives import assert_reads, noise, pack, photographs, stream, write
 

@@ -15,8 +15,8 @@ import pytest
 from matplotlib.colors import XKCD_COLORS
 from PIL import Image, ImageOps
 
-from imagestore.colour.basic_terms import TERMS, basic_term, name_of
 from imagestore.colour.cielab import srgb_to_lab
+from imagestore.colour.colour_names import TERMS, basic_term, name_of
 from imagestore.colour.label import label_of, share_covered
 from imagestore.colour.palette import Palette, find_palette
 from tests.helpers.commands import ROOT

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from imagestore.colour.basic_terms import TERMS, all_labels
 from imagestore.colour.cielab import srgb_to_lab
+from imagestore.colour.colour_names import TERMS, all_labels
 from imagestore.colour.label import label_of, share_covered
 from imagestore.colour.palette import CLUSTERS, HEURISTIC_VERSION, Palette, find_palette, heuristic_settings
 from imagestore.decode_image import NotAnImage

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from imagestore.colour.basic_terms import basic_term
+from imagestore.colour.colour_names import basic_term
 from imagestore.colour.label import label_of
 from imagestore.colour.palette import find_palette
 from imagestore.colour.sample_pixels import PIXELS, sample_pixels

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imagestore.colour.basic_terms import TERMS, votes
 from imagestore.colour.cielab import srgb_to_lab
+from imagestore.colour.colour_names import TERMS, votes
 from imagestore.colour.histogram import cell_points, make_histogram
 from imagestore.colour.term_coverage import coverage_of_cells, coverage_of_colours
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.colour.basic_terms import all_labels
+from imagestore.colour.colour_names import all_labels
 from imagestore.colour.palette import HEURISTIC_VERSION
 from imagestore.labelling.sampling import draw
 from imagestore.store.reader import ImageStore

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.colour.basic_terms import all_labels
+from imagestore.colour.colour_names import all_labels
 from tests.helpers.commands import ROOT, Run, environment
 
 REPORT = """{}: green  (green covers 60%)

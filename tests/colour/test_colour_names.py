@@ -1,4 +1,4 @@
-"""colour/basic_terms.py: swatches get the names that people give them."""
+"""colour/colour_names.py: swatches get the names that people give them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import CSS4_COLORS, XKCD_COLORS
 
-from imagestore.colour.basic_terms import TERMS, all_labels, basic_term, name_of, strongest_term, votes
 from imagestore.colour.cielab import srgb_to_lab
+from imagestore.colour.colour_names import TERMS, all_labels, basic_term, name_of, strongest_term, votes
 
 # Names that hardly anybody would dispute.
 PLAIN = {
