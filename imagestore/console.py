@@ -27,7 +27,7 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 SECONDS_BETWEEN_LOG_LINES = 10.0
 SECONDS_BEFORE_A_BAR = 0.3  # shorter work shows no bar
-NAMES_TO_COMPARE = 20_000
+NAMES_TO_COMPARE = 5_000
 ESCAPE_ERRORS = "imagestore-escape"  # our handler of unencodable characters; see codecs.register_error
 
 

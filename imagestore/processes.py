@@ -29,7 +29,7 @@ def let_interrupts_end_python() -> None:
 
 
 class Stop:
-    """The signal that asked for an orderly end, once one has."""
+    """The signal that asked for an orderly end, if there was one."""
 
     signum: int | None = None
 
@@ -40,7 +40,7 @@ class Stop:
 
     @property
     def status(self) -> int:
-        """The exit status: 130, 143, or 1 for a batch system's early warning (SIGUSR1); 0 where none came."""
+        """The exit status: 130, 143, 1 for a batch system's warning (SIGUSR1), 0 without a signal."""
         if self.signum is None:
             return 0
         return WARNED if self.signum == signal.SIGUSR1 else 128 + self.signum
@@ -48,7 +48,7 @@ class Stop:
 
 @contextlib.contextmanager
 def stopping() -> Iterator[Stop]:
-    """Watch SIGINT, SIGTERM and SIGUSR1: the first is noted, a second SIGINT interrupts at once."""
+    """Watch SIGINT, SIGTERM and SIGUSR1. The first signal is noted; a later SIGINT interrupts at once."""
     stop = Stop()
 
     def note_signal(signum: int, frame: FrameType | None) -> None:
@@ -79,7 +79,7 @@ def blocked(*signals: signal.Signals) -> Iterator[None]:
 
 
 def cpu_count() -> int:
-    """The CPUs this process may use: its affinity, and Slurm's share where a job has one."""
+    """The CPUs this process may use: its affinity, and in a Slurm job its share."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = os.environ.get("SLURM_CPUS_PER_TASK", "")
     return min(allowed, int(share)) if share.isdecimal() and int(share) > 0 else allowed
@@ -98,8 +98,8 @@ def share_processors() -> None:
 
 
 def end_with_parent(signum: signal.Signals, parent: int) -> None:
-    """Have the kernel send this process a signal when its parent ends; ends now where `parent` is gone."""
-    import ctypes  # here: it is slow to import, and few need it
+    """Have the kernel send this process a signal when its parent ends. If `parent` is gone, end now."""
+    import ctypes  # here: it is slow to import, and few processes need it
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signum)
     if os.getppid() != parent:

@@ -18,7 +18,7 @@ from imagestore import cache_folder
 from imagestore.archive.members import COLUMNS, Members
 from imagestore.console import UserError, describe, note
 from imagestore.files.atomic_write import write_whole
-from imagestore.files.checksummed_columns import DamagedColumn, StoredColumns, read_columns, write_columns
+from imagestore.files.checksummed_columns import StoredColumns, read_columns, write_columns
 
 MAGIC = b"imgarchive-index"
 BEGINNING = MAGIC[:8]  # the file begins with it, as the files of earlier versions do
@@ -96,7 +96,7 @@ def load_index(path: Path, fingerprint: dict[str, int | str]) -> ArchiveIndex | 
             columns = {key: _load_array(code, stored, key) for key, code in COLUMNS.items()}
             members = Members(stored.load("names").tobytes(), columns)
             return ArchiveIndex(members, stored.facts["skipped"], stored.load("points").tobytes())
-    except (OSError, DamagedColumn):
+    except (OSError, ValueError, KeyError, TypeError):  # not the facts and columns of an index
         return None
 
 

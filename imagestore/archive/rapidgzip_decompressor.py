@@ -69,7 +69,7 @@ class RapidgzipDecompressor:
     @classmethod
     def for_first_pass(cls, descriptor: int) -> RapidgzipDecompressor:
         """Return a decompressor that notes seek points while it goes from front to back."""
-        dense = _expands_a_lot(cls.plain_decompressor(descriptor))
+        dense = _expands_a_lot(cls.plain_decompressor, descriptor)
         return cls(descriptor, State.NOTING_DENSELY if dense else State.NOTING)
 
     @classmethod
@@ -148,7 +148,10 @@ class RapidgzipDecompressor:
         before, compressed_before = self._measured_at
         if self._position - before < SPACINGS_BETWEEN_MEASUREMENTS * self._spacing:
             return False
-        compressed = self._file.tell_compressed() // 8  # rapidgzip counts bits
+        try:
+            compressed = self._file.tell_compressed() // 8  # rapidgzip counts bits
+        except RAPIDGZIP_ERRORS:
+            return True  # the plain decompressor goes on
         self._measured_at = self._position, compressed
         return self._position - before > EXPANDS_TOO_MUCH * (compressed - compressed_before)
 
@@ -199,8 +202,9 @@ def _spacing(descriptor: int) -> int:
     return max(SPACING, min(WIDEST_SPACING, size // MANY_POINTS))
 
 
-def _expands_a_lot(decompressor: ForwardDecompressor) -> bool:
-    """Whether the first megabytes do. Closes the decompressor."""
+def _expands_a_lot(plain_decompressor: type[ForwardDecompressor], descriptor: int) -> bool:
+    """Whether the first megabytes of a file decompress to much more."""
+    decompressor = plain_decompressor(descriptor)
     try:
         return len(decompressor.read(PROBE)) > EXPANDS_A_LOT * decompressor.tell_compressed()
     except Damaged:

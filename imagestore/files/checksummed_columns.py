@@ -122,7 +122,7 @@ def _gaps_are_zero(fd: int, begin: int, places: Iterable[ColumnPlace]) -> bool:
     """Whether only zeros stand between the columns: no checksum covers the bytes there."""
     end = begin
     for place in places:
-        if any(os.pread(fd, place.offset - end, end)):
+        if place.offset < end or any(os.pread(fd, place.offset - end, end)):
             return False
         end = place.end
     return not any(os.pread(fd, _aligned(end) - end, end))

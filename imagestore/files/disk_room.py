@@ -1,4 +1,4 @@
-"""The room on the disk that a file in the making may still take."""
+"""The room on the disk that an unfinished file may still take."""
 
 from __future__ import annotations
 
@@ -25,9 +25,15 @@ class DiskRoom:
     RESERVE bytes stay free, and RESERVE_PER_OBJECT for each object in the file.
     """
 
-    def __init__(self, descriptor: int, path: Path, objects: int = 0) -> None:
-        """`path` is named in errors; `objects` is the number of objects that the file holds already."""
+    def __init__(
+        self, descriptor: int, path: Path, objects: int = 0, *, trusted_room: int = TRUSTED_ROOM
+    ) -> None:
+        """`path` is named in errors; `objects` is the number of objects that the file holds already.
+
+        The file system is asked again after `trusted_room` bytes; before each object if this is 0.
+        """
         self._descriptor, self._path, self._objects = descriptor, path, objects
+        self._trusted_room = trusted_room
         self._room = 0  # bytes that may be written before the file system is asked again
 
     def claim(self, size: int) -> None:
@@ -35,7 +41,7 @@ class DiskRoom:
         self._objects += 1
         self._room -= size + RESERVE_PER_OBJECT
         if self._room < 0:
-            self._room = min(self._room_after(size), TRUSTED_ROOM)
+            self._room = min(self._room_after(size), self._trusted_room)
 
     def _room_after(self, size: int) -> int:
         state = os.fstatvfs(self._descriptor)

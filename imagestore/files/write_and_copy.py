@@ -32,7 +32,7 @@ def copy_start(source: int, target: int, size: int) -> None:
     """Copy the first `size` bytes of an open file to an empty open file. Raises OSError.
 
     The cheapest way that works is taken: a reflink (XFS, Btrfs) moves no bytes, `copy_file_range` lets the
-    server of a network file system copy, and at last the bytes go through memory.
+    server of a network file system copy, and if both fail, the bytes go through memory.
     """
     try:
         fcntl.ioctl(target, FICLONE, source)

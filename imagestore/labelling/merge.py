@@ -32,7 +32,7 @@ def merge(output: Path, patterns: list[str]) -> int:
         writer = opened.enter_context(StoreWriter(output))
         with stopping() as stop, progress(sum(map(len, stores)), "merging") as bar:
             report = RunReport(output, stop)
-            with noting_errors(report, [writer]):
+            with noting_errors(report):
                 for store in stores:
                     if not _begin_as_copy(store, writer, stop, bar):
                         _copy_images(store, writer, report, bar)

@@ -43,23 +43,27 @@ class Ending:
 
 
 @contextlib.contextmanager
-def noting_errors(report: RunReport, writers: list[StoreWriter]) -> Iterator[None]:
-    """Note an error that ends the block and go on after it, so that finished images are published.
-
-    If the archive's checksum says that some images are wrong, the writers discard all new images.
-    """
+def noting_errors(report: RunReport) -> Iterator[None]:
+    """Note an error that ends the block and go on after it, so that finished images are published."""
     try:
         yield
     except DiskFull as error:
         report.error = f"{error.filename}: the disk is full"
-    except WrongImages as error:
-        for writer in writers:
-            writer.discard()
-        report.error = str(error)
     except UserError as error:
         report.error = str(error)
     except OSError as error:
         report.error = f"{error.filename or report.source}: {error.strerror or error}"
+
+
+@contextlib.contextmanager
+def discarding_wrong_images(writers: list[StoreWriter]) -> Iterator[None]:
+    """Discard all new images if a checksum of the archive says that some of these images are wrong."""
+    try:
+        yield
+    except WrongImages:
+        for writer in writers:
+            writer.discard()
+        raise
 
 
 def finish(report: RunReport, writers: list[StoreWriter], skipped: Mapping[str, int] | None = None) -> int:

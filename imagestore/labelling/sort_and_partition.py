@@ -21,7 +21,7 @@ from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
 from imagestore.console import Progress, UserError, note, printable, progress
-from imagestore.labelling.run_report import RunReport, finish, noting_errors
+from imagestore.labelling.run_report import RunReport, discarding_wrong_images, finish, noting_errors
 from imagestore.labelling.sampling import choose_runs, choose_runs_in_shard, is_for_training, share
 from imagestore.labelling.workers import Labelled, Undecodable, Workers
 from imagestore.processes import cpu_count, stopping
@@ -64,7 +64,7 @@ def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOption
     Returns the exit status. Raises UserError.
     """
     with _open_run(archive, [output], options) as run:
-        with noting_errors(run.report, run.writers):
+        with noting_errors(run.report):
             members = _list_members(run)
             if options.shard is None:
                 new = _positions_of_new(members, run.writers[0])
@@ -74,7 +74,7 @@ def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOption
             else:  # choose from all members: a shard does not know which images the other shards have
                 rng = random.Random(options.fixed_seed)
                 positions = choose_runs_in_shard(len(members), count, chunk, rng, options.shard)
-            with progress(len(positions), "labelling") as bar:
+            with progress(len(positions), "labelling") as bar, discarding_wrong_images(run.writers):
                 for image, data in _label_new(run, _read_members(run.source, positions), bar):
                     run.writers[0].add(image, data)
         _publish(run)
@@ -90,13 +90,13 @@ def partition(archive: Path, train: Path, test: Path, fraction: float, options: 
     if os.path.realpath(train) == os.path.realpath(test):
         raise UserError(f"{train} is given twice: each of the two parts needs its own file")
     with _open_run(archive, [train, test], options) as run:
-        with noting_errors(run.report, run.writers):
+        with noting_errors(run.report):
             if options.shard is None:
                 total, images = None, run.source.stream()
             else:
                 positions = share(len(_list_members(run)), options.shard)
                 total, images = len(positions), _read_members(run.source, positions)
-            with progress(total, "labelling") as bar:
+            with progress(total, "labelling") as bar, discarding_wrong_images(run.writers):
                 for image, data in _label_new(run, images, bar):
                     is_training = is_for_training(options.fixed_seed, image.member, fraction)
                     run.writers[0 if is_training else 1].add(image, data)

@@ -19,25 +19,48 @@ from pathlib import Path
 from imagestore.console import UserError
 
 SECONDS_UNTIL_ABANDONED = 300.0  # since the last touch by a holder on another host
+SECONDS_OF_A_TAKEOVER = 0.01
+TAKEOVER = ".takeover"
 
 
 def acquire(lock: Path, store: Path) -> None:
     """Make the file `lock`. Raises UserError if another process holds it and so is writing `store`."""
-    draft = lock.with_name(f"{lock.name}.{secrets.token_hex(4)}")
+    while not _make(lock):
+        _remove_if_abandoned(lock, store)
+    for leftover in lock.parent.glob(f"{glob.escape(lock.name)}.*"):
+        if not _is_in_use(leftover):
+            leftover.unlink(missing_ok=True)
+
+
+def _make(lock: Path) -> bool:
+    """Make a lock of this process; False if the lock exists."""
     while True:
+        draft = lock.with_name(f"{lock.name}.{secrets.token_hex(4)}")
         draft.write_text(_holder_as_text())
         try:
             os.link(draft, lock)  # makes the lock with its content, or fails if it exists; on NFS too
         except FileExistsError:
-            _remove_if_abandoned(lock, store)
+            return False
         except FileNotFoundError:  # a process that took the lock has removed the draft as a leftover
             continue
-        else:
-            break
         finally:
             draft.unlink(missing_ok=True)
-    for leftover in lock.parent.glob(f"{glob.escape(lock.name)}.*"):
-        leftover.unlink(missing_ok=True)
+        return True
+
+
+def _is_in_use(leftover: Path) -> bool:
+    """Whether a file beside the lock is the takeover file of a process that lives."""
+    if leftover.suffix != TAKEOVER:
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        holder, age = _parse_holder(leftover.read_text()), time.time() - leftover.stat().st_mtime
+        return holder is not None and not _is_abandoned(holder, age)
+    return False
+
+
+def _takeover_of(lock: Path) -> Path:
+    """The lock of the process that removes an abandoned lock; it exists for a few milliseconds."""
+    return lock.with_name(f"{lock.name}{TAKEOVER}")
 
 
 def touch(lock: Path) -> None:
@@ -66,14 +89,25 @@ def _remove_if_abandoned(lock: Path, store: Path) -> None:
             f"wait until it has finished, or remove {lock} if that process is gone"
         )
     # Other processes may try the same now. One at a time may remove the lock, if it is still the same.
-    takeover = lock.with_name(f"{lock.name}.takeover")
-    acquire(takeover, store)
+    takeover = _takeover_of(lock)
+    if not _make(takeover):
+        _wait_for_takeover(takeover)
+        return
     try:
         with contextlib.suppress(FileNotFoundError):
             if lock.read_text() == text:
                 lock.unlink()
     finally:
         release(takeover)
+
+
+def _wait_for_takeover(takeover: Path) -> None:
+    """Give another process time to remove a lock; if that process was killed, remove its takeover file."""
+    time.sleep(SECONDS_OF_A_TAKEOVER)
+    with contextlib.suppress(FileNotFoundError):
+        age = time.time() - takeover.stat().st_mtime
+        if _is_abandoned(_parse_holder(takeover.read_text()), age):
+            takeover.unlink()
 
 
 def _holder_as_text() -> str:

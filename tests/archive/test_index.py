@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagestore.archive.index import ArchiveIndex, load_index, save_index
 from imagestore.archive.members import Location, Members
 from imagestore.archive.open_archive import open_archive
+from imagestore.files.checksummed_columns import write_columns
 from tests.helpers.archives import assert_reads, pack, photographs, stream, write
 
 FINGERPRINT = {"size": 5, "mtime_ns": 1, "digest": "00"}
@@ -158,3 +160,14 @@ def test_without_a_home_no_index_is_kept(tmp_path, monkeypatch):
     path = write(tmp_path / "a.tar", pack([("a.jpg", b"1")]))
     assert stream(path) == [("a.jpg", b"1")]
     assert os.listdir(tmp_path) == ["a.tar"]
+
+
+def test_a_file_of_columns_that_is_no_index_is_not_believed(tmp_path):
+    """Its checksums are right, but it was made for something else."""
+    beginning, magic = b"imgarchi", b"imgarchive-index"
+    for facts in ({}, {"version": 2, "archive": FINGERPRINT}):
+        with (tmp_path / "index").open("wb") as file:
+            file.write(beginning)
+            file.flush()
+            write_columns(file.fileno(), len(beginning), magic, facts, [("a", np.zeros(3))])
+        assert load_index(tmp_path / "index", FINGERPRINT) is None

@@ -163,6 +163,20 @@ def test_changes_of_another_tool_are_not_overwritten(tmp_path, sample, run):
     assert not hidden_files(tmp_path)
 
 
+def test_a_damaged_archive_costs_no_images_of_a_killed_run(tmp_path, sample, run):
+    """`sort` meets the wrong checksum in its first pass, before it stores an image."""
+    path = tmp_path / "store.h5"
+    images = {("red", b"%d.jpg" % i): b"bytes" * 100 for i in range(10)}
+    with StoreWriter(path) as writer:
+        add_images(writer, images)  # and does not publish them, as a killed run
+    data = bytearray(sample.read_bytes())
+    data[-8] ^= 1  # in the CRC-32 that ends a gzip file: RFC 1952
+    (tmp_path / "bad.tgz").write_bytes(data)
+    done = run("colourHeuristic.py", "sort", "bad.tgz", path, 5, 5, check=False)
+    assert (done.returncode, done.stdout) == (1, "store.h5: 10 images under 1 labels (10 new)\n")
+    assert len(stored_images(path)) == 10
+
+
 def test_a_signal_ends_the_first_pass_over_an_archive(tmp_path, sample):
     """If the archive has no index, `sort` reads the whole archive before it stores anything."""
     picture = next(iter(archive_images(sample).values()))

@@ -13,7 +13,14 @@ from isal.isal_zlib import crc32
 from imagestore.archive.protocol import WrongImages
 from imagestore.console import UserError
 from imagestore.files.disk_room import DiskFull
-from imagestore.labelling.run_report import Ending, RunReport, decide_ending, finish, noting_errors
+from imagestore.labelling.run_report import (
+    Ending,
+    RunReport,
+    decide_ending,
+    discarding_wrong_images,
+    finish,
+    noting_errors,
+)
 from imagestore.processes import Stop
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter
@@ -147,7 +154,7 @@ def raise_error(error: Exception) -> None:
     ],
 )
 def test_an_error_is_noted_in_one_line(report, grown, error, line):
-    with noting_errors(report, [grown]):
+    with noting_errors(report):
         raise_error(error)
     assert report.error == line
     assert len(grown) == 2, "finished images stay"
@@ -155,7 +162,7 @@ def test_an_error_is_noted_in_one_line(report, grown, error, line):
 
 def test_wrong_images_are_discarded_from_all_stores(report, grown, empty):
     add_image(empty, b"green")
-    with noting_errors(report, [grown, empty]):
+    with noting_errors(report), discarding_wrong_images([grown, empty]):
         raise_error(WrongImages("some images are wrong"))
     assert report.error == "some images are wrong"
     assert (len(grown), len(empty)) == (1, 0)
@@ -163,7 +170,7 @@ def test_wrong_images_are_discarded_from_all_stores(report, grown, empty):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a bug")])
 def test_other_exceptions_pass(report, grown, error):
-    with pytest.raises(type(error)), noting_errors(report, [grown]):
+    with pytest.raises(type(error)), noting_errors(report), discarding_wrong_images([grown]):
         raise_error(error)
     assert not report.error
 
