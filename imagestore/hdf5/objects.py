@@ -22,13 +22,12 @@ from imagestore.hdf5.dataset_files import (
     open_as_file,
 )
 from imagestore.hdf5.datasets import NO_OFFSET, data_offset, integer_attribute, is_bytes
-from imagestore.hdf5.open_hdf5 import has_real_path, path_of_descriptor
+from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_descriptor
 from imagestore.hdf5.values_as_text import decode, text_of
 
 GROUP, BYTES, ARRAY, DAMAGED = "group", "bytes", "array", "damaged"
 SOFT_LINK, EXTERNAL_LINK = "soft link", "external link"
 MOST_OPEN_DATASETS = 4  # each of them has a chunk cache
-ERRORS_OF_H5PY = (OSError, RuntimeError, KeyError, ValueError)
 
 Object = h5g.GroupID | h5d.DatasetID | h5t.TypeID  # what a hard link leads to
 

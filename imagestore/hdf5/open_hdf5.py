@@ -10,6 +10,8 @@ import h5py
 
 from imagestore.console import UserError
 
+ERRORS_OF_H5PY = (OSError, RuntimeError, KeyError, ValueError)  # if a file is damaged
+
 
 def open_descriptor(path: Path) -> int:
     """Open a regular file for reading; return its descriptor. Raises UserError."""

@@ -6,9 +6,8 @@ import numpy as np
 from h5py import h5a, h5d, h5s, h5t
 
 from imagestore.hdf5.datasets import integer_attribute, write_integer_attribute
+from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
 from imagestore.store.record import PALETTE_COLUMNS, ImageRecord
-
-ERRORS_OF_H5PY = (OSError, RuntimeError, KeyError, ValueError)
 
 
 def read_record(dataset: h5d.DatasetID, label: bytes, name: bytes) -> ImageRecord:
