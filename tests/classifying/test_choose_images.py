@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
 from pathlib import Path
 
 import h5py
@@ -15,20 +14,6 @@ from imagestore.classifying.choose_images import StoreImages, choose_images, ope
 from imagestore.console import UserError
 from imagestore.store.open_stores import open_stores
 from tests.helpers.small_stores import COLOURS, add, make_store, picture
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    """An archive of three images, made from a folder beside it."""
-    folder = tmp_path / "jpg"
-    folder.mkdir()
-    for i, (name, colour) in enumerate(COLOURS.items()):
-        (folder / f"{name}.jpg").write_bytes(picture(colour, i))
-    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
-        for path in sorted(folder.iterdir()):
-            tar.add(path, f"jpg/{path.name}")
-    return tmp_path / "photos.tar"
-
 
 # ----- opening -----
 
@@ -66,19 +51,6 @@ def test_images_of_an_archive_have_no_true_label(source: str, archive: Path, tmp
         pictures = [images.read(i) for i in range(len(images))]
     assert [(image.name, image.data, image.true_label) for image in pictures] == expected
     assert len(expected) == 3
-
-
-def test_the_heuristic_gives_true_labels(archive: Path, tmp_path: Path) -> None:
-    """These pictures have plain colours. An image that cannot be decoded has no true label."""
-    with tarfile.open(archive, "a") as tar:
-        (tmp_path / "cut.jpg").write_bytes(picture(COLOURS["red"], 1)[:700])
-        tar.add(tmp_path / "cut.jpg", "jpg/cut.jpg")
-    with open_images(str(archive), tmp_path / "index", heuristic=True) as images:
-        labels = {image.name: image.true_label for image in map(images.read, range(len(images)))}
-    assert labels.pop("jpg/cut.jpg") is None
-    assert len(labels) == 3
-    for name, label in labels.items():
-        assert label.rpartition("-")[2] == Path(name).stem
 
 
 # ----- choosing -----

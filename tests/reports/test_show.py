@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import h5py
 import pytest
 from PIL import Image
 
@@ -28,23 +27,6 @@ def test_output_names_the_picture(run: Run, folder: Path, tmp_path: Path) -> Non
     done = run("colourHeuristic.py", "show", folder / "a.png", "-o", tmp_path / "out.pdf")
     assert done.stdout.strip() == str(tmp_path / "out.pdf")
     assert (tmp_path / "out.pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_a_store_without_name_gives_a_sheet_of_labels(run: Run, sample_store: Path, tmp_path: Path) -> None:
-    run("colourHeuristic.py", "show", sample_store, "-o", "sheet.svg")
-    text = (tmp_path / "sheet.svg").read_text()
-    with h5py.File(sample_store) as file:
-        for label, images in file.items():
-            assert f"<!-- {label} -->" in text and f"<!-- {len(images)} -->" in text
-
-
-def test_the_largest_label_is_the_first_row(run: Run, sample_store: Path, tmp_path: Path) -> None:
-    run("colourHeuristic.py", "show", sample_store, "-o", "sheet.svg")
-    text = (tmp_path / "sheet.svg").read_text()
-    with h5py.File(sample_store) as file:
-        counts = {label: len(images) for label, images in file.items()}
-    rows = sorted(counts, key=lambda label: text.index(f"<!-- {label} -->"))
-    assert [counts[label] for label in rows] == sorted(counts.values(), reverse=True)
 
 
 @pytest.mark.parametrize(

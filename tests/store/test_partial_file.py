@@ -7,7 +7,6 @@ import errno
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -79,17 +78,6 @@ def test_the_tools_of_hdf5_accept_the_file(store_path):
         assert b"error" not in (done.stdout + done.stderr).lower()
 
 
-def test_the_types_of_attributes_are_as_documented(store_path):
-    with h5py.File(store_path) as file:
-        attributes = file["red/one.jpg"].attrs
-        types = {key: attributes.get_id(key).get_type().dtype.str for key in attributes}
-        assert types == {
-            "crc32": "<u4", "Modified": "<i8", "Created": "<i8", "member": "|S11", "palette": "<f4",
-        }  # fmt: skip
-        assert file.attrs["H5VFS"] == "imagestore 1"
-        assert file.attrs["palette_columns"] == "share L a b R G B"
-
-
 # ----- adding -----
 
 
@@ -112,14 +100,6 @@ def test_an_image_of_no_bytes_is_stored(tmp_path):
         partial.finish([])
     assert images_by_path(tmp_path / "a.partial") == images_by_h5py(tmp_path / "a.partial")
     assert images_by_path(tmp_path / "a.partial") == {"red/empty.jpg": b""}
-
-
-def test_an_image_without_palette_and_member_is_stored(tmp_path):
-    with partial_file(tmp_path) as partial:
-        partial.add(replace(make_record("red", b"x.jpg", b"x", None), member=b""), b"x")
-        partial.finish([])
-    with h5py.File(tmp_path / "a.partial") as file:
-        assert set(file["red/x.jpg"].attrs) == {"crc32", "Modified", "Created"}
 
 
 def test_the_journal_has_each_image_once_it_is_written(tmp_path):

@@ -142,17 +142,6 @@ def test_images_beside_other_objects_are_not_copyable(store_path):
         assert not store.copyable().any()
 
 
-@pytest.mark.parametrize(
-    "value", ["no table", np.zeros(7, "f4"), np.zeros((2, 3), "f4"), np.zeros((2, 7), "i4")],
-    ids=["text", "one row", "too few columns", "integers"],
-)  # fmt: skip
-def test_an_attribute_that_is_no_palette_is_ignored(store_path, value):
-    with h5py.File(store_path, "r+") as file:
-        file["red/one.jpg"].attrs["palette"] = value
-    with ImageStore(store_path) as store:
-        assert store.palette(store.find("red/one.jpg")) is None
-
-
 @pytest.mark.parametrize("text", ["no JSON", "7", '["no record"]', None])
 def test_heuristics_that_cannot_be_read_are_ignored(store_path, text):
     with h5py.File(store_path, "r+") as file:

@@ -107,22 +107,3 @@ def test_only_contiguous_datasets_have_an_offset(tmp_path):
         file.create_dataset("red/2.jpg", data=DATA, chunks=(10,))
         index = walk(file)
         assert index.offset.tolist() == [file["red/1.jpg"].id.get_offset(), NO_OFFSET]
-
-
-@pytest.mark.parametrize(
-    ("attributes", "crc32", "mtime", "member"),
-    [
-        ({"crc32": np.uint32(5), "Modified": np.int64(9), "member": np.bytes_(b"a/b")}, 5, 9, b"a/b"),
-        ({"crc32": "text", "Modified": 1.5, "member": 7}, None, 0, b""),
-        ({"crc32": [1, 2], "Modified": h5py.Empty("i8"), "member": "variable length"}, None, 0, b""),
-        ({"crc32": np.zeros((1, 1), int), "member": np.array([b"a/b"])}, None, 0, b""),
-        ({}, None, 0, b""),
-    ],
-    ids=["right", "wrong types", "wrong shapes", "lists of one", "none"],
-)
-def test_attributes_of_other_kinds_are_ignored(tmp_path, attributes, crc32, mtime, member):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["red/1.jpg"] = DATA
-        file["red/1.jpg"].attrs.update(attributes)
-        image = walk(file).record(0)
-    assert (image.crc32, image.mtime, image.member, image.created) == (crc32, mtime, member, 0)

@@ -1,0 +1,44 @@
+"""The label sheet of a store: a row for each label, the largest first, with a few images of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+
+from imagestore.reports.label_sheet import IMAGES_OF_A_LABEL, draw_label_sheet
+from tests.helpers.commands import Run
+from tests.helpers.small_stores import COLOURS, make_store
+
+
+def test_a_store_without_name_gives_a_sheet_of_labels(run: Run, sample_store: Path, tmp_path: Path) -> None:
+    run("colourHeuristic.py", "show", sample_store, "-o", "sheet.svg")
+    text = (tmp_path / "sheet.svg").read_text()
+    with h5py.File(sample_store) as file:
+        for label, images in file.items():
+            assert f"<!-- {label} -->" in text and f"<!-- {len(images)} -->" in text
+
+
+def test_the_largest_label_is_the_first_row(run: Run, sample_store: Path, tmp_path: Path) -> None:
+    run("colourHeuristic.py", "show", sample_store, "-o", "sheet.svg")
+    text = (tmp_path / "sheet.svg").read_text()
+    with h5py.File(sample_store) as file:
+        counts = {label: len(images) for label, images in file.items()}
+    rows = sorted(counts, key=lambda label: text.index(f"<!-- {label} -->"))
+    assert [counts[label] for label in rows] == sorted(counts.values(), reverse=True)
+
+
+def test_a_row_has_a_few_different_images(tmp_path: Path) -> None:
+    """30 red images are more than a row has; of the 3 images of the second store, a row has all."""
+    red = {"red": COLOURS["red"]}
+    for count, in_row in ((30, IMAGES_OF_A_LABEL), (3, 3)):
+        store = make_store(tmp_path / f"{count}.h5", count, colours=red)
+        captions = image_captions(store)
+        assert len(set(captions)) == len(captions) == in_row
+        assert captions == sorted(captions)
+        assert image_captions(store) == captions  # the same store gives the same sheet
+
+
+def image_captions(store: Path) -> list[str]:
+    texts = [text.get_text() for text in draw_label_sheet(store).axes[0].texts]
+    return [text for text in texts if text.endswith(".jpg")]
