@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from imagestore.tools.link_targets import may_lead_outside, target_from_top
@@ -16,6 +18,17 @@ from imagestore.tools.link_targets import may_lead_outside, target_from_top
 )  # fmt: skip
 def test_where_a_link_leads(folder: bytes, text: bytes, expected: bytes | None):
     assert target_from_top(b"/nowhere", folder, text) == expected
+
+
+def test_a_target_behind_another_link_is_unknown(tmp_path: Path):
+    """`..` behind a link leads to the folder above the target of that link."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a/b")
+    top = bytes(tmp_path)
+    assert target_from_top(top, b"", b"link/../x") is None
+    assert target_from_top(top, b"link", b"../x") is None
+    assert target_from_top(top, b"", b"link/x") == b"link/x"
+    assert target_from_top(top, b"", b"a/../x") == b"x"
 
 
 @pytest.mark.parametrize(

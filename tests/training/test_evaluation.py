@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from imagestore.training.evaluation import Score, evaluate, predict
+from imagestore.training.evaluation import Score, commonest_label_share, evaluate, predict
 from imagestore.training.network import ColourNet
 
 CPU = torch.device("cpu")
@@ -49,3 +49,10 @@ def test_a_prediction_is_the_likeliest_label(network: ColourNet, images: torch.T
         logits = network.eval()(images)
     assert torch.equal(label, logits.argmax(1))
     assert torch.allclose(confidence, logits.softmax(1).max(1).values)
+
+
+@pytest.mark.parametrize(
+    ("labels", "share"), [([2, 0, 2, 1, 2], 0.6), ([1, 1], 1.0), ([0, 3, 0, 3], 0.5), ([5], 1.0)]
+)
+def test_the_commonest_label_is_right_for_its_share(labels: list[int], share: float) -> None:
+    assert commonest_label_share(torch.tensor(labels)) == share
