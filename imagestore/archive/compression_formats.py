@@ -3,8 +3,8 @@
 To add a format, write its decompressor in a file of its own, and add an entry to FORMATS. decompressor.py
 says what a decompressor offers.
 
-rapidgzip reads gzip and bzip2 in the first pass. It notes seek points. With these, a later run starts in the
-middle.
+In the first pass, rapidgzip reads gzip and bzip2 and notes seek points. With these points, a later run starts
+in the middle.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ IMAGE_SUFFIXES = frozenset(
 
 IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 
-# In the order in which a run prints them.
+# A run prints its counts in this order, without the folders.
 SKIP_REASONS = ("folders", "not images", "links", "devices", "hidden", "too large", "unreadable")
 
 

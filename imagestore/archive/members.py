@@ -8,13 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, overload
 
-COLUMNS = {
-    "name_end": "Q",
-    "size": "Q",
-    "mtime": "q",
-    "crc32": "I",
-    "place": "q",
-}  # type codes of array.array
+COLUMNS = {"name_end": "Q", "size": "Q", "mtime": "q", "crc32": "I", "place": "q"}  # codes of array.array
 
 
 def encode(name: str) -> bytes:

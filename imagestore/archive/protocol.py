@@ -24,7 +24,7 @@ class Archive(Protocol):
     """
 
     path: Path
-    skipped: Counter[str]  # how many files were skipped, by reason; a pass that goes on counts up
+    skipped: Counter[str]  # how many files were skipped, by reason; each pass counts anew
 
     @property
     def indexed(self) -> bool:

@@ -66,9 +66,9 @@ class TarArchive(Archive):
         return self._index is not None
 
     def members(self) -> Members:
-        return self._load_or_make_index().members
+        return self._index_or_first_pass().members
 
-    def _load_or_make_index(self) -> ArchiveIndex:
+    def _index_or_first_pass(self) -> ArchiveIndex:
         if self._index is None:
             for _ in self.stream():
                 pass
@@ -105,7 +105,7 @@ class TarArchive(Archive):
             self._index_file.save(index)
 
     def read(self, member: Member) -> bytes:
-        index = self._load_or_make_index()
+        index = self._index_or_first_pass()
         if member.position >= len(index.members) or index.members[member.position] != member:
             raise UserError(f"{self.path}: the member {member.name!r} belongs to another archive")
         if self._decompressor is None:

@@ -2,5 +2,5 @@
 
 Begin with `open_hdf5.py` and `datasets.py`. Code that opens files of strangers uses `helper_process.py`: HDF5
 may crash on them, and then only the helper dies. `objects.py`, `dataset_files.py` and `values_as_text.py` run
-in that helper process. Nothing here may be shared between threads.
+in that helper process. Threads may not share the objects of this room.
 """

@@ -1,6 +1,6 @@
 """The image store: one HDF5 file with many small images, each under its label.
 
-Begin with `reader.py` (ImageStore) and `writer.py` (StoreWriter). `record.py` and `index.py` say what a store
-knows of its images; `partial_file.py` and `journal.py` are how images are added so that no kill loses any.
-Threads and forked processes may share an ImageStore for reading. A StoreWriter belongs to one thread.
+Begin with `reader.py` (ImageStore) and `writer.py` (StoreWriter). `record.py` and `index.py` hold the facts
+about images. With `partial_file.py` and `journal.py`, images are added so that no kill loses any. Threads and
+forked processes may share an ImageStore for reading. A StoreWriter belongs to one thread.
 """
