@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from imagestore.console import UserError
+from imagestore.tools.copy_report import NotCopied
 from imagestore.tools.pack import pack
 from imagestore.tools.packed_file import PackedFile
 
@@ -34,6 +35,20 @@ def test_the_layout_is_that_of_the_cpp_h5vfs(folder: Path, tmp_path: Path):
         assert file["blue/hard.jpg"] == image
         assert file["blue/nothing"].shape == (0,)
         assert isinstance(file["empty"], h5py.Group)
+
+
+def test_a_file_that_ends_early_leaves_no_dataset(folder: Path, tmp_path: Path):
+    with (
+        PackedFile(tmp_path / "packed.h5", bytes(folder), folder.stat()) as packed,
+        (folder / "red/a.jpg").open("rb") as source,
+    ):
+        source.seek(1)  # the file has one byte fewer to read than its size
+        with pytest.raises(NotCopied, match="became shorter while it was read"):
+            packed.add_file(b"red/short", source)
+        source.seek(0)
+        packed.add_file(b"red/whole", source)
+    with h5py.File(tmp_path / "packed.h5") as file:
+        assert list(file["red"]) == ["whole"]
 
 
 @pytest.mark.parametrize(
