@@ -4,9 +4,9 @@
 with such datasets is a store. Images are read with `pread` at their place in the file. HDF5 is only asked if
 an image has no such place (chunked, compressed), and for attributes.
 
-An ImageStore may be pickled, and used after a fork. Several threads may read images that have a place in the
-file, because the descriptor has no position. Only one thread may use HDF5. Each process opens the file in HDF5
-by itself.
+An ImageStore may be pickled, and used after a fork. Several threads may read images that have a place in
+the file, because the descriptor has no position. Only one thread may use HDF5. Each process opens the file
+in HDF5 by itself.
 """
 
 from __future__ import annotations
