@@ -71,7 +71,10 @@ NO_LISTING = _Listing(b"", 0, iter(()))
 
 
 class Requests:
-    """The callbacks over a tree that does not change: the kernel may keep all answers."""
+    """The callbacks over a tree that does not change: the kernel may keep all answers.
+
+    The tree is closed by `close`.
+    """
 
     kernel_may_cache = True
     callback_names: tuple[str, ...] = (
@@ -97,7 +100,14 @@ class Requests:
         self._expects_getattr = False  # whether a getattr for most entries follows a listing
         self._prepared_folders: set[bytes] = set()  # the kernel or the tree's cache has all nodes in them
         self._interrupted = NO_LISTING
-        self._xattrs: tuple[int, dict[bytes, bytes]] = (-1, {})  # of the last node: inode number, attributes
+        self._xattrs: tuple[int, dict[bytes, bytes]] = (
+            -1,
+            {},
+        )  # the inode number and the attributes of the last node
+
+    def close(self) -> None:
+        """Close the stores. No callback may be called afterwards."""
+        self.tree.close()
 
     def callbacks(self) -> dict[str, Callback]:
         """The callbacks by libfuse's names."""
@@ -198,7 +208,7 @@ class Requests:
         for position, (name, node) in enumerate(entries, offset):
             status = self.library.module.c_stat()
             self._fill_stat(status, node)
-            flags = FUSE_FILL_DIR_PLUS if node.nlink else 0  # of a damaged node, getattr must report EIO
+            flags = 0 if node.is_damaged else FUSE_FILL_DIR_PLUS  # of a damaged node, getattr must report EIO
             if fill(buffer, name, ctypes.byref(status), position + 1, flags):
                 self._interrupted = _Listing(path, position, chain([(name, node)], entries))
                 return
@@ -214,15 +224,12 @@ class Requests:
     @answered
     def read(self, path: bytes, buffer: Any, size: int, offset: int, info: Any) -> int:  # noqa: ANN401
         """Copy bytes of a file into libfuse's buffer; returns how many."""
-        data = self.tree.read(self.find(path), offset, size)
-        ctypes.memmove(buffer, data, len(data))
-        return len(data)
+        return _copy(self.tree.read(self.find(path), offset, size), buffer)
 
     @answered
     def readlink(self, path: bytes, buffer: Any, size: int) -> None:  # noqa: ANN401
         """Copy a symbolic link's text and a NUL into libfuse's buffer."""
-        text = self.tree.target(self.find(path), path)[: size - 1] + b"\0"
-        ctypes.memmove(buffer, text, len(text))
+        _copy(self.tree.target(self.find(path), path)[: size - 1] + b"\0", buffer)
 
     # ----- extended attributes -----
 
@@ -271,6 +278,11 @@ class ReopeningRequests(Requests):
         self._open_files: dict[int, tuple[Tree, Node]] = {}  # by file handle
         self._next_handle = 1
 
+    def close(self) -> None:
+        """Close the stores, also those that were replaced and still have open files."""
+        for tree in {self.tree, *(tree for tree, _ in self._open_files.values())}:
+            tree.close()
+
     def find(self, path: bytes) -> Node:
         """The node at a path in the stores as they are now. Raises NoSuchName, OSError."""
         self._reopen_if_replaced()
@@ -307,9 +319,7 @@ class ReopeningRequests(Requests):
     def read(self, path: bytes, buffer: Any, size: int, offset: int, info: Any) -> int:  # noqa: ANN401
         """Copy bytes of an open file into libfuse's buffer, from the store in which it was opened."""
         tree, node = self._open_files[info.contents.fh]
-        data = tree.read(node, offset, size)
-        ctypes.memmove(buffer, data, len(data))
-        return len(data)
+        return _copy(tree.read(node, offset, size), buffer)
 
     @answered
     def release(self, path: bytes, info: Any) -> None:  # noqa: ANN401
@@ -328,5 +338,10 @@ def _copy_xattr(data: bytes, buffer: Any, size: int) -> int:  # noqa: ANN401
         return len(data)
     if size < len(data):
         return -errno.ERANGE
+    return _copy(data, buffer)
+
+
+def _copy(data: bytes, buffer: Any) -> int:  # noqa: ANN401
+    """Copy data into libfuse's buffer; returns how many bytes."""
     ctypes.memmove(buffer, data, len(data))
     return len(data)

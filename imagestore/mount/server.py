@@ -27,7 +27,7 @@ from imagestore.mount.mount_settings import MountSettings
 from imagestore.mount.mount_table import increase_read_ahead, unmount
 from imagestore.mount.mountpoint import suggested_mountpoint
 from imagestore.mount.requests import ReopeningRequests, Requests
-from imagestore.processes import ENDING, end_with_parent, keep_only
+from imagestore.processes import ENDING, blocked, end_with_parent, keep_only
 from imagestore.vfs.tree import Tree
 
 READY = b"ready"
@@ -47,18 +47,18 @@ def start_server(settings: MountSettings, *, end_with_caller: bool = False) -> i
     caller = os.getpid()
     reader, writer = os.pipe()
     sys.stdout.flush()
-    # A signal during the fork would be lost in Python's own hooks around it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    server = os.fork()
-    if server == 0:
-        _run_server(settings, writer, end_with=caller if end_with_caller else None)
-    os.close(writer)
+    server: int | None = None
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         with open(reader, "rb") as pipe:
+            # Python would lose a signal that arrives in its hooks around the fork.
+            with open(writer, "wb"), blocked(*ENDING):
+                server = os.fork()
+                if server == 0:
+                    _run_server(settings, writer, end_with=caller if end_with_caller else None)
             answer = pipe.read()
-    except BaseException:  # interrupted: nothing may be mounted afterwards
-        end_server(server)
+    except BaseException:
+        if server is not None:  # interrupted: nothing may be mounted afterwards
+            end_server(server)
         raise
     if answer != READY:
         os.waitpid(server, 0)
@@ -75,7 +75,7 @@ def end_server(server: int) -> None:
 
 def _run_server(settings: MountSettings, writer: int, *, end_with: int | None) -> NoReturn:
     """In the new process: serve, and end. `end_with` is the parent, if its end ends this process too."""
-    status = 1
+    status, answer_pipe = 1, _AnswerPipe(writer)
     try:
         # Until libfuse handles signals, they may end this process at once: there is nothing to clean up.
         for number in ENDING:
@@ -86,21 +86,30 @@ def _run_server(settings: MountSettings, writer: int, *, end_with: int | None) -
         if end_with is not None:
             end_with_parent(signal.SIGTERM, end_with)
         keep_only(writer)
-        serve_until_unmounted(settings, lambda: _send(writer, READY))
+        serve_until_unmounted(settings, lambda: answer_pipe.send(READY))
         status = 0
     except UserError as error:
-        _send(writer, str(error).encode(errors="surrogateescape"))
+        answer_pipe.send(str(error).encode(errors="surrogateescape"))
     except BaseException as error:
-        _send(writer, f"unexpected {type(error).__name__}: {error}".encode(errors="surrogateescape"))
+        answer_pipe.send(f"unexpected {type(error).__name__}: {error}".encode(errors="surrogateescape"))
     finally:
         os._exit(status)
 
 
-def _send(writer: int, answer: bytes) -> None:
-    """Send the answer to the process that waits for it."""
-    with contextlib.suppress(OSError):
-        os.write(writer, answer)
-        os.close(writer)
+class _AnswerPipe:
+    """The pipe to the process that waits for an answer: READY or an error."""
+
+    def __init__(self, writer: int) -> None:
+        self._writer: int | None = writer
+
+    def send(self, answer: bytes) -> None:
+        """Send the first answer and close the pipe; a later answer is thrown away."""
+        if self._writer is None:  # another file may have the number of the pipe
+            return
+        writer, self._writer = self._writer, None
+        with contextlib.suppress(OSError):
+            os.write(writer, answer)
+            os.close(writer)
 
 
 # ----- serving -----
@@ -113,17 +122,19 @@ def serve_until_unmounted(settings: MountSettings, on_ready: Callable[[], None])
     """
     library = fuse_library.load_library(settings.fuse_package)
     check_can_mount(library)
-    with settings.open_tree(settings.stores) as tree:
+    tree, messages = settings.open_tree(settings.stores), _LibfuseMessages()
+
+    def on_mounted() -> None:  # the kernel's first request calls this
+        try:
+            messages.stop()
+            os.chdir("/")  # another current folder would keep its file system busy
+            increase_read_ahead(settings.mountpoint)
+        finally:  # also after a bug: a process waits for this
+            on_ready()
+
+    with contextlib.closing(_make_requests(settings, tree, library, on_mounted)) as requests:
         tree.look_ahead(SECONDS_TO_LOOK_AHEAD)
-        with _LibfuseMessages() as messages:
-
-            def on_mounted() -> None:  # the kernel's first request calls this
-                messages.stop()
-                os.chdir("/")  # another current folder would keep its file system busy
-                increase_read_ahead(settings.mountpoint)
-                on_ready()
-
-            requests = _make_requests(settings, tree, library, on_mounted)
+        with messages:
             options = _mount_options(settings, tree, library)
             if settings.idle_timeout:
                 arguments = (requests, settings.mountpoint, settings.idle_timeout)
@@ -134,9 +145,10 @@ def serve_until_unmounted(settings: MountSettings, on_ready: Callable[[], None])
 
 
 class _LibfuseMessages:
-    """What libfuse writes to standard error while it mounts: only there, it says why it cannot.
+    """What libfuse writes to standard error while it mounts.
 
-    A context manager: standard error goes to a temporary file until `stop`.
+    libfuse gives the reason for a failure only there. A context manager: standard error goes to a temporary
+    file until `stop`.
     """
 
     def __enter__(self) -> _LibfuseMessages:

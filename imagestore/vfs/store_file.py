@@ -31,8 +31,10 @@ class StoreFile:
         self._block_bytes = 0
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self.fd)
+        """Close the file. A second call does nothing."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1  # another file may get the old number
 
     def mode(self, file_type: int, permissions: int | None) -> int:
         """The mode of a node: its stored permissions, as far as the store file grants them too.
@@ -75,8 +77,9 @@ class StoreFile:
 
     def cache_block(self, ino: int, block: int, data: bytes) -> bytes:
         """Keep a block that was just read, in place of the oldest ones; returns the block."""
+        replaced = self._blocks.pop((ino, block), b"")
         self._blocks[ino, block] = data
-        self._block_bytes += len(data)
+        self._block_bytes += len(data) - len(replaced)
         while self._block_bytes > CACHED_BYTES:
             self._block_bytes -= len(self._blocks.popitem(last=False)[1])
         return data

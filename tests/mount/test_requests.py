@@ -10,14 +10,14 @@ import random
 import shutil
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
 from imagestore.mount.fuse_library import PACKAGES, Library
-from imagestore.mount.requests import Requests
+from imagestore.mount.requests import ReopeningRequests, Requests
 from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.source import NoSuchName
 from tests.helpers.errors import assert_eio, assert_errno
@@ -200,6 +200,21 @@ def publish(path: Path, tmp_path: Path, seed: int) -> dict[str, bytes]:
             file[name] = np.frombuffer(contents[name], np.uint8)
     os.replace(tmp_path / "new.h5", path)
     return contents
+
+
+def test_close_closes_replaced_stores_with_open_files(store, tmp_path):
+    path, _ = store
+    library = Library(PACKAGES["mfusepy"], ModuleType("no module is needed"), generation=3)
+    old = open_tree([path])
+    requests = ReopeningRequests(old, library, lambda: None, reopen=lambda: open_tree([path]))
+    assert requests.open(b"/label0/image_0000.jpg", SimpleNamespace(contents=SimpleNamespace())) == 0
+    publish(path, tmp_path, seed=1)
+    requests.find(b"/label0")
+    descriptors = [tree.sources[0].file.fd for tree in (old, requests.tree)]
+    assert len(set(descriptors)) == 2
+    requests.close()
+    for descriptor in descriptors:
+        assert_errno(errno.EBADF, lambda descriptor=descriptor: os.fstat(descriptor))
 
 
 def test_a_store_changed_in_place_gives_errors(run, mountpoint, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -10,13 +11,17 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from imagestore.console import UserError
+from imagestore.mount import server as mount_server
+from imagestore.mount.mount_settings import MountSettings
 from tests.helpers.commands import ROOT, environment
 from tests.helpers.errors import assert_eio
-from tests.helpers.mounts import H5VFS, is_mounted, servers, wait_until, wait_until_listed
-from tests.helpers.odd_stores import make_odd, some_bytes
+from tests.helpers.mounts import H5VFS, contents_of, is_mounted, servers, shell, wait_until, wait_until_listed
+from tests.helpers.odd_stores import make_indexed, make_odd, some_bytes
 
 pytestmark = pytest.mark.usefixtures("fuse_library")
 
@@ -32,6 +37,79 @@ def read(tree, node, offset, size):
 Tree.read = read
 sys.exit(h5vfs.main(sys.argv[1:]))
 """
+
+# Mounts as h5vfs.py does, with a bug: the first request of the kernel raises a KeyError.
+PROGRAM_WITH_A_BUG_AT_THE_START = """
+import sys
+import h5vfs
+from imagestore.mount import server
+
+def increase_read_ahead(mountpoint):
+    return {}["a bug"]
+
+server.increase_read_ahead = increase_read_ahead
+sys.exit(h5vfs.main(sys.argv[1:]))
+"""
+
+
+# ----- the answer to the process that waits -----
+
+
+def test_a_bug_after_mounting_does_not_block_the_caller(store, mountpoint):
+    path, contents = store
+    command = [sys.executable, "-c", PROGRAM_WITH_A_BUG_AT_THE_START, path, mountpoint]
+    done = subprocess.run(
+        command, env=environment({"PYTHONPATH": str(ROOT)}), capture_output=True, timeout=20, check=False
+    )
+    assert done.returncode == 0
+    assert contents_of(mountpoint) == contents
+
+
+def open_descriptors() -> set[str]:
+    """The descriptors of this process."""
+    return set(os.listdir("/proc/self/fd"))
+
+
+def test_an_error_after_the_answer_goes_into_no_file(tmp_path, monkeypatch):
+    """A file that gets the number of the pipe stays as it is."""
+
+    def serve(settings, on_ready):
+        descriptors = open_descriptors()
+        on_ready()
+        (number,) = (int(name) for name in descriptors - open_descriptors() if int(name) > 2)
+        os.dup2(os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT), number)
+        (tmp_path / "reached").touch()
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(mount_server, "serve_until_unmounted", serve)
+    server = mount_server.start_server(MountSettings(stores=[], mountpoint=tmp_path))
+    assert os.waitstatus_to_exitcode(os.waitpid(server, 0)[1]) == 1
+    assert (tmp_path / "reached").exists()
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_an_error_before_the_mount_is_raised(tmp_path, monkeypatch):
+    def serve(settings, on_ready):
+        raise UserError("the reason")
+
+    monkeypatch.setattr(mount_server, "serve_until_unmounted", serve)
+    with pytest.raises(UserError, match="the reason"):
+        mount_server.start_server(MountSettings(stores=[], mountpoint=tmp_path))
+
+
+def test_a_fork_that_fails_leaves_no_pipe_and_no_mask(tmp_path, monkeypatch):
+    def fork():
+        raise BlockingIOError(errno.EAGAIN, "too many processes")
+
+    monkeypatch.setattr(os, "fork", fork)
+    descriptors, signals = open_descriptors(), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(BlockingIOError):
+        mount_server.start_server(MountSettings(stores=[], mountpoint=tmp_path))
+    assert open_descriptors() == descriptors
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == signals
+
+
+# ----- bugs while serving -----
 
 
 @pytest.mark.parametrize("debug", [None, "1"])
@@ -52,6 +130,40 @@ def test_a_bug_is_shown_in_the_foreground_if_debugging(store, mountpoint, debug)
     assert server.returncode == 0
     assert ("KeyError: 'a bug'" in messages) == ("Traceback" in messages) == bool(debug)
     assert "nothing.jpg" not in messages
+
+
+# ----- what the server holds open -----
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["", "with an open file"])
+def test_after_a_replacement_the_server_ends_well(store, mountpoint, tmp_path, is_open):
+    server = subprocess.Popen(
+        [*H5VFS, "-f", "--follow", store[0], mountpoint], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until_listed(mountpoint)
+        image = mountpoint / "label0/image_0000.jpg"
+        with image.open("rb") if is_open else contextlib.nullcontext():
+            new = make_indexed(tmp_path / "new.h5", 3, first=100)
+            os.replace(tmp_path / "new.h5", store[0])
+            assert contents_of(mountpoint) == new
+            assert stores_open_in(server.pid) == 1 + is_open
+        wait_until(lambda: stores_open_in(server.pid) == 1)
+        shell("umount", mountpoint)
+        _, messages = server.communicate(timeout=20)
+    finally:
+        server.kill()
+    assert (server.returncode, len(messages.splitlines())) == (0, 1)
+    assert "mounted on" in messages
+
+
+def stores_open_in(pid: int) -> int:
+    """How many store files a process has open; replaced files count too."""
+    count = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed in the meantime
+            count += ".h5" in os.readlink(link)
+    return count
 
 
 def test_the_server_holds_no_file_of_its_caller(store, mountpoint, tmp_path):

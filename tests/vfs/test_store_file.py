@@ -75,3 +75,20 @@ def test_the_cache_drops_the_oldest_blocks(file, monkeypatch):
         assert file.cache_block(7, block, bytes([block]) * 10) == bytes([block]) * 10
     assert [file.cached_block(7, block) for block in range(4)] == [None, None, b"\2" * 10, b"\3" * 10]
     assert file.cached_block(8, 3) is None
+
+
+def test_a_block_that_is_kept_again_counts_once(file, monkeypatch):
+    monkeypatch.setattr(store_file, "CACHED_BYTES", 25)
+    for block in (0, 0, 0, 1):
+        file.cache_block(7, block, bytes([block]) * 10)
+    assert [file.cached_block(7, block) for block in (0, 1)] == [b"\0" * 10, b"\1" * 10]
+
+
+def test_a_second_close_leaves_other_files_open(path):
+    file = StoreFile(path)
+    number = file.fd
+    file.close()
+    with path.open("rb") as other:
+        assert other.fileno() == number
+        file.close()
+        assert other.read() == b"0123456789"
