@@ -81,11 +81,12 @@ class StoreImage(FoundImage):
     def label_and_palette(self) -> tuple[str, Palette]:
         """The palette as it is stored, with the group as the label if the group is a colour label.
 
-        If no palette is stored, both are computed; see FoundImage.
+        If a palette without colours is stored, the palette is computed. If no palette is stored, both are
+        computed; see FoundImage.
         """
         table = self.store.palette(self.position)
-        if table is None or not len(table):
+        if table is None:
             return super().label_and_palette()
-        palette = Palette.from_table(table)
+        palette = Palette.from_table(table) if len(table) else find_palette(self.read())
         group = self.store.labels[self.store.index.label_of(self.position)]
         return (group if group in all_labels() else label_of(palette)), palette

@@ -4,7 +4,7 @@ This holds for hostile stores too, and while others change the folder:
 - Each folder is opened from the open folder above it, and a symbolic link in its place is not followed.
 - A file or link is made under a temporary name, then renamed. An existing file or link is replaced, never
   written to.
-- No file gets the permissions set-user-ID, set-group-ID or sticky from a store.
+- No file or folder gets the permissions set-user-ID, set-group-ID or sticky from a store.
 """
 
 from __future__ import annotations
@@ -117,21 +117,25 @@ class FolderWriter:
 
         Raises NotCopied; OSError if it is one of DISK_ERRORS.
         """
-        first_folder, first_name = self._folder_and_name(first_path)
-        first_folder = os.dup(first_folder)
+        try:
+            self._link(path, first_path)
+        except OSError as error:
+            if error.errno in DISK_ERRORS:
+                raise
+            return False
+        return True
+
+    def _link(self, path: bytes, first_path: bytes) -> None:
+        folder, first_name = self._folder_and_name(first_path)
+        first_folder = os.dup(folder)
         try:
             folder, name = self._folder_and_name(path)
             with _replacing(folder, name) as temporary:
                 os.link(
                     first_name, temporary, src_dir_fd=first_folder, dst_dir_fd=folder, follow_symlinks=False
                 )
-        except OSError as error:
-            if error.errno in DISK_ERRORS:
-                raise
-            return False
         finally:
             os.close(first_folder)
-        return True
 
     def add_symlink(self, path: bytes, text: bytes) -> None:
         """Make a symbolic link. Raises NotCopied, OSError."""

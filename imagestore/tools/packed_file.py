@@ -37,7 +37,7 @@ class PackedFile:
         self._path, self._top, self._top_state = path, top, top_state
         self._file = h5py.File(path, "w", libver="earliest", locking=False, meta_block_size=METADATA_BLOCK)
         self._bytes: BinaryIO = path.open("r+b")
-        self._room = DiskRoom(self._bytes.fileno(), path.parent)
+        self._room = DiskRoom(self._bytes.fileno(), path.parent, trusted_room=0)
         self._layout, self._scalar = contiguous_layout(), h5s.create(h5s.SCALAR)
 
     def __enter__(self) -> PackedFile:

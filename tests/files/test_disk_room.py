@@ -55,3 +55,16 @@ def test_room_that_becomes_free_can_be_claimed(disk):
             room.claim(1 << 20)
         (disk / "other").unlink()
         room.claim(1 << 20)
+
+
+def test_room_is_trusted_as_long_as_it_may_be(disk):
+    """Others fill the disk after the first claim. Only a guard that trusts no room asks again."""
+    with (disk / "file").open("wb") as file:
+        trusting = DiskRoom(file.fileno(), disk / "file")
+        careful = DiskRoom(file.fileno(), disk / "file", trusted_room=0)
+        trusting.claim(1)
+        careful.claim(1)
+        (disk / "other").write_bytes(bytes(DISK - RESERVE))
+        trusting.claim(1)
+        with pytest.raises(DiskFull):
+            careful.claim(1)

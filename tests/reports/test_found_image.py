@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from imagestore.colour.palette import find_palette
 from imagestore.decode_image import NotAnImage
 from imagestore.reports.found_image import ImageFile, StoreImage
 from imagestore.store.reader import ImageStore
@@ -26,7 +27,8 @@ def label_in_store(path: Path, group: str, palette: np.ndarray | None) -> str:
         image = StoreImage("a.png", store, 0)
         label, found = image.label_and_palette()
         assert image.read() == encode(stripes())
-        assert palette is None or not len(palette) or np.array_equal(found.table(), palette)
+        stored = palette if palette is not None and len(palette) else find_palette(encode(stripes())).table()
+        assert np.array_equal(found.table(), stored)
         return label
 
 
@@ -38,9 +40,14 @@ def test_a_group_that_is_no_colour_is_not_the_label(tmp_path: Path) -> None:
     assert label_in_store(tmp_path / "a.h5", "flowers", GREEN) == "green"
 
 
-@pytest.mark.parametrize("palette", [None, GREEN[:0]], ids=["none", "empty"])
-def test_without_a_palette_both_are_computed(tmp_path: Path, palette: np.ndarray | None) -> None:
-    assert label_in_store(tmp_path / "a.h5", "dark-pink", palette) == "blue"
+def test_without_a_palette_both_are_computed(tmp_path: Path) -> None:
+    assert label_in_store(tmp_path / "a.h5", "dark-pink", None) == "blue"
+
+
+@pytest.mark.parametrize(("group", "label"), [("dark-pink", "dark-pink"), ("flowers", "blue")])
+def test_a_palette_without_colours_is_computed(tmp_path: Path, group: str, label: str) -> None:
+    """The group is the label as with any stored palette, if it is a colour."""
+    assert label_in_store(tmp_path / "a.h5", group, GREEN[:0]) == label
 
 
 def test_an_image_file_is_computed_or_refused(tmp_path: Path) -> None:

@@ -87,6 +87,9 @@ def test_hard_links_and_symlinks_are_made(tmp_path: Path):
         writer.write_file(b"a/deep/first", [b"linked"], METADATA)
         assert writer.add_hard_link(b"b/second", b"a/deep/first")
         assert not writer.add_hard_link(b"b/third", b"a/deep/missing")
+        for too_long in (b"n" * 256, b"n" * 256 + b"/first"):
+            assert not writer.add_hard_link(b"b/third", too_long)
+            assert not writer.add_hard_link(too_long, b"a/deep/first")
         writer.add_symlink(b"b/link", b"second")
     assert (tmp_path / "a/deep/first").samefile(tmp_path / "b/second")
     assert os.readlink(tmp_path / "b/link") == "second"

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from imagestore.console import UserError
+from imagestore.files.disk_room import RESERVE, DiskFull
 from imagestore.tools.copy_report import NotCopied
 from imagestore.tools.pack import pack
 from imagestore.tools.packed_file import PackedFile
+from tests.helpers.full_disks import SMALL_DISK
 
 
 def test_the_layout_is_that_of_the_cpp_h5vfs(folder: Path, tmp_path: Path):
@@ -69,3 +71,15 @@ def test_a_disk_that_others_fill_is_named(
                 pass
         if reason:
             raise reason
+
+
+def test_the_free_room_is_checked_before_each_file(small_disk: Path, folder: Path):
+    """Others take room between two files, so that less than the reserve is left."""
+    with PackedFile(small_disk / "packed.h5", bytes(folder), folder.stat()) as packed:
+        with (folder / "red/a.jpg").open("rb") as source:
+            packed.add_file(b"first", source)
+        (small_disk / "others").write_bytes(bytes(SMALL_DISK - RESERVE))
+        with (folder / "red/a.jpg").open("rb") as source, pytest.raises(DiskFull):
+            packed.add_file(b"second", source)
+    with h5py.File(small_disk / "packed.h5") as file:
+        assert list(file) == ["first"]
