@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from types import ModuleType
 
 import pytest
 
-from imagestore.mount.fuse_library import PACKAGES, Library
-from imagestore.mount.fuse_options import mount_options
-
 pytestmark = pytest.mark.usefixtures("fuse_library")
-
-
-def library(generation: int) -> Library:
-    """A library of which only the generation matters."""
-    return Library(PACKAGES["mfusepy"], ModuleType("no module is needed"), generation)
-
-
-def options(
-    given: Sequence[str] = (), generation: int = 3, stores: str = "a.h5", cache: bool = True
-) -> list[str]:
-    """All mount options for these options of the user."""
-    return mount_options(
-        library(generation), stores=stores, user_options=given, timeout=7.0, kernel_cache=cache
-    )
 
 
 def test_without_libfuse_the_error_says_what_to_install(run, store, mountpoint):
