@@ -18,7 +18,7 @@ def cat(stores: Sequence[str | Path], path: str) -> int:
     Raises UserError if there is no such file, OSError if it is damaged.
     """
     with open_tree(stores) as tree:
-        node = tree.find(resolve_path(tree, os.fsencode(path)))
+        _, node = resolve_path(tree, os.fsencode(path))
         if node.is_folder:
             raise UserError(f"{path}: is a folder; list it with `h5vfs.py ls`")
         for piece in tree.pieces(node):

@@ -21,8 +21,7 @@ def ls(stores: Sequence[str | Path], path: str = "/", long: bool = False) -> int
     `long` adds the mode, size and time of each, as `ls -lh` does. Raises UserError if there is no such path.
     """
     with open_tree(stores) as tree:
-        real_path = resolve_path(tree, os.fsencode(path))
-        node = tree.find(real_path)
+        real_path, node = resolve_path(tree, os.fsencode(path))
         listing = tree.children(node) if node.is_folder else iter([(real_path.strip(b"/"), node)])
         for name, child in listing:
             line = name

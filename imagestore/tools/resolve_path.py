@@ -7,42 +7,43 @@ from collections import deque
 
 from imagestore.console import UserError, did_you_mean, printable
 from imagestore.vfs import shown_names
+from imagestore.vfs.node import Node
 from imagestore.vfs.source import NoSuchName
 from imagestore.vfs.tree import Tree
 
 MOST_LINKS = 40  # as in Linux; more are a circle
 
 
-def resolve_path(tree: Tree, path: bytes) -> bytes:
-    """The absolute path that `path` leads to, without symbolic links, `.` and `..`.
+def resolve_path(tree: Tree, path: bytes) -> tuple[bytes, Node]:
+    """The absolute path that `path` leads to, without symbolic links, `.` and `..`, and the node there.
 
     Raises UserError if the path does not exist, or if links lead in a circle.
     """
-    waiting, resolved, links = deque(path.split(b"/")), b"", 0
+    waiting, links = deque(path.split(b"/")), 0
+    resolved, node = b"", tree.root
     while waiting:
         name = waiting.popleft()
         if name == b"..":
             resolved = resolved.rpartition(b"/")[0]
+            node = tree.find(resolved or b"/")
         elif name not in (b"", b"."):
-            child = _child_path(tree, resolved, name, path)
-            node = tree.find(child)
-            if not node.is_symlink:
-                resolved = child
+            child_path, child = _find_child(tree, resolved, name, path)
+            if not child.is_symlink:
+                resolved, node = child_path, child
                 continue
             links += 1
             if links > MOST_LINKS:
                 raise UserError(f"{printable(path)}: a link that leads to itself")
-            waiting.extendleft(reversed(tree.target(node, child).split(b"/")))
-    return resolved or b"/"
+            waiting.extendleft(reversed(tree.target(child, child_path).split(b"/")))
+    return resolved or b"/", node
 
 
-def _child_path(tree: Tree, folder: bytes, name: bytes, path: bytes) -> bytes:
-    """The path of the child `name`, given as a mount shows it or as it was before packing."""
+def _find_child(tree: Tree, folder: bytes, name: bytes, path: bytes) -> tuple[bytes, Node]:
+    """Path and node of the child `name`, given as a mount shows it or as it was before packing."""
     for shown_name in (name, shown_names.escape(name)):
-        child = folder + b"/" + shown_name
+        child_path = folder + b"/" + shown_name
         with contextlib.suppress(NoSuchName):
-            tree.find(child)
-            return child
+            return child_path, tree.find(child_path)
     raise UserError(_no_such_file(tree, folder, name, path))
 
 

@@ -90,10 +90,8 @@ def train_network(
     if training is None:
         return TrainingResult()
 
-    for epoch in range(training.step // training.steps_per_epoch, options.epochs):
-        if stop.requested:
-            break
-        started = time.monotonic()
+    while training.step < training.total_steps and not stop.requested:
+        started, epoch = time.monotonic(), training.step // training.steps_per_epoch
         images_per_second = train_epoch(training, epoch, stop)
         if training.step == (epoch + 1) * training.steps_per_epoch:  # else a signal came
             validation = validate(training, stop)

@@ -19,12 +19,11 @@ from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.hdf5.objects import Entry
 from imagestore.hdf5.open_hdf5 import why_not_opened
 from imagestore.vfs import shown_names
-from imagestore.vfs.node import INODE_BITS, Node, ObjectKey
+from imagestore.vfs.node import INODE_BITS, SECTOR, Node, ObjectKey
 from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
 
 BLOCK = 1 << 20  # bytes that are read through HDF5 at once
-SECTOR = 512  # bytes; the unit of Node.blocks
 
 
 class Hdf5Source(Source):

@@ -17,7 +17,7 @@ from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store.index import StoreIndex
 from imagestore.store.trailer import read_trailer
 from imagestore.vfs import shown_names
-from imagestore.vfs.node import INODE_BITS, Node
+from imagestore.vfs.node import INODE_BITS, SECTOR, Node
 from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
 
@@ -90,7 +90,7 @@ class IndexedSource(Source):
             self._first_image_inode + position,
             1,  # nlink
             size,
-            -(-size // 512),  # blocks
+            -(-size // SECTOR),  # blocks
             mtime * 10**9 or self._mtime_ns_at_open,
             created * 10**9 or self._ctime_ns_at_open,
             self._number,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from imagestore.hdf5.datasets import NO_OFFSET
 
+SECTOR = 512  # bytes; the unit of Node.blocks
 INODE_BITS = 48  # of an inode number within one store; the bits above them are the store's number
 
 
@@ -16,7 +17,8 @@ class ObjectKey(NamedTuple):
     path: bytes  # in the HDF5 file
     offset: int = NO_OFFSET  # of a file's bytes in the store file
     target: bytes = b""  # the text of a symbolic link
-    groups: tuple[tuple[int, int], ...] = ()  # of a folder: the addresses of the groups on its path
+    # Of a folder: the addresses of the groups on its path, from the root group to its own group.
+    groups: tuple[tuple[int, int], ...] = ()
     permissions: int | None = None  # as stored; the node's mode has those that a read-only file system grants
 
 
@@ -27,7 +29,7 @@ class Node(NamedTuple):
     ino: int
     nlink: int  # 0: the object is damaged
     size: int  # bytes
-    blocks: int  # of 512 bytes, as many as the store file has for this file
+    blocks: int  # of SECTOR bytes, as many as the store file has for this file
     mtime_ns: int
     ctime_ns: int
     source: int  # the number of the store in the tree

@@ -1,15 +1,13 @@
 """One or several stores as one tree of folders, files and symbolic links.
 
-What a store looks like as a file system is decided in this room (vfs), and nowhere else. A mount translates
-the tree for the kernel, and `h5vfs.py unpack` copies it to plain files. Paths are shown names in bytes, such
-as b"/red/image_0001.jpg".
+The room vfs alone decides how a store looks as a file system. A mount translates the tree for the kernel, and
+`h5vfs.py unpack` copies it to plain files. Paths are shown names in bytes, such as b"/red/image_0001.jpg".
 """
 
 from __future__ import annotations
 
 import math
 import os
-import stat
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -177,7 +175,7 @@ class Tree:
 
     def read(self, node: Node, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of a file; all of them by default. Raises OSError (EIO) if they are damaged."""
-        if not stat.S_ISREG(node.mode):
+        if not node.is_file:
             raise IsADirectoryError(f"{os.fsdecode(self.hdf5_path(node))}: is no file")
         return self.sources[node.source].read(node, offset, node.size - offset if size is None else size)
 
