@@ -2,5 +2,5 @@
 
 Begin with `mount`: it mounts in the background, in the foreground, or for the length of one command. `server`
 is the process that serves a mount, and `requests` translates between libfuse and the tree. `mount_table`
-lists mounts and unmounts them. What a store looks like as a file system is decided in the room vfs.
+lists mounts and unmounts them. The room vfs alone decides how a store looks as a file system.
 """

@@ -31,7 +31,7 @@ PACKAGES = {
     "fusepy": Package("fuse", ("libfuse.so.2",), "fusermount"),
     "mfusepy": Package("mfusepy", ("libfuse3.so.4", "libfuse3.so.3"), "fusermount3"),
 }
-# libfuse 2 is no longer maintained. Both are equally fast here (benchmarks/mount.py).
+# libfuse 2 is no longer maintained. libfuse 2 and 3 are equally fast here (benchmarks/mount.py).
 PREFERRED = ("mfusepy", "fusepy")
 
 

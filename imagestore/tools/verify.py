@@ -84,7 +84,7 @@ def verify_store(path: Path) -> Verdict:
 
 @contextlib.contextmanager
 def _open_index(path: Path) -> Iterator[StoreIndex | None]:
-    """The index that was written with the store; None if the store has none, or was changed later."""
+    """The index in a store file; None if the file has no index, or was changed after that was written."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield read_trailer(fd, end_of_file_address(fd))

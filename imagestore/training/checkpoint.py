@@ -135,7 +135,10 @@ class Checkpoint:
             )
 
     def restore(self, path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Load the state of a network that is on its device, and of its AdamW. Raises UserError."""
+        """Load the state of a network that is on its device, and of its optimizer (AdamW).
+
+        Raises UserError.
+        """
         try:
             network.load_state_dict(self.model)
             optimizer.load_state_dict(self.optimizer)

@@ -18,7 +18,7 @@ class Source(Protocol):
 
     `folder` and `node` are nodes that this source returned. Names are shown names, in bytes (see
     `shown_names`). `Node.ino` is the same each time that the store is opened. An OSError has the errno EIO
-    and names the damage, if a method does not name another errno. A source is not thread-safe. It stays
+    and names the damage, unless a method names another errno. A source is not thread-safe. It stays
     usable after a fork.
     """
 
@@ -69,4 +69,4 @@ class Source(Protocol):
         """Where the bytes of a file begin in the store file; NO_OFFSET if only HDF5 can read them."""
 
     def close(self) -> None:
-        """Close the store file."""
+        """Close the store file, and end the helper process for HDF5. A second call does nothing."""
