@@ -9,6 +9,7 @@ from pathlib import Path
 
 from imagestore.console import UserError, note
 from imagestore.mount.mount_table import is_disconnected, unmount
+from imagestore.processes import ENDING, blocked
 
 
 @contextlib.contextmanager
@@ -18,9 +19,10 @@ def prepared_mountpoint(mountpoint: Path) -> Iterator[bool]:
     If the block raises an exception, the tree is unmounted, and a folder that was made here is removed.
     """
     _clean_up_crashed(mountpoint)
-    was_made = _make_folder(mountpoint)
-    is_usable = False
+    was_made = is_usable = False
     try:
+        with blocked(*ENDING):  # a signal just after the folder was made would leave it behind
+            was_made = _make_folder(mountpoint)
         _check_mountpoint(mountpoint)
         is_usable = True
         yield was_made
