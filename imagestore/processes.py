@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -67,12 +68,25 @@ def stopping() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def blocked(*signals: signal.Signals) -> Iterator[None]:
-    """Let signals wait until the block is left; processes started inside do not see them at all."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    """Let signals wait until the block is left; processes started inside do not see them at all.
+
+    The mask of this thread is not enough. Another thread (NumPy's library starts some) may take a signal, and
+    then Python calls the handler here. So the handlers wait too, if this is the main thread, which has them.
+    """
+    arrived: list[int] = []
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        handled = [number for number in signals if callable(signal.getsignal(number))]
+        handlers = {number: signal.signal(number, lambda n, _: arrived.append(n)) for number in handled}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number in arrived:
+            signal.raise_signal(number)
 
 
 # ----- CPUs -----

@@ -90,6 +90,24 @@ print("after", flush=True)
     assert (output.split(), messages) == (["inside", "arrived", "after"], "")
 
 
+def test_a_signal_that_another_thread_takes_waits_too() -> None:
+    process = python("""
+import os, signal, threading, time
+from imagestore.processes import blocked
+signal.signal(signal.SIGTERM, lambda *_: print("arrived", flush=True))
+end = threading.Event()
+threading.Thread(target=end.wait).start()
+with blocked(signal.SIGTERM):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.2)
+    print("inside", flush=True)
+print("after", flush=True)
+end.set()
+""")
+    output, messages = process.communicate(timeout=SECONDS_TO_WAIT)
+    assert (output.split(), messages) == (["inside", "arrived", "after"], "")
+
+
 def test_an_ignored_interrupt_stays_ignored() -> None:
     process = python("""
 import os, signal
