@@ -49,7 +49,7 @@ with open_archive(Path(sys.argv[1]), Path(sys.argv[2])) as archive:
 import random, sys
 from pathlib import Path
 from imagestore.archive.open_archive import open_archive
-from imagestore.labelling.sampling import choose_runs
+from imagestore.labelling.choose_members import choose_runs
 with open_archive(Path(sys.argv[1]), Path(sys.argv[2])) as archive:
     for member in choose_runs(archive.members(), 64, 8, random.Random()):
         archive.read(member)

@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from imagestore.training.batches import decode_into_memory
 from imagestore.training.dataset import HDF5Dataset
+from imagestore.training.decoded_cache import decode_into_memory
 
 IMAGES = 1600
 RUNS = 3

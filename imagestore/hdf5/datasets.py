@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from h5py import h5a, h5d, h5g, h5p, h5s, h5t
 
+from imagestore.hdf5.external_data import has_external_data
 from imagestore.hdf5.filters import check_filters
 
 FILE_FORMAT = "imagestore 1"  # the root attribute H5VFS of each file that is made here
 INTEGER_TYPES = {"<u4": h5t.STD_U32LE, "<i8": h5t.STD_I64LE}  # NumPy's name: HDF5's type
 NO_OFFSET = -1  # in place of an offset: only HDF5 can read the bytes of this dataset
-THIS_FILE = "."  # the name by which a virtual dataset calls its own file
 
 
 def contiguous_layout() -> h5p.PropDCID:
@@ -43,19 +43,9 @@ def data_offset(dataset: h5d.DatasetID) -> int:
 def check_readable(dataset: h5d.DatasetID, follow_external: bool = False) -> None:
     """Raise OSError if a filter is missing, or if the bytes are in another file and may not be read there."""
     properties = dataset.get_create_plist()
-    if not follow_external and _uses_other_files(properties):
+    if not follow_external and has_external_data(properties):
         raise OSError("its bytes are in another file, which is only read with --follow-external")
     check_filters(properties)
-
-
-def _uses_other_files(properties: h5p.PropDCID) -> bool:
-    """Whether the dataset names other files: in a store from a stranger, these may be the reader's own."""
-    if properties.get_external_count():
-        return True
-    if properties.get_layout() != h5d.VIRTUAL:
-        return False
-    count = properties.get_virtual_count()
-    return any(properties.get_virtual_filename(i) != THIS_FILE for i in range(count))
 
 
 def integer_attribute(owner: h5g.GroupID | h5d.DatasetID, name: bytes) -> int | None:

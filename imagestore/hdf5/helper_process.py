@@ -59,7 +59,7 @@ class HelperProcess:
         return self._receive_answer()
 
     def read(self, path: bytes, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset` of a dataset as a file (see dataset_files). Raises OSError."""
+        """Up to `size` bytes from `offset` of a dataset as a file (see datasets_as_files). Raises OSError."""
         self._ask("read", path, offset, size)
         return self._receive_answer()
 

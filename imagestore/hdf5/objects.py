@@ -1,6 +1,6 @@
 """The objects of an HDF5 file, seen as folders, files and links. Runs in the helper process only.
 
-A group is a folder, a dataset is a file (see `dataset_files.py`). Not thread-safe.
+A group is a folder, a dataset is a file (see `datasets_as_files.py`). Not thread-safe.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import NamedTuple
 import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
-from imagestore.hdf5.dataset_files import (
+from imagestore.hdf5.datasets import NO_OFFSET, data_offset, integer_attribute, is_bytes
+from imagestore.hdf5.datasets_as_files import (
     CHUNK_CACHE,
     DatasetFile,
     chunk_cache_bytes,
     dataset_as_file,
     open_as_file,
 )
-from imagestore.hdf5.datasets import NO_OFFSET, data_offset, integer_attribute, is_bytes
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_descriptor
 from imagestore.hdf5.values_as_text import decode, text_of
 

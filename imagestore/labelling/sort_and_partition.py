@@ -21,8 +21,8 @@ from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
 from imagestore.console import Progress, UserError, note, printable, progress
+from imagestore.labelling.choose_members import choose_runs, choose_runs_in_shard, is_for_training, share
 from imagestore.labelling.run_report import RunReport, discarding_wrong_images, finish, noting_errors
-from imagestore.labelling.sampling import choose_runs, choose_runs_in_shard, is_for_training, share
 from imagestore.labelling.workers import Labelled, Undecodable, Workers
 from imagestore.processes import cpu_count, stopping
 from imagestore.store.record import ImageRecord

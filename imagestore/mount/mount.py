@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from imagestore.console import UserError, note
 from imagestore.mount.mount_settings import MountSettings
 from imagestore.mount.mount_table import unmount
 from imagestore.mount.mountpoint import prepared_mountpoint
+from imagestore.mount.run_command import run_command
 from imagestore.mount.server import end_server, serve_until_unmounted, start_server
 from imagestore.processes import ENDING
 
@@ -49,25 +49,12 @@ def mount_for_command(settings: MountSettings, command: Sequence[str]) -> int:
     with prepared_mountpoint(settings.mountpoint) as was_made:
         server = start_server(settings, end_with_caller=True)
         try:
-            return _run(command)
+            return run_command(command)
         finally:
             _unmount_in_any_case(settings.mountpoint)
             end_server(server)
             if was_made:
                 settings.mountpoint.rmdir()
-
-
-def _run(command: Sequence[str]) -> int:
-    try:
-        process = subprocess.Popen(command)
-    except OSError as error:
-        raise UserError(f"{command[0]}: cannot be run ({error.strerror})") from error
-    # The terminal sends Ctrl-C to the command too, which decides what to do. Other signals come to us alone.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda signum, frame: process.send_signal(signum))
-    status = process.wait()
-    return 128 - status if status < 0 else status
 
 
 def _unmount_in_any_case(mountpoint: Path) -> None:

@@ -17,6 +17,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from imagestore.console import UserError, note
+from imagestore.mount.extended_attributes import PREFIX, extended_attributes
 from imagestore.mount.fuse_library import Callback, Library
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
@@ -24,12 +25,10 @@ from imagestore.vfs.source import NoSuchName
 from imagestore.vfs.tree import Tree
 
 # Constants of Linux and of libfuse 3, by their names there.
-XATTR_NAME_MAX, XATTR_SIZE_MAX = 255, 65536  # bytes
 FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO = 1 << 13, 1 << 14
 FUSE_READDIR_PLUS = 1
 FUSE_FILL_DIR_PLUS = 2
 
-XATTR_PREFIX = b"user."
 BLOCK_SIZE = 4096  # bytes
 
 
@@ -236,7 +235,7 @@ class Requests:
     @answered
     def getxattr(self, path: bytes, name: bytes, buffer: Any, size: int) -> int:  # noqa: ANN401
         """One attribute of the HDF5 object."""
-        if not name.startswith(XATTR_PREFIX):
+        if not name.startswith(PREFIX):
             return -errno.ENOTSUP  # `ls -l` asks for ACLs and security labels, and does not ask again now
         xattrs = self._find_xattrs(path)
         return _copy_xattr(xattrs[name], buffer, size) if name in xattrs else -errno.ENODATA
@@ -247,15 +246,10 @@ class Requests:
         return _copy_xattr(b"".join(name + b"\0" for name in self._find_xattrs(path)), buffer, size)
 
     def _find_xattrs(self, path: bytes) -> dict[bytes, bytes]:
-        """The extended attributes at a path, without those that are too large for Linux."""
+        """The extended attributes at a path."""
         node = self.find(path)
         if self._xattrs[0] != node.ino:
-            xattrs = {
-                XATTR_PREFIX + name: value
-                for name, value in self.tree.shown_attributes(node).items()
-                if len(XATTR_PREFIX + name) <= XATTR_NAME_MAX and len(value) <= XATTR_SIZE_MAX
-            }
-            self._xattrs = node.ino, xattrs
+            self._xattrs = node.ino, extended_attributes(self.tree, node)
         return self._xattrs[1]
 
 

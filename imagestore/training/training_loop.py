@@ -18,9 +18,10 @@ from torch.nn.functional import cross_entropy
 from imagestore.console import UserError, note, printable, progress
 from imagestore.processes import Stop, cpu_count
 from imagestore.store.reader import ImageStore
-from imagestore.training.batches import Batches, make_batches
+from imagestore.training.batches import Batches
 from imagestore.training.checkpoint import Checkpoint, load_checkpoint, save_file
 from imagestore.training.dataset import HDF5Dataset
+from imagestore.training.decoded_cache import make_batches
 from imagestore.training.device import choose_device
 from imagestore.training.evaluation import Score, evaluate
 from imagestore.training.labels_file import save_labels

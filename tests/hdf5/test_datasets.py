@@ -9,7 +9,6 @@ from h5py import h5d, h5s, h5t
 
 from imagestore.hdf5.datasets import (
     NO_OFFSET,
-    check_readable,
     contiguous_layout,
     data_offset,
     integer_attribute,
@@ -86,28 +85,6 @@ def test_only_unsigned_bytes_in_one_dimension_are_a_file(file, data, answer):
 
 
 # ----- what may be read -----
-
-
-def test_bytes_in_another_file_are_refused(file, tmp_path):
-    (tmp_path / "raw").write_bytes(bytes(10))
-    file.create_dataset("x", data=DATA[:10], external=[(str(tmp_path / "raw"), 0, 10)])
-    with pytest.raises(OSError, match=r"another file.*--follow-external"):
-        check_readable(file["x"].id)
-    check_readable(file["x"].id, follow_external=True)
-
-
-@pytest.mark.parametrize(("source", "is_refused"), [(".", False), ("other.h5", True)])
-def test_a_virtual_dataset_may_only_lead_to_its_own_file(file, source, is_refused):
-    file["y"] = DATA
-    layout = h5py.VirtualLayout((len(DATA),), np.uint8)
-    layout[:] = h5py.VirtualSource(source, "y", (len(DATA),))
-    file.create_virtual_dataset("x", layout)
-    check_readable(file["x"].id, follow_external=True)
-    if is_refused:
-        with pytest.raises(OSError, match="another file"):
-            check_readable(file["x"].id)
-    else:
-        check_readable(file["x"].id)
 
 
 # ----- attributes of one integer -----

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.hdf5.dataset_files import CHUNK_CACHE
 from imagestore.hdf5.datasets import NO_OFFSET
+from imagestore.hdf5.datasets_as_files import CHUNK_CACHE
 from imagestore.hdf5.objects import (
     ARRAY,
     BYTES,

@@ -16,7 +16,7 @@ import pytest
 
 from imagestore.colour.colour_names import all_labels
 from imagestore.colour.palette import HEURISTIC_VERSION
-from imagestore.labelling.sampling import draw
+from imagestore.labelling.choose_members import draw
 from imagestore.store.reader import ImageStore
 from tests.helpers.archives import pack
 from tests.helpers.small_stores import picture

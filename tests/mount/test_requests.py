@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import multiprocessing
 import os
 import random
@@ -91,19 +90,6 @@ def test_any_hdf5_file_is_shown_as_a_folder(run, mountpoint, tmp_path):
     files = shell("find", mountpoint, "-type", "f").stdout.count("\n")
     assert files > 20
     assert "loop" not in shell("find", mountpoint, check=False).stderr
-
-
-def test_attributes_are_extended_attributes(run, mountpoint, tmp_path):
-    make_odd(tmp_path / "odd.h5")
-    run("h5vfs.py", tmp_path / "odd.h5", mountpoint)
-    assert os.getxattr(mountpoint, "user.title").decode() == "Blümen"
-    assert json.loads(os.getxattr(mountpoint, "user.numbers")) == [1, 2, 3]
-    assert set(os.listxattr(mountpoint / "files/plain.jpg")) == {
-        "user.Modified", "user.Created", "user.Permissions", "user.palette",
-    }  # fmt: skip
-    assert 'user.words="[\\"a\\", \\"b\\"]"' in shell("getfattr", "-d", "--absolute-names", mountpoint).stdout
-    for name, number in (("user.none", errno.ENODATA), ("security.selinux", errno.ENOTSUP)):
-        assert_errno(number, lambda name=name: os.getxattr(mountpoint, name))
 
 
 def test_df_and_du_show_the_size_of_the_store(run, store, mountpoint):

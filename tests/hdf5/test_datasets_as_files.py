@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imagestore.hdf5.dataset_files import CHUNK_CACHE, chunk_cache_bytes, dataset_as_file, open_as_file
+from imagestore.hdf5.datasets_as_files import CHUNK_CACHE, chunk_cache_bytes, dataset_as_file, open_as_file
 from tests.helpers.odd_stores import odd_arrays, some_bytes
 
 ARRAYS = odd_arrays()

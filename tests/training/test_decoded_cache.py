@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 from pathlib import Path
 
@@ -12,15 +10,9 @@ import pytest
 import torch
 
 from imagestore.processes import Stop
-from imagestore.training import batches as batches_module
-from imagestore.training.batches import (
-    MemoryBatches,
-    StreamedBatches,
-    decode_into_memory,
-    decoded_bytes,
-    make_batches,
-)
+from imagestore.training import decoded_cache
 from imagestore.training.dataset import HDF5Dataset
+from imagestore.training.decoded_cache import MemoryBatches, decode_into_memory, decoded_bytes, make_batches
 from tests.helpers.small_stores import add, make_store
 
 ALL_BYTES = 18 * 3 * 16 * 16  # of the pictures of `two_stores` at 16 x 16 pixels, RGB
@@ -50,7 +42,7 @@ def test_images_are_in_memory_if_all_fit(two_stores: list[Path], cache: int, in_
 def test_half_of_the_available_memory_is_used(
     two_stores: list[Path], available: int, in_memory: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches_module, "available_memory", lambda: available)
+    monkeypatch.setattr(decoded_cache, "available_memory", lambda: available)
     dataset = HDF5Dataset(two_stores, size=16)
     (batches,) = make_batches(dataset, [np.arange(18)], None, workers=1, stop=Stop())
     assert isinstance(batches, MemoryBatches) == in_memory
@@ -59,21 +51,6 @@ def test_half_of_the_available_memory_is_used(
 def test_decoded_bytes_are_those_of_the_tensor(two_stores: list[Path]) -> None:
     images = decode_into_memory(HDF5Dataset(two_stores, size=16), range(18), workers=1).images
     assert images.nbytes == decoded_bytes(18, 16) == ALL_BYTES
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_memory_and_stream_give_the_same_batches(broken_stores: list[Path], workers: int) -> None:
-    """In an order that jumps between the stores, with two images that cannot be decoded."""
-    dataset = HDF5Dataset(broken_stores, size=16)
-    positions = np.r_[0, 4:20]
-    order = torch.randperm(17, generator=torch.Generator().manual_seed(3))
-    memory = list(decode_into_memory(dataset, positions, workers=2).iterate(order, 4))
-    assert sum(len(labels) for _, labels in memory) == 15
-    streamed = list(StreamedBatches(dataset, positions, workers).iterate(order, 4))
-    assert len(streamed) == 5
-    for (images, labels), (streamed_images, streamed_labels) in zip(memory, streamed, strict=True):
-        assert torch.equal(images, streamed_images)
-        assert torch.equal(labels, streamed_labels)
 
 
 # ----- images that cannot be decoded -----
@@ -99,29 +76,7 @@ def test_ten_skipped_images_are_named_and_all_counted(tmp_path: Path, capsys: py
     assert lines[-1] == "train_model: skipped 12 images in all, because they cannot be decoded"
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_batch_without_decodable_images_is_empty(broken_stores: list[Path], workers: int) -> None:
-    dataset = HDF5Dataset(broken_stores, size=16)
-    broken = [dataset.path_of(i) for i in range(20)].index("white/text.jpg")
-    ((images, labels),) = StreamedBatches(dataset, np.array([broken]), workers).iterate(torch.tensor([0]), 4)
-    assert (len(images), len(labels)) == (0, 0)
-
-
 # ----- signals -----
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_no_signal_ends_the_workers_of_a_stream(two_stores: list[Path], number: signal.Signals) -> None:
-    """The parent acts on signals. After the workers have started, it gets signals as before."""
-    stream = StreamedBatches(HDF5Dataset(two_stores, size=16), np.arange(18), workers=2)
-    batches = stream.iterate(torch.arange(18), 1)
-    first = next(batches)
-    workers = multiprocessing.active_children()
-    assert len(workers) == 2
-    for worker in workers:
-        os.kill(worker.pid, number)
-    assert sum(len(labels) for _, labels in [first, *batches]) == 18
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
 def test_a_signal_ends_the_decoding_early(two_stores: list[Path]) -> None:
@@ -131,7 +86,7 @@ def test_a_signal_ends_the_decoding_early(two_stores: list[Path]) -> None:
 
 
 def test_decoding_counts_the_finished_images(two_stores: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches_module, "IMAGES_BETWEEN_CHECKS", 7)
+    monkeypatch.setattr(decoded_cache, "IMAGES_BETWEEN_CHECKS", 7)
     counts: list[int] = []
     dataset = HDF5Dataset(two_stores, size=16)
     decode_into_memory(dataset, range(18), workers=2, count_finished=counts.append)

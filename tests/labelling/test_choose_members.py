@@ -14,7 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagestore.archive.open_archive import open_archive
-from imagestore.labelling.sampling import choose_runs, choose_runs_in_shard, draw, is_for_training, share
+from imagestore.labelling.choose_members import (
+    choose_runs,
+    choose_runs_in_shard,
+    draw,
+    is_for_training,
+    share,
+)
 
 
 @given(st.integers(0, 300), st.integers(1, 400), st.integers(1, 50), st.integers(0, 1000))

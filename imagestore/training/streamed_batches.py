@@ -1,0 +1,69 @@
+"""Batches of images that worker processes decode whenever they are needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
+
+from imagestore.processes import blocked, end_with_parent
+from imagestore.training.dataset import HDF5Dataset
+
+
+@dataclass
+class StreamedBatches:
+    """Images that do not fit into memory: worker processes decode each batch when it is needed."""
+
+    dataset: HDF5Dataset
+    positions: np.ndarray  # int64 (N,), in the dataset
+    workers: int
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def decodable_count(self) -> int:
+        """All images: it is not known which of them can be decoded."""
+        return len(self.positions)
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 (N,): the label of each image."""
+        return torch.from_numpy(self.dataset.targets[self.positions])
+
+    def iterate(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """See Batches.iterate."""
+        chunks = [self.positions[chunk.numpy()].tolist() for chunk in order.split(batch_size)]
+        workers = min(self.workers, len(chunks))
+        # `timeout` and `scancel` signal all processes. The parent acts on it, and ends its workers itself.
+        with warnings.catch_warnings(), blocked(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            # torch warns if there are more workers than processors, but the user asked for them.
+            warnings.simplefilter("ignore")
+            loader = DataLoader(
+                self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate,
+                multiprocessing_context="fork" if workers else None,
+                worker_init_fn=partial(_end_with_training, os.getpid()),
+            )  # fmt: skip
+            batches = iter(loader)
+        yield from batches
+
+
+def _end_with_training(training: int, worker: int) -> None:
+    """In a worker: end when the training is killed. torch overlooks that while a worker starts."""
+    end_with_parent(signal.SIGKILL, training)
+
+
+def _collate(items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+    """Items as one batch. A batch is empty if none of its images can be decoded."""
+    if not items:
+        return torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
+    images, labels = default_collate(items)
+    return images, labels
