@@ -16,7 +16,8 @@ from imagestore.classifying.answer import Picture
 from imagestore.classifying.true_labels import group_label, heuristic_label
 from imagestore.console import note, printable
 from imagestore.hdf5.superblock import is_hdf5
-from imagestore.store.open_stores import expand_paths, open_stores
+from imagestore.store.expand_paths import expand_paths
+from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
 
 STORE_SUFFIXES = {".h5", ".hdf5", ".hdf"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from h5py import h5a, h5d, h5g, h5p, h5s, h5t
 
+from imagestore.hdf5.entry import NO_OFFSET
 from imagestore.hdf5.external_data import has_external_data
 from imagestore.hdf5.filters import check_filters
 
 FILE_FORMAT = "imagestore 1"  # the root attribute H5VFS of each file that is made here
 INTEGER_TYPES = {"<u4": h5t.STD_U32LE, "<i8": h5t.STD_I64LE}  # NumPy's name: HDF5's type
-NO_OFFSET = -1  # in place of an offset: only HDF5 can read the bytes of this dataset
 
 
 def contiguous_layout() -> h5p.PropDCID:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from imagestore.console import first_line
-from imagestore.hdf5.objects import Entry, Objects
+from imagestore.hdf5.entry import Entry
 from imagestore.processes import ENDING, blocked, keep_only
 
 SECONDS_TO_ANSWER = float(os.environ.get("IMAGESTORE_HDF5_SECONDS", "20"))
@@ -108,6 +108,8 @@ class HelperProcess:
 
     def _start(self) -> Connection:
         """Fork the helper process; return this process's end of the pipe to it."""
+        import imagestore.hdf5.objects  # noqa: F401  (before the fork: helpers share it)
+
         ours, theirs = multiprocessing.Pipe()
         self._owner_pid = os.getpid()
         with blocked(*ENDING):  # Python would lose a signal that arrives in its hooks around the fork
@@ -131,6 +133,8 @@ def _run_helper(connection: Connection, helper: HelperProcess) -> NoReturn:
 
 
 def _answer_questions(connection: Connection, helper: HelperProcess) -> None:
+    from imagestore.hdf5.objects import Objects
+
     objects: Objects | None = None
     while True:
         try:

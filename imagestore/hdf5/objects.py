@@ -9,12 +9,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
-from imagestore.hdf5.datasets import NO_OFFSET, data_offset, integer_attribute, is_bytes
+from imagestore.hdf5.datasets import data_offset, integer_attribute, is_bytes
 from imagestore.hdf5.datasets_as_files import (
     CHUNK_CACHE,
     DatasetFile,
@@ -22,32 +21,13 @@ from imagestore.hdf5.datasets_as_files import (
     dataset_as_file,
     open_as_file,
 )
+from imagestore.hdf5.entry import ARRAY, BYTES, DAMAGED, EXTERNAL_LINK, GROUP, SOFT_LINK, Entry
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_descriptor
 from imagestore.hdf5.values_as_text import decode, text_of
 
-GROUP, BYTES, ARRAY, DAMAGED = "group", "bytes", "array", "damaged"
-SOFT_LINK, EXTERNAL_LINK = "soft link", "external link"
 MOST_OPEN_DATASETS = 4  # each of them has a chunk cache
 
 Object = h5g.GroupID | h5d.DatasetID | h5t.TypeID  # what a hard link leads to
-
-
-class Entry(NamedTuple):
-    """One link of a group and the object that it leads to. Sizes in bytes, times in seconds since 1970."""
-
-    name: bytes
-    kind: str  # GROUP, BYTES (a 1-D uint8 dataset), ARRAY (any other), SOFT_LINK, EXTERNAL_LINK or DAMAGED
-    address: tuple[int, int] = (0, 0)  # number of the file, address in it: equal for hard links
-    links: int = 1  # hard links to the object
-    size: int = 0  # as a file
-    stored: int = 0  # in the HDF5 file: less than `size` if compressed
-    offset: int = NO_OFFSET  # of the bytes in the file
-    modified: int | None = None
-    created: int | None = None
-    permissions: int | None = None
-    target: bytes = b""  # of a link
-    target_is_array: bool = False  # of a soft link
-    shadowed: bool = False  # a link NAME.npy exists beside this array, or beside the target
 
 
 @dataclass

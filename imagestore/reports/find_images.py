@@ -16,7 +16,7 @@ from imagestore.archive.protocol import Archive
 from imagestore.console import UserError, describe, did_you_mean
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.reports.found_image import ArchiveImage, FoundImage, ImageFile, StoreImage, StreamedImage
-from imagestore.store.open_stores import GLOB_CHARACTERS
+from imagestore.store.expand_paths import GLOB_CHARACTERS
 from imagestore.store.reader import ImageStore
 
 BEGINNING = 16  # bytes of a file that tell whether it is an image

@@ -19,12 +19,8 @@ from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 from imagestore.console import UserError
 from imagestore.files.disk_room import NO_ROOM, DiskFull, DiskRoom
 from imagestore.files.write_and_copy import write_all
-from imagestore.hdf5.datasets import (
-    FILE_FORMAT,
-    NO_OFFSET,
-    contiguous_layout,
-    data_offset,
-)
+from imagestore.hdf5.datasets import FILE_FORMAT, contiguous_layout, data_offset
+from imagestore.hdf5.entry import NO_OFFSET
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store import journal
 from imagestore.store.hdf5_cache_size import MetadataCache

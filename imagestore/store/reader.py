@@ -25,7 +25,8 @@ from isal.isal_zlib import crc32
 from imagestore.console import UserError, first_line, progress
 from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.datasets import check_readable
-from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_descriptor, open_hdf5
+from imagestore.hdf5.open_descriptor import open_descriptor
+from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store import index_cache
 from imagestore.store.hdf5_cache_size import MetadataCache

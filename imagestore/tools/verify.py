@@ -19,8 +19,8 @@ from isal.isal_zlib import crc32
 
 from imagestore.console import FAILED, UserError, note, printable, progress
 from imagestore.hdf5.superblock import end_of_file_address
+from imagestore.store.expand_paths import expand_paths
 from imagestore.store.index import StoreIndex
-from imagestore.store.open_stores import expand_paths
 from imagestore.store.trailer import read_trailer
 from imagestore.vfs.node import Node
 from imagestore.vfs.open_tree import open_tree

@@ -13,11 +13,9 @@ import stat
 from collections.abc import Iterator
 
 from imagestore.console import UserError
-from imagestore.hdf5 import objects
-from imagestore.hdf5.datasets import NO_OFFSET
+from imagestore.hdf5.entry import ARRAY, DAMAGED, EXTERNAL_LINK, GROUP, NO_OFFSET, SOFT_LINK, Entry
 from imagestore.hdf5.helper_process import HelperProcess
-from imagestore.hdf5.objects import Entry
-from imagestore.hdf5.open_hdf5 import why_not_opened
+from imagestore.hdf5.open_descriptor import why_not_opened
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import INODE_BITS, SECTOR, Node, ObjectKey
 from imagestore.vfs.source import NoSuchName, Source
@@ -73,17 +71,17 @@ class Hdf5Source(Source):
         """The shown name and the node of one link in a group."""
         path = folder.path + b"/" + entry.name if folder.path else entry.name
         shown_name = shown_names.escape(entry.name)
-        if entry.kind == objects.GROUP:
+        if entry.kind == GROUP:
             return shown_name, self._group(folder, entry, path)
-        if entry.kind == objects.SOFT_LINK:
+        if entry.kind == SOFT_LINK:
             target = _relative_target(entry, folder.path, depth=len(folder.groups) - 1)
             return shown_name, self._symlink(entry, path, target)
-        if entry.kind == objects.EXTERNAL_LINK:
+        if entry.kind == EXTERNAL_LINK:
             return shown_name, self._symlink(entry, path, b"%external:" + shown_names.escape(entry.target))
-        if entry.kind == objects.ARRAY:
+        if entry.kind == ARRAY:
             node = self._node(entry, stat.S_IFREG, ObjectKey(path), entry.links)
             return shown_names.numpy_file(entry.name, entry.shadowed), node._replace(is_generated=True)
-        if entry.kind == objects.DAMAGED:
+        if entry.kind == DAMAGED:
             return shown_name, self._node(entry, stat.S_IFREG, ObjectKey(path), nlink=0)
         is_in_store_file = entry.address[0] == self._root_entry.address[0]
         key = ObjectKey(path, entry.offset if is_in_store_file else NO_OFFSET)
@@ -98,7 +96,7 @@ class Hdf5Source(Source):
         return self._symlink(entry, path, b"/".join([b".."] * levels_up) or b".")
 
     def _symlink(self, entry: Entry, path: bytes, target: bytes) -> Node:
-        link = Entry(name=entry.name, kind=objects.SOFT_LINK, size=len(target))
+        link = Entry(name=entry.name, kind=SOFT_LINK, size=len(target))
         node = self._node(link, stat.S_IFLNK, ObjectKey(path, target=target))
         return node._replace(mode=stat.S_IFLNK | 0o777)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from typing import NamedTuple
 
-from imagestore.hdf5.datasets import NO_OFFSET
+from imagestore.hdf5.entry import NO_OFFSET
 
 SECTOR = 512  # bytes; the unit of Node.blocks
 INODE_BITS = 48  # of an inode number within one store; the bits above them are the store's number

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore.hdf5.helper_process import HelperProcess
-from imagestore.store.open_stores import expand_paths
+from imagestore.store.expand_paths import expand_paths
 from imagestore.vfs.hdf5_source import Hdf5Source
 from imagestore.vfs.indexed_source import IndexedSource, complete_index
 from imagestore.vfs.source import Source

@@ -8,7 +8,7 @@ import stat
 from collections import OrderedDict
 from pathlib import Path
 
-from imagestore.hdf5.open_hdf5 import open_descriptor
+from imagestore.hdf5.open_descriptor import open_descriptor
 
 CACHED_BYTES = 32 << 20
 

@@ -8,13 +8,13 @@ import pytest
 from h5py import h5d, h5s, h5t
 
 from imagestore.hdf5.datasets import (
-    NO_OFFSET,
     contiguous_layout,
     data_offset,
     integer_attribute,
     is_bytes,
     write_integer_attribute,
 )
+from imagestore.hdf5.entry import NO_OFFSET
 from tests.helpers.odd_stores import some_bytes
 
 DATA = np.frombuffer(some_bytes(1), np.uint8)

@@ -6,9 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.hdf5.datasets import (
-    check_readable,
-)
+from imagestore.hdf5.datasets import check_readable
 from tests.helpers.odd_stores import some_bytes
 
 DATA = np.frombuffer(some_bytes(1), np.uint8)

@@ -11,19 +11,9 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.hdf5.datasets import NO_OFFSET
 from imagestore.hdf5.datasets_as_files import CHUNK_CACHE
-from imagestore.hdf5.objects import (
-    ARRAY,
-    BYTES,
-    DAMAGED,
-    EXTERNAL_LINK,
-    GROUP,
-    MOST_OPEN_DATASETS,
-    SOFT_LINK,
-    Entry,
-    Objects,
-)
+from imagestore.hdf5.entry import ARRAY, BYTES, DAMAGED, EXTERNAL_LINK, GROUP, NO_OFFSET, SOFT_LINK, Entry
+from imagestore.hdf5.objects import MOST_OPEN_DATASETS, Objects
 from tests.helpers.odd_stores import (
     CREATED,
     MODIFIED,

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from imagestore.console import UserError
-from imagestore.hdf5.open_hdf5 import has_real_path, open_descriptor, open_hdf5, path_of_descriptor
+from imagestore.hdf5.open_descriptor import open_descriptor
+from imagestore.hdf5.open_hdf5 import has_real_path, open_hdf5, path_of_descriptor
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagestore.hdf5.datasets import NO_OFFSET
+from imagestore.hdf5.entry import NO_OFFSET
 from imagestore.store.index import IndexBuilder, StoreIndex, column_names
 from imagestore.store.record import ImageRecord
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from imagestore.console import UserError
-from imagestore.store.open_stores import expand_paths, open_stores
+from imagestore.store.expand_paths import expand_paths
+from imagestore.store.open_stores import open_stores
 from tests.helpers.written_stores import write_store
 
 

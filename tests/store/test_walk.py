@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.hdf5.datasets import NO_OFFSET
+from imagestore.hdf5.entry import NO_OFFSET
 from imagestore.store.index import StoreIndex
 from imagestore.store.reader import ImageStore
 from imagestore.store.walk import walk

@@ -1,0 +1,27 @@
+"""An entry of a group: one link, and the object that it leads to. This module does not import h5py."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+GROUP, BYTES, ARRAY, DAMAGED = "group", "bytes", "array", "damaged"
+SOFT_LINK, EXTERNAL_LINK = "soft link", "external link"
+NO_OFFSET = -1  # in place of an offset: only HDF5 can read the bytes of this dataset
+
+
+class Entry(NamedTuple):
+    """One link of a group and the object that it leads to. Sizes in bytes, times in seconds since 1970."""
+
+    name: bytes
+    kind: str  # GROUP, BYTES (a 1-D uint8 dataset), ARRAY (any other), SOFT_LINK, EXTERNAL_LINK or DAMAGED
+    address: tuple[int, int] = (0, 0)  # number of the file, address in it: equal for hard links
+    links: int = 1  # hard links to the object
+    size: int = 0  # as a file
+    stored: int = 0  # in the HDF5 file: less than `size` if compressed
+    offset: int = NO_OFFSET  # of the bytes in the file
+    modified: int | None = None
+    created: int | None = None
+    permissions: int | None = None
+    target: bytes = b""  # of a link
+    target_is_array: bool = False  # of a soft link
+    shadowed: bool = False  # a link NAME.npy exists beside this array, or beside the target
