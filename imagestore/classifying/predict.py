@@ -12,7 +12,7 @@ from torch import Tensor
 
 from imagestore.classifying.answer import Answer, Picture
 from imagestore.console import note, printable
-from imagestore.decode_image import NotAnImage
+from imagestore.decode.errors import NotAnImage
 from imagestore.processes import cpu_count
 from imagestore.training.checkpoint import load_model
 from imagestore.training.dataset import decode_image, square_pixels

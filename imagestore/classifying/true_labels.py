@@ -13,7 +13,7 @@ def heuristic_label(data: bytes) -> str | None:
     # Imported here, because only --heuristic needs them.
     from imagestore.colour.label import label_of
     from imagestore.colour.palette import find_palette
-    from imagestore.decode_image import NotAnImage
+    from imagestore.decode.errors import NotAnImage
 
     try:
         return label_of(find_palette(data))

@@ -4,7 +4,7 @@ Colours need no detail. A JPEG is decoded at 1/8, 1/4 or 1/2 of its size (by lib
 other images are averaged down after decoding. So large and small images give about the same number of
 pixels.
 
-Safe in processes and, with the restriction in decode_image.py, in threads.
+Safe in processes and, with the restriction in decode/decode_image.py, in threads.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import math
 import numpy as np
 from PIL import Image
 
-from imagestore.decode_image import decode_unconverted, errors_as_not_an_image, has_alpha
+from imagestore.decode.decode_image import decode_unconverted
+from imagestore.decode.errors import errors_as_not_an_image
+from imagestore.decode.to_rgb import has_alpha
 
 # A larger image is averaged down to at least as many pixels, and mostly to fewer than four times as many.
 PIXELS = 3000

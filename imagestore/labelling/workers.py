@@ -26,7 +26,7 @@ import numpy as np
 
 from imagestore.colour.label import label_of
 from imagestore.colour.palette import find_palette
-from imagestore.decode_image import NotAnImage
+from imagestore.decode.errors import NotAnImage
 from imagestore.processes import end_with_parent
 
 BATCH_IMAGES = 16

@@ -21,7 +21,8 @@ from PIL import ImageOps
 from imagestore.colour.colour_names import name_of
 from imagestore.colour.palette import Palette
 from imagestore.console import UserError
-from imagestore.decode_image import NotAnImage, decode_rgb
+from imagestore.decode.decode_image import decode_rgb
+from imagestore.decode.errors import NotAnImage
 from imagestore.files.atomic_write import write_whole
 
 if TYPE_CHECKING:

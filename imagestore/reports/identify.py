@@ -12,7 +12,7 @@ from imagestore.colour.colour_names import basic_term, name_of
 from imagestore.colour.label import share_covered
 from imagestore.colour.palette import Palette
 from imagestore.console import FAILED, UserError, note, printable
-from imagestore.decode_image import NotAnImage
+from imagestore.decode.errors import NotAnImage
 from imagestore.reports.find_images import find_images
 
 PRINTED_COLOURS = 3

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagestore.console import UserError, printable
-from imagestore.decode_image import NotAnImage
+from imagestore.decode.errors import NotAnImage
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.reports.drawing import palette_picture, show_or_save
 from imagestore.reports.find_images import find_images

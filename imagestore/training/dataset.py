@@ -19,7 +19,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from imagestore.decode_image import NotAnImage, decode_rgb
+from imagestore.decode.decode_image import decode_rgb
+from imagestore.decode.errors import NotAnImage
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
 

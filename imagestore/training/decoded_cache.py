@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from imagestore.console import note, printable, progress
-from imagestore.decode_image import NotAnImage
+from imagestore.decode.errors import NotAnImage
 from imagestore.processes import Stop
 from imagestore.store.reader import StoreError
 from imagestore.training.batches import Batches

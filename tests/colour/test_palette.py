@@ -18,7 +18,7 @@ from imagestore.colour.cielab import srgb_to_lab
 from imagestore.colour.colour_names import TERMS, all_labels
 from imagestore.colour.label import label_of, share_covered
 from imagestore.colour.palette import CLUSTERS, HEURISTIC_VERSION, Palette, find_palette, heuristic_settings
-from imagestore.decode_image import NotAnImage
+from imagestore.decode.errors import NotAnImage
 from tests.helpers.commands import ROOT
 from tests.helpers.images import blobs, encode, stripes
 

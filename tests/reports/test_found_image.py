@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from imagestore.colour.palette import find_palette
-from imagestore.decode_image import NotAnImage
+from imagestore.decode.errors import NotAnImage
 from imagestore.reports.found_image import ImageFile, StoreImage
 from imagestore.store.reader import ImageStore
 from tests.helpers.images import encode, stripes

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from imagestore.console import UserError
-from imagestore.decode_image import NotAnImage
+from imagestore.decode.errors import NotAnImage
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.decoded_cache import decode_into_memory
 from tests.helpers.small_stores import COLOURS, make_store

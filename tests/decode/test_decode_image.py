@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagestore.colour.palette import find_palette
-from imagestore.decode_image import MOST_BYTES, NotAnImage, decode_rgb
+from imagestore.decode.decode_image import decode_rgb
+from imagestore.decode.errors import NotAnImage
+from imagestore.decode.memory_bound import MOST_BYTES
 from tests.helpers.commands import ROOT
 from tests.helpers.images import blobs, encode
 from tests.helpers.small_stores import COLOURS, picture
@@ -177,7 +179,7 @@ import sys
 from pathlib import Path
 from imagestore.colour.label import label_of
 from imagestore.colour.palette import find_palette
-from imagestore.decode_image import NotAnImage
+from imagestore.decode.errors import NotAnImage
 def peak():  # MiB; ru_maxrss would begin with the peak of the process that started this one
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) >> 10
 data = sys.stdin.buffer.read()
