@@ -1,0 +1,99 @@
+"""Read the files that say something of images by their names: CSV, TSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from imagestore.console import UserError, describe, did_you_mean, printable
+
+NAME_COLUMNS = ("name", "path", "file", "filename", "file_name", "image")
+DELIMITERS = ",;\t|"
+LONGEST_FIELD = 1 << 20  # characters; Python's csv refuses fields of more than 128 K by itself
+
+
+def read_table(path: Path, value_columns: Sequence[str], name_column: str | None) -> list[tuple[str, str]]:
+    """The (name, value) pairs of a CSV, TSV or JSON file, by its suffix. Raises UserError.
+
+    `value_columns` are the titles that the column of the values may have; `name_column` is the title of the
+    column of the names, if it is none of NAME_COLUMNS. Capital and small letters of titles are equal.
+    """
+    if path.suffix.lower() == ".json":
+        return _read_json(path)
+    return list(_read_csv(path, value_columns, (name_column,) if name_column else NAME_COLUMNS))
+
+
+def read_text(path: Path) -> str:
+    """A text file as UTF-8, with or without a byte-order mark. Raises UserError."""
+    try:
+        return path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise UserError(describe(error)) from error
+
+
+def read_json(path: Path) -> object:
+    """The value of a JSON file. Raises UserError."""
+    try:
+        return json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is no JSON file ({error})") from None
+
+
+def _read_json(path: Path) -> list[tuple[str, str]]:
+    table = read_json(path)
+    if not isinstance(table, dict) or any(isinstance(value, (dict, list)) for value in table.values()):
+        raise UserError(f'{path} is not of the form {{"name": "label", ...}}')
+    return [(name, value_as_text(value)) for name, value in table.items() if value is not None]
+
+
+def value_as_text(value: object) -> str:
+    """A label that may be a number: 3 and 3.0 are both "3"."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)
+
+
+def _read_csv(
+    path: Path, value_columns: Sequence[str], name_columns: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    text = read_text(path)
+    if not text.strip():
+        raise UserError(f"{path} is empty")
+    csv.field_size_limit(LONGEST_FIELD)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path, text.splitlines()[0]))
+    try:
+        titles = [title.strip() for title in next(rows)]
+        name_at, value_at = _column(path, titles, name_columns), _column(path, titles, value_columns)
+        for row in rows:
+            if not any(row):
+                continue
+            if len(row) <= max(name_at, value_at):
+                raise UserError(f"{path}, line {rows.line_num}: it has {len(row)} of {len(titles)} columns")
+            yield row[name_at], row[value_at]
+    except csv.Error as error:
+        raise UserError(f"{path}, line {rows.line_num}: {error}") from None
+
+
+def _delimiter(path: Path, titles: str) -> str:
+    """The character between the columns: the commonest candidate in the line of the titles."""
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    return max(DELIMITERS, key=titles.count)
+
+
+def _column(path: Path, titles: Sequence[str], candidates: Sequence[str]) -> int:
+    """The place of the first candidate among the titles. Raises UserError."""
+    lower = [title.lower() for title in titles]
+    for candidate in candidates:
+        if candidate.lower() in lower:
+            return lower.index(candidate.lower())
+    if len(candidates) == 1:
+        raise UserError(f"{path} has no column {candidates[0]!r}{did_you_mean(candidates[0], titles)}")
+    columns = printable(", ".join(titles[:10]))
+    raise UserError(
+        f"{path} has no column {', '.join(candidates[:-1])} or {candidates[-1]}; it has {columns}: "
+        "name the columns with --name-column and --label-column"
+    )

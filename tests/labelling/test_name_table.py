@@ -1,0 +1,58 @@
+"""A table's names and the members of an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imagestore.labelling.name_table import AmbiguousName, NameTable
+
+TABLE = Path("labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "member"),
+    [
+        ("jpg/1.jpg", "jpg/1.jpg"),
+        ("./jpg/1.jpg", "jpg/1.jpg"),
+        ("jpg/1.jpg", "./jpg/1.jpg"),
+        ("1.jpg", "flowers/jpg/1.jpg"),
+        ("/home/me/data/1.jpg", "flowers/jpg/1.jpg"),
+        ("jpg\\1.jpg", "jpg/1.jpg"),
+    ],
+)
+def test_a_member_is_found_by_its_full_name_or_its_base_name(name, member):
+    assert NameTable(TABLE, [(name, "rose"), ("2.jpg", "tulip")]).find(member) == "rose"
+
+
+def test_a_member_that_the_table_does_not_name_has_no_value():
+    assert NameTable(TABLE, [("1.jpg", "rose")]).find("11.jpg") is None
+
+
+def test_the_full_name_goes_before_the_base_name():
+    table = NameTable(TABLE, [("a/1.jpg", "rose"), ("b/1.jpg", "tulip")])
+    assert [table.find("b/1.jpg"), table.find("a/1.jpg")] == ["tulip", "rose"]
+
+
+def test_a_base_name_of_two_rows_is_an_error_that_names_them():
+    table = NameTable(TABLE, [("a/1.jpg", "rose"), ("b/1.jpg", "tulip")])
+    with pytest.raises(AmbiguousName, match=r"labels.csv: c/1.jpg could be a/1.jpg or b/1.jpg"):
+        table.find("c/1.jpg")
+
+
+def test_two_rows_of_equal_values_are_no_error():
+    table = NameTable(TABLE, [("a/1.jpg", "rose"), ("b/1.jpg", "rose"), ("a/1.jpg", "rose")])
+    assert table.find("c/1.jpg") == "rose"
+
+
+def test_a_row_that_means_two_members_is_an_error_that_names_them():
+    table = NameTable(TABLE, [("1.jpg", "rose")])
+    assert [table.find("a/1.jpg"), table.find("a/1.jpg")] == ["rose", "rose"]  # the same member, packed twice
+    with pytest.raises(AmbiguousName, match=r"1.jpg could be a/1.jpg or b/1.jpg"):
+        table.find("b/1.jpg")
+
+
+def test_a_name_with_two_values_is_an_error_that_names_it():
+    with pytest.raises(AmbiguousName, match=r"labels.csv names 1.jpg twice, with rose and with tulip"):
+        NameTable(TABLE, [("1.jpg", "rose"), ("./1.jpg", "tulip")])

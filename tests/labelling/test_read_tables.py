@@ -1,0 +1,82 @@
+"""CSV, TSV and JSON files with names and values."""
+
+from __future__ import annotations
+
+import pytest
+
+from imagestore.console import UserError
+from imagestore.labelling.read_tables import read_table
+
+COLUMNS = ("label", "class", "target")
+
+
+def table(tmp_path, text, *, name="labels.csv", encoding="utf-8", columns=COLUMNS, name_column=None):
+    (tmp_path / name).write_bytes(text.encode(encoding, "surrogateescape"))
+    return read_table(tmp_path / name, columns, name_column)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "titles", [("name", "label"), ("path", "class"), ("File", "TARGET"), (" name ", "label")]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_titles_separators_and_byte_order_marks(tmp_path, separator, titles, encoding):
+    text = separator.join(titles) + "\r\n" + separator.join(["a.jpg", "gänse blume"]) + "\r\n\r\n"
+    assert table(tmp_path, text, encoding=encoding) == [("a.jpg", "gänse blume")]
+
+
+def test_a_tsv_file_may_have_commas_in_its_titles(tmp_path):
+    assert table(tmp_path, "name\tlabel\ta,b,c\nx.jpg\trose\t1\n", name="l.tsv") == [("x.jpg", "rose")]
+
+
+def test_quoted_fields_hold_separators_quotes_and_line_ends(tmp_path):
+    text = 'label,name\n"AC/DC, ""live""","a\nb\x0b.jpg"\n'
+    assert table(tmp_path, text) == [("a\nb\x0b.jpg", 'AC/DC, "live"')]
+
+
+def test_labels_come_back_as_they_are_written(tmp_path):
+    assert table(tmp_path, "name,label\na, rose \nb,\nc,007\n") == [("a", " rose "), ("b", ""), ("c", "007")]
+
+
+def test_bytes_that_are_no_utf8_are_kept(tmp_path):
+    assert table(tmp_path, "name,label\n\udce9.jpg,caf\udce9\n") == [("\udce9.jpg", "caf\udce9")]
+
+
+def test_columns_can_be_named(tmp_path):
+    text = "id,name,species\n1.jpg,Anna,rose\n"
+    assert table(tmp_path, text, columns=("species",), name_column="id") == [("1.jpg", "rose")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("picture,label\na,b\n", "has no column name, path"),
+        ("name,kind\na,b\n", "has no column label, class or target; it has name, kind"),
+        ("name,label\na,b\nc\n", "line 3: it has 1 of 2 columns"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_named(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        table(tmp_path, text)
+
+
+def test_a_column_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(UserError, match=r"has no column 'specis'.*species"):
+        table(tmp_path, "name,species\na,b\n", columns=("specis",))
+
+
+def test_json_values_may_be_numbers(tmp_path):
+    text = '{"a.jpg": "rose", "b.jpg": 3, "c.jpg": 4.0, "d.jpg": null}'
+    assert table(tmp_path, text, name="l.json") == [("a.jpg", "rose"), ("b.jpg", "3"), ("c.jpg", "4")]
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '{"a": {"b": 1}}', "{", "[" * 100_000])
+def test_other_json_is_refused(tmp_path, text):
+    with pytest.raises(UserError, match=r"l\.json is n"):
+        table(tmp_path, text, name="l.json")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.csv"):
+        read_table(tmp_path / "none.csv", COLUMNS, None)
