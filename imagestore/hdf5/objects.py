@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
+from imagestore import stored_names
 from imagestore.hdf5.datasets import data_offset, integer_attribute, is_bytes
 from imagestore.hdf5.datasets_as_files import (
     CHUNK_CACHE,
@@ -23,7 +24,8 @@ from imagestore.hdf5.datasets_as_files import (
 )
 from imagestore.hdf5.entry import ARRAY, BYTES, DAMAGED, EXTERNAL_LINK, GROUP, SOFT_LINK, Entry
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_descriptor
-from imagestore.hdf5.values_as_text import decode, text_of
+from imagestore.hdf5.superblock import is_live
+from imagestore.hdf5.values_as_text import text_of
 
 MOST_OPEN_DATASETS = 4  # each of them has a chunk cache
 
@@ -46,7 +48,8 @@ class Objects:
         access.set_fclose_degree(h5f.CLOSE_STRONG)
         if not has_real_path(path):
             access.set_fapl_stdio()
-        self.file = h5f.open(bytes(path), h5f.ACC_RDONLY, access)
+        mode = h5f.ACC_RDONLY | (h5f.ACC_SWMR_READ if is_live(self.fd) else 0)
+        self.file = h5f.open(bytes(path), mode, access)
         self._open_datasets: OrderedDict[bytes, DatasetFile] = OrderedDict()
 
     def entries(self, path: bytes) -> Iterator[Entry]:
@@ -134,7 +137,7 @@ class Objects:
                 value = h5py.AttributeManager(_AttributeOwner(owner))[name]
             except (*ERRORS_OF_H5PY, TypeError):
                 continue
-            attributes[decode(name)] = text_of(value)
+            attributes[stored_names.decode(name)] = text_of(value)
         return attributes
 
 

@@ -23,8 +23,3 @@ def open_descriptor(path: Path) -> int:
         os.close(descriptor)
         raise UserError(f"{path}: is a pipe or a device; expected an HDF5 file (*.h5)")
     return descriptor
-
-
-def why_not_opened(message: str) -> str:
-    """What is wrong with a file, for the user; `message` is that of HDF5, which could not open it."""
-    return "cut short: copy or make it again" if "truncated" in message else "not an HDF5 file, or damaged"

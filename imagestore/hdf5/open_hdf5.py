@@ -7,7 +7,8 @@ from pathlib import Path
 import h5py
 
 from imagestore.console import UserError
-from imagestore.hdf5.open_descriptor import why_not_opened
+from imagestore.hdf5.superblock import is_live
+from imagestore.hdf5.why_not_opened import why_not_opened
 
 ERRORS_OF_H5PY = (OSError, RuntimeError, KeyError, ValueError)  # if a file is damaged
 
@@ -15,10 +16,11 @@ ERRORS_OF_H5PY = (OSError, RuntimeError, KeyError, ValueError)  # if a file is d
 def open_hdf5(descriptor: int, path: Path) -> h5py.File:
     """Open the file of a descriptor with h5py. `path` is its name in the UserError that this may raise."""
     opened = path_of_descriptor(descriptor, path)
+    driver = None if has_real_path(opened) else "stdio"
     try:
-        return h5py.File(opened, "r", locking=False, driver=None if has_real_path(opened) else "stdio")
+        return h5py.File(opened, "r", locking=False, driver=driver, swmr=is_live(descriptor))
     except OSError as error:
-        raise UserError(f"{path}: {why_not_opened(str(error))}") from error
+        raise UserError(f"{path}: {why_not_opened(descriptor, path, str(error))}") from error
 
 
 def path_of_descriptor(descriptor: int, path: Path) -> Path:

@@ -28,6 +28,7 @@ from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.hdf5.superblock import end_of_file_address
+from imagestore.hdf5.why_not_opened import DAMAGED
 from imagestore.store import index_cache
 from imagestore.store.hdf5_cache_size import MetadataCache
 from imagestore.store.image_attributes import read_palette
@@ -87,7 +88,8 @@ class ImageStore:
             ):
                 return walk(file, bar.update)
         except ERRORS_OF_H5PY as error:
-            raise UserError(f"{self.path}: damaged HDF5 file ({first_line(error)}): make it again") from error
+            message = f"{self.path}: {DAMAGED} ({first_line(error)}): copy or make it again"
+            raise UserError(message) from error
 
     def __enter__(self) -> ImageStore:
         return self

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from imagestore.console import UserError
 from imagestore.hdf5.entry import ARRAY, DAMAGED, EXTERNAL_LINK, GROUP, NO_OFFSET, SOFT_LINK, Entry
 from imagestore.hdf5.helper_process import HelperProcess
-from imagestore.hdf5.open_descriptor import why_not_opened
+from imagestore.hdf5.why_not_opened import why_not_opened
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import INODE_BITS, SECTOR, Node, ObjectKey
 from imagestore.vfs.source import NoSuchName, Source
@@ -37,7 +37,8 @@ class Hdf5Source(Source):
         try:
             self._root_entry = helper.entry(b"")
         except OSError as error:
-            raise UserError(f"{file.path}: {why_not_opened(error.strerror or '')}") from error
+            reason = why_not_opened(file.fd, file.path, error.strerror or "")
+            raise UserError(f"{file.path}: {reason}") from error
 
     def root(self) -> Node:
         entry = self._root_entry

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from imagestore.hdf5.open_descriptor import open_descriptor
+from imagestore.hdf5.superblock import is_live
 
 CACHED_BYTES = 32 << 20
 
@@ -24,6 +25,7 @@ class StoreFile:
         self.path = path.absolute()
         self.fd = open_descriptor(path)
         self.stat_at_open = os.fstat(self.fd)
+        self.is_live = is_live(self.fd)
         readable = self.stat_at_open.st_mode & 0o444
         self.file_mode = stat.S_IFREG | readable
         self.folder_mode = stat.S_IFDIR | readable | readable >> 2
@@ -45,7 +47,9 @@ class StoreFile:
         return default if permissions is None else file_type | permissions & self.folder_mode & 0o777
 
     def was_changed(self) -> bool:
-        """Whether this file was written to since it was opened."""
+        """Whether this file was written to since it was opened, in a way that its readers cannot follow."""
+        if self.is_live:
+            return False
         now, then = os.fstat(self.fd), self.stat_at_open
         return now.st_mtime_ns != then.st_mtime_ns or now.st_size != then.st_size
 

@@ -69,7 +69,11 @@ def test_a_device_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("size", "message"), [(0, "not an HDF5 file, or damaged"), (4000, "cut short: copy or make it again")]
+    ("size", "message"),
+    [
+        (0, "not an HDF5 file, or damaged"),
+        (4000, "cut short, or its writer did not finish: copy or make it again"),
+    ],
 )
 def test_a_file_that_hdf5_cannot_open_is_refused(descriptor, path, size, message):
     os.truncate(path, size)
