@@ -42,7 +42,7 @@ class FolderArchive(Archive):
             data = self._image_bytes(name)
             if data is None:
                 continue
-            mtime = int(os.stat(self.path / name).st_mtime)
+            mtime = os.stat(self.path / name).st_mtime_ns // 10**9  # rounded down, also before 1970
             member = Member(name, len(data), mtime, crc32(data), len(members))
             members.append(member)
             yield member, data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -176,7 +177,7 @@ def _reason_to_skip(info: tarfile.TarInfo) -> str | None:
 def _seconds(mtime: float) -> int:
     """Return a modification time in whole seconds, or 0 if the archive holds nonsense."""
     try:
-        seconds = int(mtime)
+        seconds = math.floor(mtime)
     except (ValueError, OverflowError):
         return 0
     return seconds if -LARGEST_TIME < seconds < LARGEST_TIME else 0

@@ -84,11 +84,13 @@ def _record_to_merge(store: ImageStore, i: int, data: bytes, dataset: DatasetID)
     """The record of image `i` for the merged store, with defaults for what older tools do not write."""
     record = store.index.record(i)
     name = record.name.rpartition(b"/")[2]
+    time_of_store = int(store.path.stat().st_mtime)  # a mount shows it where a time is unknown
     return replace(
         record,
         name=name,
         member=record.member or name,
         crc32=crc32(data),
-        created=record.created or int(store.path.stat().st_mtime),
+        mtime=time_of_store if record.modified is None else record.modified,
+        created=record.created or time_of_store,
         palette=read_palette(dataset),
     )

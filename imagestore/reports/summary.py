@@ -54,7 +54,7 @@ def _row(store: ImageStore, i: int) -> list[object]:
     image = store.index.record(i)
     label, member = os.fsdecode(image.label), os.fsdecode(image.member)
     crc32 = "" if image.crc32 is None else f"{image.crc32:08x}"
-    times = [image.mtime or "", image.created or ""]
+    times = ["" if image.modified is None else image.modified, image.created or ""]
     return [store.path, store.path_of(i), label, member, image.size, crc32, *times, _colours(store, i)]
 
 

@@ -12,14 +12,16 @@ from imagestore.store.record import PALETTE_COLUMNS, ImageRecord
 
 def read_record(dataset: h5d.DatasetID, label: bytes, name: bytes) -> ImageRecord:
     """One image, from its dataset and the dataset's attributes."""
+    created = integer_attribute(dataset, b"Created") or 0
+    modified = integer_attribute(dataset, b"Modified")
     return ImageRecord(
         label=label,
         name=name,
         size=dataset.shape[0],
         member=_archive_member(dataset),
         crc32=integer_attribute(dataset, b"crc32"),
-        mtime=integer_attribute(dataset, b"Modified") or 0,
-        created=integer_attribute(dataset, b"Created") or 0,
+        mtime=created if modified is None else modified,
+        created=created,
     )
 
 

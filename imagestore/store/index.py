@@ -94,7 +94,7 @@ class StoreIndex:
 
     @property
     def mtime(self) -> np.ndarray:
-        """int64 (N,): the members' modification times, seconds since the epoch, 0 if unknown."""
+        """int64 (N,): the members' modification times, seconds since 1970; see ImageRecord for 0."""
         return self.column("mtime")
 
     @property

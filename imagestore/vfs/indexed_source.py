@@ -80,7 +80,7 @@ class IndexedSource(Source):
         return self._folder(label, FIRST_LABEL_INODE + label)
 
     def _image(self, position: int, size: int, mtime: int, created: int) -> Node:
-        """The node of an image; times in seconds, 0 if unknown.
+        """The node of an image; times in seconds, see ImageRecord for 0.
 
         This runs for each image of a listing. Keywords would take 1.6 times as long, so the fields are in
         Node's order.
@@ -91,7 +91,7 @@ class IndexedSource(Source):
             1,  # nlink
             size,
             -(-size // SECTOR),  # blocks
-            mtime * 10**9 or self._mtime_ns_at_open,
+            mtime * 10**9 if mtime or created else self._mtime_ns_at_open,
             created * 10**9 or self._ctime_ns_at_open,
             self._number,
             position,  # key
