@@ -6,7 +6,6 @@ are read by visiting every dataset (`walk.py`), which takes 0.1 ms for an image 
 
 from __future__ import annotations
 
-import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable
@@ -14,7 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from imagestore import stored_names
 from imagestore.store.record import ImageRecord
+from imagestore.store.remarks import Remarks
 
 # Column -> type code of `array`, which is also NumPy's. The order is that of IndexBuilder.add.
 NUMBER_COLUMNS = {"offset": "q", "size": "q", "mtime": "q", "created": "q", "crc32": "I", "has_crc": "b"}
@@ -41,18 +42,21 @@ class StoreIndex:
         load: Callable[[str], np.ndarray] | None = None,
         written_with_store: bool = False,
         covers_whole_file: bool = True,
+        remarks: Remarks | None = None,
     ) -> None:
         """`start` is int64 (len(labels) + 1,): the images of label i are start[i]:start[i + 1].
 
         `columns` holds the columns that are in memory already; `load` gets the others. `written_with_store`:
         the index was written together with the store, so its checksums are those of the bytes.
         `covers_whole_file`: the file holds only these images (no other datasets, links or permissions).
+        Images at the root have the label b"". `remarks` tells what a walk left out; none by default.
         """
         self.label_bytes = labels
-        self.labels = [os.fsdecode(label) for label in labels]
+        self.labels = [stored_names.decode(label) for label in labels]
         self.start = start
         self.written_with_store = written_with_store
         self.covers_whole_file = covers_whole_file
+        self.remarks = remarks or Remarks()
         self._columns = columns
         self._load = load
 
@@ -67,6 +71,7 @@ class StoreIndex:
             "columns": {key: self.column(key) for key in column_names()},
             "written_with_store": self.written_with_store,
             "covers_whole_file": self.covers_whole_file,
+            "remarks": self.remarks,
         }
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -138,13 +143,17 @@ class StoreIndex:
 
     def find(self, label: str | bytes, name: str | bytes) -> int:
         """The position of an image; -1 if there is no such image."""
-        label, name = os.fsencode(label), os.fsencode(name)
+        label, name = _in_bytes(label), _in_bytes(name)
         group = bisect_left(self.label_bytes, label)
         if group == len(self.label_bytes) or self.label_bytes[group] != label:
             return -1
         images = range(int(self.start[group]), int(self.start[group + 1]))
         i = images.start + bisect_left(images, name, key=self.name)
         return i if i < images.stop and self.name(i) == name else -1
+
+
+def _in_bytes(name: str | bytes) -> bytes:
+    return name if isinstance(name, bytes) else stored_names.encode(name)
 
 
 def _text(end: np.ndarray, text: np.ndarray, i: int) -> bytes:
@@ -160,6 +169,7 @@ class IndexBuilder:
     def __init__(self, on_add: Callable[[], object] | None = None) -> None:
         """`on_add` is called for each image that is added."""
         self.covers_whole_file = True
+        self.remarks = Remarks()
         self._on_add = on_add
         self._label_numbers: dict[bytes, int] = {}
         self._label_of_image = array("i")
@@ -186,6 +196,7 @@ class IndexBuilder:
     def extend(self, index: StoreIndex) -> None:
         """Add all images of another index."""
         self.covers_whole_file = self.covers_whole_file and index.covers_whole_file
+        self.remarks = self.remarks or index.remarks
         numbers = [
             self._label_numbers.setdefault(label, len(self._label_numbers)) for label in index.label_bytes
         ]
@@ -212,8 +223,9 @@ class IndexBuilder:
         for key in TEXT_COLUMNS:
             columns |= self._sorted_text(key, order, start)
         return StoreIndex(
-            labels=labels, start=start, columns=columns, covers_whole_file=self.covers_whole_file
-        )
+            labels=labels, start=start, columns=columns, covers_whole_file=self.covers_whole_file,
+            remarks=self.remarks,
+        )  # fmt: skip
 
     def _order(self, label: np.ndarray, start: np.ndarray) -> np.ndarray:
         """The images sorted by label, then by name, as their positions in the order of adding."""

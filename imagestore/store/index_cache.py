@@ -24,6 +24,7 @@ from imagestore.store.trailer import read_trailer, write_trailer
 FEWEST_IMAGES = 10_000  # fewer are walked in about a second
 SECONDS_TO_SETTLE = 2.0  # longer than the steps in which any file system counts time
 STAMP_BYTES = 16
+WALK_VERSION = 2  # raise it if a walk finds other images in the same file
 
 
 def stamp_of(store: int) -> bytes | None:
@@ -35,6 +36,7 @@ def stamp_of(store: int) -> bytes | None:
     if abs(time.time() - status.st_ctime) < SECONDS_TO_SETTLE:
         return None
     facts = {**cache_folder.fingerprint(store), "inode": status.st_ino, "ctime_ns": status.st_ctime_ns}
+    facts["walk"] = WALK_VERSION
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=STAMP_BYTES).digest()
 
 
@@ -53,8 +55,11 @@ def load(path: Path, stamp: bytes | None) -> StoreIndex | None:
 
 
 def save(path: Path, stamp: bytes | None, index: StoreIndex) -> None:
-    """Keep the index of the store at `path`, if it is large and the cache folder can be written to."""
-    if stamp is None or len(index) < FEWEST_IMAGES:
+    """Keep the index of the store at `path`, if it is large and the cache folder can be written to.
+
+    Images in other files are not kept: the stamp does not tell whether those files changed.
+    """
+    if stamp is None or len(index) < FEWEST_IMAGES or index.remarks.uses_other_files:
         return
     kept_index = cache_folder.path_for(path)
     with contextlib.suppress(OSError, UserError):  # no room or no permission: the store is walked again

@@ -165,7 +165,7 @@ class PartialFile:
         self._journal.close()
         end_of_file = end_of_file_address(self._fd)
         with contextlib.suppress(OSError):  # a store without its index is complete too, only slower to open
-            if end_of_file is not None:
+            if end_of_file is not None and not self._index.remarks.uses_other_files:
                 write_trailer(self._fd, end_of_file, self._index.build())
         os.close(self._fd)
 

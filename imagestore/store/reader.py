@@ -22,9 +22,11 @@ import numpy as np
 from h5py import h5d
 from isal.isal_zlib import crc32
 
+from imagestore import stored_names
 from imagestore.console import UserError, first_line, progress
 from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.datasets import check_readable
+from imagestore.hdf5.links import LinkFollower
 from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.hdf5.superblock import end_of_file_address
@@ -45,15 +47,19 @@ class ImageStore:
     """The images of one file, in the order of their labels, then of their names (as bytes).
 
     Raises UserError if there is no such file, or if it cannot be read or is not HDF5. If `require_images` is
-    True, a file without images is an error too.
+    True, a file without images is an error too. Links into other files are followed if these are in the
+    store's folder or below it, and all of them with `follow_external`.
     """
 
-    def __init__(self, path: str | Path, require_images: bool = True) -> None:
-        self.path = Path(path)
+    def __init__(
+        self, path: str | Path, require_images: bool = True, follow_external: bool = False
+    ) -> None:
+        self.path, self.follow_external = Path(path), follow_external
         self._fd = open_descriptor(self.path)
         self._state_at_open = self._state()
         self._hdf5_file: h5py.File | None = None
         self._hdf5_pid = 0  # the process that opened _hdf5_file
+        self._links = LinkFollower(follow_external)
         try:
             self.index = read_trailer(self._fd, end_of_file_address(self._fd)) or self._index_by_walking()
             self.check_not_empty(require_images)
@@ -66,7 +72,7 @@ class ImageStore:
         if require_images and not len(self):
             raise UserError(
                 f"{self.path}: holds no image (an image is a one-dimensional uint8 dataset in a group, "
-                "and the name of the group is its label)"
+                f"and the name of the group is its label){self.index.remarks.links_as_text()}"
             )
 
     def _index_by_walking(self) -> StoreIndex:
@@ -86,7 +92,7 @@ class ImageStore:
                 open_hdf5(self._fd, self.path) as file,
                 progress(None, f"{self.path.name} has no index, visiting its images") as bar,
             ):
-                return walk(file, bar.update)
+                return walk(file, bar.update, self.path, LinkFollower(self.follow_external))
         except ERRORS_OF_H5PY as error:
             message = f"{self.path}: {DAMAGED} ({first_line(error)}): copy or make it again"
             raise UserError(message) from error
@@ -104,19 +110,26 @@ class ImageStore:
 
     def __getstate__(self) -> dict[str, object]:
         """What another process needs to open the same file again."""
-        return {"path": self.path.absolute(), "index": self.index, "state_at_open": self._state_at_open}
+        return {
+            "path": self.path.absolute(), "index": self.index, "state_at_open": self._state_at_open,
+            "follow_external": self.follow_external,
+        }  # fmt: skip
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.path, self.index = state["path"], state["index"]
+        self.follow_external = state["follow_external"]
         self._fd = open_descriptor(self.path)
         self._state_at_open = state["state_at_open"]
-        self._hdf5_file, self._hdf5_pid = None, 0
+        self._hdf5_file, self._hdf5_pid, self._links = None, 0, LinkFollower(self.follow_external)
         if self.changed():
             raise StoreError(f"{self.path}: the file was replaced or changed while it was in use")
 
     @property
     def labels(self) -> list[str]:
-        """The names of the top-level groups that hold images, sorted as bytes."""
+        """The names of the top-level groups that hold images, sorted as bytes; "" for images at the root.
+
+        Not every group is a label: see labels.py.
+        """
         return self.index.labels
 
     def close(self) -> None:
@@ -144,17 +157,22 @@ class ImageStore:
         """The file as h5py's, without locks. It is opened when first needed, once in each process."""
         if self._hdf5_file is None or self._hdf5_pid != os.getpid():
             self._hdf5_file, self._hdf5_pid = open_hdf5(self._fd, self.path), os.getpid()
+            self._links = LinkFollower(self.follow_external)
             MetadataCache(self._hdf5_file, self.index)
         return self._hdf5_file
 
     def path_of(self, i: int) -> str:
         """The path of image `i` in the file, 'red/image_0001.jpg'."""
-        return f"{self.labels[self.index.label_of(i)]}/{os.fsdecode(self.index.name(i))}"
+        return stored_names.decode(self._path_in_file(i))
+
+    def _path_in_file(self, i: int) -> bytes:
+        label = self.index.label_bytes[self.index.label_of(i)]
+        return label + b"/" + self.index.name(i) if label else self.index.name(i)
 
     def find(self, path: str) -> int:
         """The position of the image with this path. Raises KeyError if there is none."""
-        label, _, name = path.strip("/").partition("/")
-        position = self.index.find(label, name)
+        label, separator, name = path.strip("/").partition("/")
+        position = self.index.find(label, name) if separator else self.index.find("", label)
         if position < 0:
             raise KeyError(path)
         return position
@@ -179,7 +197,7 @@ class ImageStore:
     def _read_through_hdf5(self, i: int) -> bytes:
         dataset = self.dataset(i)
         try:
-            check_readable(dataset)
+            check_readable(dataset, self.follow_external)
             return h5py.Dataset(dataset)[()].tobytes()
         except (OSError, RuntimeError, ValueError) as error:
             raise StoreError(f"{self.path}: cannot read {self.path_of(i)}: {first_line(error)}") from error
@@ -187,8 +205,10 @@ class ImageStore:
     def dataset(self, i: int) -> h5d.DatasetID:
         """The HDF5 dataset of image `i`, with its attributes. Raises StoreError."""
         try:
-            label = self.index.label_bytes[self.index.label_of(i)]
-            return h5d.open(self.hdf5().id, label + b"/" + self.index.name(i))
+            file, path = self.hdf5(), self._path_in_file(i)
+            if self.index.covers_whole_file:  # it holds no links
+                return h5d.open(file.id, path)
+            return self._links.open(self._links.root(file, self.path), path).object
         except ERRORS_OF_H5PY as error:
             raise StoreError(f"{self.path}: cannot read {self.path_of(i)} ({first_line(error)})") from error
 

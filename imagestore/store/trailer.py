@@ -13,6 +13,7 @@ import numpy as np
 
 from imagestore.files.checksummed_columns import read_columns, write_columns
 from imagestore.store.index import StoreIndex, column_names
+from imagestore.store.remarks import Remarks
 
 MAGIC = b"imagestore-index"
 
@@ -21,6 +22,8 @@ def write_trailer(fd: int, end_of_file: int, index: StoreIndex) -> None:
     """Write `index` behind the HDF5 data of the file `fd`, which end at `end_of_file`. Raises OSError."""
     labels = [os.fsdecode(label) for label in index.label_bytes]
     facts = {"labels": labels, "start": index.start.tolist(), "whole": index.covers_whole_file}
+    if index.remarks:
+        facts["remarks"] = index.remarks.as_json()
     write_columns(fd, end_of_file, MAGIC, facts, ((key, index.column(key)) for key in column_names()))
 
 
@@ -40,4 +43,5 @@ def read_trailer(fd: int, end_of_file: int | None) -> StoreIndex | None:
         load=stored.load,
         written_with_store=True,
         covers_whole_file=stored.facts.get("whole", False),
+        remarks=Remarks.from_json(stored.facts["remarks"]) if "remarks" in stored.facts else None,
     )
