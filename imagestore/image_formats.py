@@ -23,9 +23,16 @@ class ImageFormat:
     """A row of the table."""
 
     name: str  # Pillow's
+    plugin: str  # the module that reads it
     suffixes: tuple[str, ...]  # of file names, the usual one first
     begins: Callable[[bytes], bool]  # whether a file with these first bytes has the format
     only_by_name: bool = False  # the first bytes alone are no evidence
+
+    # What is special about decoding it.
+    feature: str = ""  # what `PIL.features.check` calls the library that Pillow may be built without
+    reader_bytes_per_pixel: int = 0  # decoded copies that the reader holds beside the image itself
+    silence_standard_error: bool = False  # the C library writes messages there
+    alpha_may_be_unused: bool = False  # writers leave an alpha of zeros for "no alpha"
 
 
 def has_image_suffix(name: str) -> bool:
@@ -170,33 +177,107 @@ def _is_tga(data: bytes) -> bool:
 
 FORMATS = (
     ImageFormat(
-        name="JPEG", suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), begins=_starts_with(b"\xff\xd8\xff")
+        name="JPEG",
+        plugin="PIL.JpegImagePlugin",
+        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        begins=_starts_with(b"\xff\xd8\xff"),
     ),
-    ImageFormat(name="PNG", suffixes=(".png", ".apng"), begins=_starts_with(b"\x89PNG\r\n\x1a\n")),
-    ImageFormat(name="GIF", suffixes=(".gif",), begins=_starts_with(b"GIF87a", b"GIF89a")),
-    ImageFormat(name="WEBP", suffixes=(".webp",), begins=_is_webp),
+    ImageFormat(
+        name="PNG",
+        plugin="PIL.PngImagePlugin",
+        suffixes=(".png", ".apng"),
+        begins=_starts_with(b"\x89PNG\r\n\x1a\n"),
+    ),
+    ImageFormat(
+        name="GIF",
+        plugin="PIL.GifImagePlugin",
+        suffixes=(".gif",),
+        begins=_starts_with(b"GIF87a", b"GIF89a"),
+    ),
+    ImageFormat(
+        name="WEBP",
+        plugin="PIL.WebPImagePlugin",
+        suffixes=(".webp",),
+        begins=_is_webp,
+        feature="webp",
+        reader_bytes_per_pixel=9,
+    ),
     ImageFormat(
         name="TIFF",
+        plugin="PIL.TiffImagePlugin",
         suffixes=(".tif", ".tiff"),
         begins=_starts_with(b"II*\0", b"MM\0*", b"II+\0\x08\0", b"MM\0+\0\x08"),
+        reader_bytes_per_pixel=4,
+        silence_standard_error=True,
     ),
-    ImageFormat(name="BMP", suffixes=(".bmp", ".dib"), begins=_is_bmp),
-    ImageFormat(name="AVIF", suffixes=(".avif", ".avifs"), begins=_is_avif),
-    ImageFormat(name="HEIF", suffixes=(".heic", ".heif", ".hif"), begins=_is_heif),
+    ImageFormat(
+        name="BMP",
+        plugin="PIL.BmpImagePlugin",
+        suffixes=(".bmp", ".dib"),
+        begins=_is_bmp,
+        alpha_may_be_unused=True,
+    ),
+    ImageFormat(
+        name="AVIF",
+        plugin="PIL.AvifImagePlugin",
+        suffixes=(".avif", ".avifs"),
+        begins=_is_avif,
+        feature="avif",
+        reader_bytes_per_pixel=12,
+    ),
+    ImageFormat(
+        name="HEIF",
+        plugin="pillow_heif",
+        suffixes=(".heic", ".heif", ".hif"),
+        begins=_is_heif,
+        reader_bytes_per_pixel=12,
+    ),
     ImageFormat(
         name="JPEG2000",
+        plugin="PIL.Jpeg2KImagePlugin",
         suffixes=(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
         begins=_starts_with(b"\xff\x4f\xff\x51\0", b"\0\0\0\x0cjP  \r\n\x87\n"),
+        feature="jpg_2000",
+        reader_bytes_per_pixel=28,
     ),
-    ImageFormat(name="PPM", suffixes=(".ppm", ".pgm", ".pbm", ".pnm"), begins=_is_netpbm),
-    ImageFormat(name="ICO", suffixes=(".ico",), begins=_is_ico),
-    ImageFormat(name="QOI", suffixes=(".qoi",), begins=_is_qoi),
-    ImageFormat(name="PCX", suffixes=(".pcx",), begins=_is_pcx),
-    ImageFormat(name="SGI", suffixes=(".sgi",), begins=_is_sgi),
-    ImageFormat(name="DDS", suffixes=(".dds",), begins=_starts_with(b"DDS \x7c\0\0\0")),
-    ImageFormat(name="PSD", suffixes=(".psd",), begins=_is_psd),
-    ImageFormat(name="DIB", suffixes=(".dib",), begins=_is_dib),
-    ImageFormat(name="TGA", suffixes=(".tga",), begins=_is_tga, only_by_name=True),  # last: it has no mark
+    ImageFormat(
+        name="PPM",
+        plugin="PIL.PpmImagePlugin",
+        suffixes=(".ppm", ".pgm", ".pbm", ".pnm"),
+        begins=_is_netpbm,
+    ),
+    ImageFormat(
+        name="ICO",
+        plugin="PIL.IcoImagePlugin",
+        suffixes=(".ico",),
+        begins=_is_ico,
+        alpha_may_be_unused=True,
+    ),
+    ImageFormat(name="QOI", plugin="PIL.QoiImagePlugin", suffixes=(".qoi",), begins=_is_qoi),
+    ImageFormat(name="PCX", plugin="PIL.PcxImagePlugin", suffixes=(".pcx",), begins=_is_pcx),
+    ImageFormat(name="SGI", plugin="PIL.SgiImagePlugin", suffixes=(".sgi",), begins=_is_sgi),
+    ImageFormat(
+        name="DDS",
+        plugin="PIL.DdsImagePlugin",
+        suffixes=(".dds",),
+        begins=_starts_with(b"DDS \x7c\0\0\0"),
+    ),
+    ImageFormat(name="PSD", plugin="PIL.PsdImagePlugin", suffixes=(".psd",), begins=_is_psd),
+    ImageFormat(
+        name="DIB",
+        plugin="PIL.BmpImagePlugin",
+        suffixes=(".dib",),
+        begins=_is_dib,
+        alpha_may_be_unused=True,
+    ),
+    ImageFormat(  # the last: it has no mark
+        name="TGA",
+        plugin="PIL.TgaImagePlugin",
+        suffixes=(".tga",),
+        begins=_is_tga,
+        only_by_name=True,
+        alpha_may_be_unused=True,
+    ),
 )
 
 IMAGE_SUFFIXES = frozenset(suffix for row in FORMATS for suffix in row.suffixes)

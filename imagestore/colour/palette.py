@@ -21,7 +21,7 @@ from imagestore.colour.histogram import BITS, Histogram, cell_points, make_histo
 from imagestore.colour.sample_pixels import PIXELS, sample_pixels
 from imagestore.colour.term_coverage import Coverage, coverage_of_cells, coverage_of_colours
 
-HEURISTIC_VERSION = "3"  # raise it if equal bytes may get another palette or label than before
+HEURISTIC_VERSION = "4"  # raise it if equal bytes may get another palette or label than before
 CLUSTERS = 8
 ROUNDS = 3  # of k-means; more hardly move the clusters of a photograph
 

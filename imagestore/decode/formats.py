@@ -1,30 +1,60 @@
-"""The formats that are decoded, and what is special about each. To add a format, add a row to FORMATS."""
+"""Open an image by its format: only the reader that the first bytes ask for is loaded and tried."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
+import io
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError, features
 
+from imagestore import image_formats
+from imagestore.decode.errors import NotAnImage
+from imagestore.image_formats import FORMATS, ImageFormat
 
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """What is special about decoding a format."""
-
-    reader_bytes_per_pixel: int = 0  # decoded copies that the reader holds beside the image itself
-    silence_standard_error: bool = False  # the C library writes messages there
-
-
-FORMATS = {  # by Pillow's name
-    "JPEG": Format(),
-    "PNG": Format(),
-    "GIF": Format(),
-    "WEBP": Format(reader_bytes_per_pixel=9),
-    "TIFF": Format(reader_bytes_per_pixel=4, silence_standard_error=True),
-    "BMP": Format(),
-}
+BY_NAME = {row.name: row for row in FORMATS}
+HEIF_PLUGIN = "pillow_heif"  # the only reader that is no part of Pillow
 
 
-def format_of(image: Image.Image) -> Format:
+def format_of(image: Image.Image) -> ImageFormat:
     """The row of an opened image."""
-    return FORMATS.get(image.format or "", Format())  # Pillow calls a JPEG with several pictures MPO
+    return BY_NAME.get(image.format or "", BY_NAME["JPEG"])  # Pillow calls a JPEG with several pictures MPO
+
+
+def open_image(data: bytes) -> Image.Image:
+    """The image in these bytes, opened and not decoded.
+
+    Raises NotAnImage if the bytes have no known format, or nothing that reads it is installed, and the errors
+    of Pillow.
+    """
+    row = image_formats.format_of(data)
+    # Pillow reads some headers that look strange; never those of a format without a mark.
+    rows = (
+        [row]
+        if row
+        else [other for other in FORMATS if other.plugin != HEIF_PLUGIN and not other.only_by_name]
+    )
+    for each in rows:
+        _load_reader(each)
+    try:
+        return Image.open(io.BytesIO(data), formats=[each.name for each in rows])
+    except UnidentifiedImageError:
+        if row is None:
+            raise NotAnImage("not an image of a known format") from None
+        raise NotAnImage(_why_not_opened(row)) from None
+
+
+def _load_reader(row: ImageFormat) -> None:
+    try:
+        plugin = importlib.import_module(row.plugin)
+    except ImportError:
+        raise NotAnImage(
+            f"{row.name} is read with pillow-heif, which is not installed: pip install pillow-heif"
+        ) from None
+    if row.plugin == HEIF_PLUGIN:
+        plugin.register_heif_opener()
+
+
+def _why_not_opened(row: ImageFormat) -> str:
+    if row.feature and not features.check(row.feature):
+        return f"{row.name} cannot be read, because Pillow is built without it: pip install --upgrade Pillow"
+    return f"a damaged {row.name}, or a kind of it that Pillow does not read"

@@ -1,22 +1,56 @@
-"""From an image of any mode to RGB."""
+"""From an image of any mode to 8 bits, and to RGB.
+
+Every picture passes `to_8_bits` before anything is averaged or shown, so a palette, a sheet and a network get
+the same colours.
+"""
 
 from __future__ import annotations
 
 from PIL import Image
 
+from imagestore.decode.formats import format_of
+from imagestore.decode.grey_levels import holds_numbers, to_grey_levels
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The image as RGB, transparency on white."""
-    if image.mode.startswith("I;16"):  # Pillow would clip 16 bits instead of scaling them
-        image = image.convert("I")
-    if image.mode == "I":
-        image = image.point(lambda value: value * (1 / 256)).convert("L")
-    if has_alpha(image):
-        image = image.convert("RGBA")
+UNSCALED_GREYS = {"L;2": 85, "L;4": 17}  # raw mode of a PNG -> what Pillow multiplies its greys by
+
+
+def scale_transparent_colour(image: Image.Image) -> None:
+    """Give the transparent colour of an opened PNG the depth that its pixels have once they are loaded."""
+    colour = image.info.get("transparency")
+    if image.format != "PNG" or colour is None or not image.tile:
+        return
+    raw_mode = image.tile[0][3]
+    if raw_mode in UNSCALED_GREYS:
+        image.info["transparency"] = colour * UNSCALED_GREYS[raw_mode]
+    elif raw_mode == "RGB;16B":  # Pillow drops the lower half of each number
+        image.info["transparency"] = tuple(number >> 8 for number in colour)
+
+
+def to_8_bits(image: Image.Image) -> Image.Image:
+    """The image as L, RGB or RGBA. It is one of Pillow's readers, loaded, or an image of any mode."""
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
+        return image
+    if holds_numbers(image):
+        return to_grey_levels(image)
+    if image.has_transparency_data:
+        return _without_unused_alpha(_to_rgba(image), image)
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _to_rgba(image: Image.Image) -> Image.Image:
+    if image.mode == "RGBA":
+        return image
+    return (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+
+
+def _without_unused_alpha(rgba: Image.Image, image: Image.Image) -> Image.Image:
+    """An RGBA image; as RGB if the format of `image` leaves room for an alpha that nothing was written to."""
+    unused = format_of(image).alpha_may_be_unused and rgba.getchannel("A").getextrema() == (0, 0)
+    return rgba.convert("RGB") if unused else rgba
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """An image of `to_8_bits` as RGB."""
+    if image.mode == "RGBA":
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def has_alpha(image: Image.Image) -> bool:
-    """Whether parts of the image may be transparent."""
-    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info

@@ -145,7 +145,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 DECODERS = {
     "RGB": decode_rgb,
     "small RGB": lambda data: decode_rgb(data, (32, 32)),
-    "palette": find_palette,  # by decode_unconverted
+    "palette": find_palette,  # by decode_8_bits
 }
 
 
