@@ -119,9 +119,10 @@ def _open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is this one
         if getattr(sys, key) is None:
             setattr(sys, key, open(number, "w" if number else "r", closefd=False))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        codecs.register_error(ESCAPE_ERRORS, _escape)
-        sys.stdout.reconfigure(errors=ESCAPE_ERRORS)
+    codecs.register_error(ESCAPE_ERRORS, _escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ESCAPE_ERRORS)
 
 
 def _escape(error: UnicodeError) -> tuple[bytes, int]:
@@ -175,7 +176,13 @@ def printable(text: str | bytes) -> str:
     """A name on one line, without characters that a terminal acts on."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8, see stored_names.py
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 # ----- progress -----

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from isal.isal_zlib import crc32
 
+from imagestore import stored_names
 from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_file
 from imagestore.archive.members import Member
 from imagestore.archive.protocol import Archive, no_such_image
@@ -43,7 +44,7 @@ class FolderArchive(Archive):
             if data is None:
                 continue
             mtime = os.stat(self.path / name).st_mtime_ns // 10**9  # rounded down, also before 1970
-            member = Member(name, len(data), mtime, crc32(data), len(members))
+            member = Member(stored_names.from_path(name), len(data), mtime, crc32(data), len(members))
             members.append(member)
             yield member, data
         self._members = members
@@ -76,12 +77,13 @@ class FolderArchive(Archive):
         return None
 
     def read(self, member: Member) -> bytes:
+        path = self.path / stored_names.to_path(member.name)
         try:
-            data = (self.path / member.name).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
             raise UserError(describe(error)) from error
         if len(data) != member.size or crc32(data) != member.crc32:
-            raise UserError(f"{self.path / member.name} changed since it was listed: run the command again")
+            raise UserError(f"{path} changed since it was listed: run the command again")
         return data
 
     def find(self, name: str) -> Member:

@@ -8,20 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, overload
 
+from imagestore import stored_names
+
 COLUMNS = {"name_end": "Q", "size": "Q", "mtime": "q", "crc32": "I", "place": "q"}  # codes of array.array
-
-
-def encode(name: str) -> bytes:
-    """Return a member's name as the bytes that it has in the archive."""
-    return name.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One image of an archive. Its name, its size and the CRC-32 of its bytes together identify it.
 
-    `name` is the name in the archive (bytes that are no UTF-8 are decoded with surrogateescape), `size` is in
-    bytes, `mtime` in seconds since the epoch. `position` counts the archive's images from 0.
+    `name` is the name in the archive (see stored_names.py), `size` is in bytes, `mtime` in seconds since the
+    epoch. `position` counts the archive's images from 0.
     """
 
     name: str
@@ -50,7 +47,7 @@ class Members(Sequence[Member]):
     def add(self, name: str, *, size: int, mtime: int, crc32: int, location: Location) -> Member:
         """Append a member and return it."""
         assert isinstance(self.names, bytearray)
-        self.names += encode(name) + b"\0"
+        self.names += stored_names.encode(name) + b"\0"
         # The column `place` holds the offset of the data, or -1 minus the offset of a sparse member's header.
         place = -1 - location.offset if location.is_sparse else location.offset
         row = (len(self.names), size, mtime, crc32, place)
@@ -81,7 +78,7 @@ class Members(Sequence[Member]):
     def _name(self, position: int) -> str:
         ends = self.columns["name_end"]
         name = self.names[ends[position - 1] if position else 0 : ends[position] - 1]
-        return name.decode("utf-8", "surrogateescape")
+        return stored_names.decode(name)
 
     def location(self, position: int) -> Location:
         """Return where the member at `position` is in the decompressed archive."""
@@ -90,7 +87,7 @@ class Members(Sequence[Member]):
 
     def last_named(self, name: str) -> Member | None:
         """Return the last member of that name (tar would extract this one), or None."""
-        pattern, ends = encode(name) + b"\0", self.columns["name_end"]
+        pattern, ends = stored_names.encode(name) + b"\0", self.columns["name_end"]
         search_end = len(self.names)
         while (start := self.names.rfind(pattern, 0, search_end)) >= 0:
             position = bisect_left(ends, start + len(pattern))

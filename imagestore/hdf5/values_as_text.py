@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from h5py import h5d
 
+from imagestore import stored_names
 from imagestore.hdf5.datasets import check_readable
 
 MOST_TEXTS = 1 << 17  # elements; all of them must be read to know how long the longest text is
@@ -18,10 +19,10 @@ MOST_TEXT_BYTES = 64 << 20
 def text_of(value: object) -> bytes:
     """Text as UTF-8, bytes as they are, other values as JSON."""
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
+        return stored_names.encode(value)
     if isinstance(value, bytes):
         return value
-    return json.dumps(_jsonable(value), ensure_ascii=False).encode("utf-8", "surrogateescape")
+    return stored_names.encode(json.dumps(_jsonable(value), ensure_ascii=False))
 
 
 def _jsonable(value: object) -> object:
@@ -37,13 +38,8 @@ def _jsonable(value: object) -> object:
     if isinstance(value, complex):
         return [value.real, value.imag]
     if isinstance(value, bytes):
-        return decode(value)
+        return stored_names.decode(value)
     return value if isinstance(value, (str, int, float, bool, list)) or value is None else str(value)
-
-
-def decode(data: bytes) -> str:
-    """Bytes as text; bytes that are not UTF-8 become surrogates, which `text_of` turns back."""
-    return data.decode("utf-8", "surrogateescape")
 
 
 def elements_as_text(dataset: h5d.DatasetID, shape: tuple[int, ...], follow_external: bool) -> np.ndarray:

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagestore.archive.members import Member, encode
+from imagestore import stored_names
+from imagestore.archive.members import Member
 from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
@@ -165,7 +166,7 @@ def _skip_stored(
         for member, data in images:
             if run.report.stop.requested:
                 return
-            if len(encode(member.name)) > LONGEST_MEMBER_NAME:
+            if len(stored_names.encode(member.name)) > LONGEST_MEMBER_NAME:
                 start, length = printable(member.name[:80]), len(member.name)
                 run.report.undecodable.append(f"{start}… (its name is too long: {length:,} characters)")
             elif any(_identity(member) in writer for writer in run.writers):
@@ -177,13 +178,13 @@ def _skip_stored(
 
 
 def _identity(member: Member) -> int:
-    return identity(encode(member.name), member.size, member.crc32)
+    return identity(stored_names.encode(member.name), member.size, member.crc32)
 
 
 def _make_record(member: Member, size: int, labelled: Labelled, created: int) -> ImageRecord:
-    name = encode(member.name)
+    name = stored_names.encode(member.name)
     return ImageRecord(
-        label=labelled.label.encode(),
+        label=stored_names.encode(labelled.label),
         name=name,
         size=size,
         member=name,

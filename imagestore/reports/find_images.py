@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from imagestore import stored_names
 from imagestore.archive.image_files import is_image
 from imagestore.archive.members import Member
 from imagestore.archive.open_archive import open_archive
@@ -18,6 +20,8 @@ from imagestore.hdf5.superblock import is_hdf5
 from imagestore.reports.found_image import ArchiveImage, FoundImage, ImageFile, StoreImage, StreamedImage
 from imagestore.store.expand_paths import GLOB_CHARACTERS
 from imagestore.store.reader import ImageStore
+
+Found = TypeVar("Found")
 
 BEGINNING = 16  # bytes of a file that tell whether it is an image
 
@@ -41,7 +45,7 @@ def find_images(
         elif names and list(names) != [path.name]:
             raise UserError(f"{path}: is one image file; leave out the NAME {names[0]!r}")
         else:
-            yield [ImageFile(path.name, path)]
+            yield [ImageFile(stored_names.from_path(path.name), path)]
 
 
 def _is_image_file(path: Path) -> bool:
@@ -55,6 +59,18 @@ def _is_image_file(path: Path) -> bool:
     return is_image("", beginning)
 
 
+def _find_argument(find: Callable[[str], Found], argument: str) -> Found:
+    """What `find` returns for an argument in the first of its readings that it knows. Raises UserError."""
+    first, *others = stored_names.readings(argument)
+    try:
+        return find(first)
+    except UserError:
+        for other in others:
+            with suppress(UserError):
+                return find(other)
+        raise
+
+
 # ----- in an archive or a folder -----
 
 
@@ -64,7 +80,8 @@ def _all_of_archive(archive: Archive) -> Iterator[StreamedImage]:
 
 
 def _named_in_archive(archive: Archive, names: Sequence[str]) -> list[ArchiveImage]:
-    members = [member for name in names for member in _find_members(archive, name)]
+    find = partial(_find_members, archive)
+    members = [member for name in names for member in _find_argument(find, name)]
     unique = {member.position: member for member in members}
     return [ArchiveImage(member.name, archive, member) for member in unique.values()]
 
@@ -89,7 +106,8 @@ def _all_of_store(store: ImageStore) -> list[StoreImage]:
 
 
 def _named_in_store(store: ImageStore, names: Sequence[str]) -> list[StoreImage]:
-    positions = dict.fromkeys(i for name in names for i in _find_positions(store, name))  # each once
+    find = partial(_find_positions, store)
+    positions = dict.fromkeys(i for name in names for i in _find_argument(find, name))  # each once
     return [StoreImage(store.path_of(i), store, i) for i in positions]
 
 
@@ -113,7 +131,7 @@ def _match_paths(store: ImageStore, glob: str) -> list[int]:
 
 def _match_names(store: ImageStore, name: str) -> list[int]:
     """The positions of the images with this name in the store or in their archive. Raises UserError."""
-    encoded, index = os.fsencode(name), store.index
+    encoded, index = stored_names.encode(name), store.index
     positions = [i for i in range(len(store)) if encoded in (index.name(i), index.member(i))]
     if not positions:
         paths = map(store.path_of, range(len(store)))

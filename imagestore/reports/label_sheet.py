@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imagestore import stored_names
 from imagestore.reports.drawing import CaptionedImage, SheetRow, contact_sheet
 from imagestore.store.reader import ImageStore
 
@@ -32,4 +32,4 @@ def _sample_images(store: ImageStore, label: int) -> list[CaptionedImage]:
     """A few random images of a label, each with its name as the caption."""
     images = range(int(store.index.start[label]), int(store.index.start[label + 1]))
     sample = random.Random(SEED).sample(images, min(IMAGES_OF_A_LABEL, len(images)))
-    return [CaptionedImage(store.read(i), os.fsdecode(store.index.name(i))) for i in sorted(sample)]
+    return [CaptionedImage(store.read(i), stored_names.decode(store.index.name(i))) for i in sorted(sample)]

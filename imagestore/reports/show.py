@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagestore import stored_names
 from imagestore.console import UserError, printable
 from imagestore.decode.errors import NotAnImage
 from imagestore.hdf5.superblock import is_hdf5
@@ -42,7 +43,7 @@ def _draw_image(path: Path, name: str | None, index: Path | None) -> tuple[Figur
             matches = "" if name is None else f"; {name!r} matches {len(images):,}"
             raise UserError(f"{path}: show needs the NAME of one image{matches}")
         image = images[0]
-        return _draw_with_palette(image), Path(f"{Path(image.name).stem}_colours.png")
+        return _draw_with_palette(image), Path(f"{Path(stored_names.to_path(image.name)).stem}_colours.png")
 
 
 def _draw_with_palette(image: FoundImage) -> Figure:

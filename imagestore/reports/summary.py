@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 import sys
 from collections import Counter
 from contextlib import ExitStack
 
 import numpy as np
 
+from imagestore import stored_names
 from imagestore.colour.palette import Palette
 from imagestore.console import printable
 from imagestore.store.open_stores import open_stores
@@ -52,7 +52,7 @@ def _print_csv(stores: list[ImageStore]) -> None:
 def _row(store: ImageStore, i: int) -> list[object]:
     """The cells of image `i`, in the order of CSV_COLUMNS; unknown values are empty."""
     image = store.index.record(i)
-    label, member = os.fsdecode(image.label), os.fsdecode(image.member)
+    label, member = stored_names.decode(image.label), stored_names.decode(image.member)
     crc32 = "" if image.crc32 is None else f"{image.crc32:08x}"
     times = ["" if image.modified is None else image.modified, image.created or ""]
     return [store.path, store.path_of(i), label, member, image.size, crc32, *times, _colours(store, i)]

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 
-from imagestore.console import UserError
+from imagestore.console import UserError, printable
 from imagestore.files.disk_room import NO_ROOM, DiskFull, DiskRoom
 from imagestore.files.write_and_copy import write_all
 from imagestore.hdf5.datasets import FILE_FORMAT, contiguous_layout, data_offset
@@ -134,7 +134,7 @@ class PartialFile:
         group = h5o.open(root, label) if root.links.get_info(label).type == h5l.TYPE_HARD else None
         if not isinstance(group, h5g.GroupID):
             raise UserError(
-                f"{self._path_in_errors}: {os.fsdecode(label)!r} is a link or a dataset there, "
+                f"{self._path_in_errors}: '{printable(label)}' is a link or a dataset there, "
                 "so it cannot be a label; write to another store"
             )
         return group

@@ -7,10 +7,9 @@ believed, if it begins at the end-of-file address and its checksums are right.
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
+from imagestore import stored_names
 from imagestore.files.checksummed_columns import read_columns, write_columns
 from imagestore.store.index import StoreIndex, column_names
 from imagestore.store.remarks import Remarks
@@ -20,7 +19,7 @@ MAGIC = b"imagestore-index"
 
 def write_trailer(fd: int, end_of_file: int, index: StoreIndex) -> None:
     """Write `index` behind the HDF5 data of the file `fd`, which end at `end_of_file`. Raises OSError."""
-    labels = [os.fsdecode(label) for label in index.label_bytes]
+    labels = [stored_names.decode(label) for label in index.label_bytes]
     facts = {"labels": labels, "start": index.start.tolist(), "whole": index.covers_whole_file}
     if index.remarks:
         facts["remarks"] = index.remarks.as_json()
@@ -37,7 +36,7 @@ def read_trailer(fd: int, end_of_file: int | None) -> StoreIndex | None:
     if stored is None or not stored.are_intact():
         return None
     return StoreIndex(
-        labels=[os.fsencode(label) for label in stored.facts["labels"]],
+        labels=[stored_names.encode(label) for label in stored.facts["labels"]],
         start=np.array(stored.facts["start"], np.int64),
         columns={},
         load=stored.load,

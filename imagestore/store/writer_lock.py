@@ -36,7 +36,7 @@ def _make(lock: Path) -> bool:
     """Make a lock of this process; False if the lock exists."""
     while True:
         draft = lock.with_name(f"{lock.name}.{secrets.token_hex(4)}")
-        draft.write_text(_holder_as_text())
+        draft.write_text(_holder_as_text(), encoding="utf-8")
         try:
             os.link(draft, lock)  # makes the lock with its content, or fails if it exists; on NFS too
         except FileExistsError:
@@ -53,7 +53,7 @@ def _is_in_use(leftover: Path) -> bool:
     if leftover.suffix != TAKEOVER:
         return False
     with contextlib.suppress(FileNotFoundError):
-        holder, age = _parse_holder(leftover.read_text()), time.time() - leftover.stat().st_mtime
+        holder, age = _parse_holder(leftover.read_bytes()), time.time() - leftover.stat().st_mtime
         return holder is not None and not _is_abandoned(holder, age)
     return False
 
@@ -77,7 +77,7 @@ def release(lock: Path) -> None:
 def _remove_if_abandoned(lock: Path, store: Path) -> None:
     """Remove the lock of a holder that is gone. Raises UserError if the holder lives."""
     try:
-        text, age = lock.read_text(), time.time() - lock.stat().st_mtime
+        text, age = lock.read_bytes(), time.time() - lock.stat().st_mtime
     except FileNotFoundError:
         return
     holder = _parse_holder(text)
@@ -95,7 +95,7 @@ def _remove_if_abandoned(lock: Path, store: Path) -> None:
         return
     try:
         with contextlib.suppress(FileNotFoundError):
-            if lock.read_text() == text:
+            if lock.read_bytes() == text:
                 lock.unlink()
     finally:
         release(takeover)
@@ -106,7 +106,7 @@ def _wait_for_takeover(takeover: Path) -> None:
     time.sleep(SECONDS_OF_A_TAKEOVER)
     with contextlib.suppress(FileNotFoundError):
         age = time.time() - takeover.stat().st_mtime
-        if _is_abandoned(_parse_holder(takeover.read_text()), age):
+        if _is_abandoned(_parse_holder(takeover.read_bytes()), age):
             takeover.unlink()
 
 
@@ -114,7 +114,7 @@ def _holder_as_text() -> str:
     return json.dumps({"host": _host(), "pid": os.getpid(), "started": _start_time(os.getpid())})
 
 
-def _parse_holder(text: str) -> dict | None:
+def _parse_holder(text: bytes) -> dict | None:
     with contextlib.suppress(ValueError):
         return json.loads(text)
     return None
@@ -138,6 +138,6 @@ def _host() -> str:
 def _start_time(pid: int) -> str | None:
     """When a process of this host started, in clock ticks since boot (proc(5)); None if it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
     except OSError:
         return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore.console import UserError
-from imagestore.tools.resolve_path import resolve_path
+from imagestore.tools.resolve_path import resolve_argument
 from imagestore.vfs.open_tree import open_tree
 
 
@@ -18,7 +17,7 @@ def cat(stores: Sequence[str | Path], path: str) -> int:
     Raises UserError if there is no such file, OSError if it is damaged.
     """
     with open_tree(stores) as tree:
-        _, node = resolve_path(tree, os.fsencode(path))
+        _, node = resolve_argument(tree, path)
         if node.is_folder:
             raise UserError(f"{path}: is a folder; list it with `h5vfs.py ls`")
         for piece in tree.pieces(node):

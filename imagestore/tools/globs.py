@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from fnmatch import fnmatchcase
+
+from imagestore import stored_names
 
 
 class Choice(Enum):
@@ -37,7 +38,8 @@ class Globs:
 
 
 def _matches(path: bytes, globs: Sequence[str]) -> bool:
-    text = os.fsdecode(path)
+    text = stored_names.decode(path)
     name = text.rpartition("/")[2]
-    trimmed = [glob.removeprefix("./").rstrip("/") for glob in globs]
+    readings = [reading for glob in globs for reading in stored_names.readings(glob)]
+    trimmed = [glob.removeprefix("./").rstrip("/") for glob in readings]
     return any(fnmatchcase(text, glob) or fnmatchcase(name, glob) for glob in trimmed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import sys
 import time
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore.console import printable
-from imagestore.tools.resolve_path import resolve_path
+from imagestore.tools.resolve_path import resolve_argument
 from imagestore.vfs.node import Node
 from imagestore.vfs.open_tree import open_tree
 
@@ -21,14 +20,14 @@ def ls(stores: Sequence[str | Path], path: str = "/", long: bool = False) -> int
     `long` adds the mode, size and time of each, as `ls -lh` does. Raises UserError if there is no such path.
     """
     with open_tree(stores) as tree:
-        real_path, node = resolve_path(tree, os.fsencode(path))
+        real_path, node = resolve_argument(tree, path)
         listing = tree.children(node) if node.is_folder else iter([(real_path.strip(b"/"), node)])
         for name, child in listing:
             line = name
             if long and child.is_symlink:
                 line += b" -> " + tree.target(child, real_path.rstrip(b"/") + b"/" + name)
             if sys.stdout.isatty():
-                line = printable(line).encode()
+                line = printable(line).encode(sys.stdout.encoding, sys.stdout.errors)
             sys.stdout.buffer.write((_long_columns(child) if long else b"") + line + b"\n")
         sys.stdout.buffer.flush()
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 
+from imagestore import stored_names
 from imagestore.console import UserError, did_you_mean, printable
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
@@ -12,6 +13,18 @@ from imagestore.vfs.source import NoSuchName
 from imagestore.vfs.tree import Tree
 
 MOST_LINKS = 40  # as in Linux; more are a circle
+
+
+def resolve_argument(tree: Tree, path: str) -> tuple[bytes, Node]:
+    """What an argument of the command line leads to, in the first of its readings that exists; see below."""
+    first, *others = map(stored_names.encode, stored_names.readings(path))
+    try:
+        return resolve_path(tree, first)
+    except UserError:
+        for other in others:
+            with contextlib.suppress(UserError):
+                return resolve_path(tree, other)
+        raise
 
 
 def resolve_path(tree: Tree, path: bytes) -> tuple[bytes, Node]:

@@ -16,9 +16,10 @@ def available_memory() -> int:
     """Bytes this process may still use: the least that the machine and its control groups leave."""
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        fields = dict(line.split(":", 1) for line in lines)
         free = int(fields["MemAvailable"].split()[0]) * 1024
-        groups = Path("/proc/self/cgroup").read_text()
+        groups = os.fsdecode(Path("/proc/self/cgroup").read_bytes())
         free = min([free, *left_by_control_groups(groups, Path("/sys/fs/cgroup"))])
     except (OSError, KeyError):
         pass  # not Linux, or no control groups: the machine's memory is the limit
@@ -42,4 +43,4 @@ def left_by_control_groups(groups: str, mountpoint: Path) -> Iterator[int]:
         for group in (innermost, *innermost.parents[: len(innermost.parents) - len(top.parents)]):
             # The files may be missing here, or say "max" if there is no limit.
             with contextlib.suppress(OSError, ValueError):
-                yield int((group / limit).read_text()) - int((group / used).read_text())
+                yield int((group / limit).read_bytes()) - int((group / used).read_bytes())

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from imagestore import stored_names
 from imagestore.console import UserError
 from imagestore.files.atomic_write import write_whole
 
@@ -14,7 +15,8 @@ from imagestore.files.atomic_write import write_whole
 def save_labels(labels: Sequence[str], path: Path) -> None:
     """Write the labels and their indices, whole or not at all. Raises UserError, OSError."""
     with write_whole(path) as temporary:
-        temporary.write_text(json.dumps({label: i for i, label in enumerate(labels)}, indent=1) + "\n")
+        text = json.dumps({label: i for i, label in enumerate(labels)}, indent=1) + "\n"
+        temporary.write_text(text, encoding="utf-8")
 
 
 def load_labels(path: Path) -> list[str]:
@@ -45,7 +47,7 @@ def _has_indices_from_0(indices: object) -> bool:
 def _can_be_stored(label: str) -> bool:
     """Whether a store can have this label. JSON can also spell halves of characters, which no store has."""
     try:
-        label.encode("utf-8", "surrogateescape")
+        stored_names.encode(label)
     except UnicodeEncodeError:
         return False
     return True
@@ -53,4 +55,4 @@ def _can_be_stored(label: str) -> bool:
 
 def labels_crc32(labels: Sequence[str]) -> int:
     """A checksum of the labels and their order. The weights keep it, to recognise their labels file."""
-    return zlib.crc32("\n".join(labels).encode("utf-8", "surrogateescape"))
+    return zlib.crc32(stored_names.encode("\n".join(labels)))

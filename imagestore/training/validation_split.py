@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from isal.isal_zlib import crc32
 
+from imagestore import stored_names
 from imagestore.store.reader import ImageStore
 from imagestore.training.dataset import HDF5Dataset
 
@@ -35,7 +34,7 @@ def _checksums_of_dataset(dataset: HDF5Dataset) -> np.ndarray:
 def _checksums_of_store(store: ImageStore) -> np.ndarray:
     checksums = store.index.crc32.copy()
     for i in np.flatnonzero(store.index.has_crc == 0).tolist():
-        checksums[i] = crc32(os.fsencode(store.path_of(i)))
+        checksums[i] = crc32(stored_names.encode(store.path_of(i)))
     return checksums
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from imagestore import stored_names
+
 LONGEST = 255  # bytes of a name on Linux (NAME_MAX)
 LONGEST_SUFFIX = 16  # bytes
 MARK = b"%~"
@@ -43,7 +45,7 @@ def escape(name: bytes) -> bytes:
 
 
 def _escape_invalid_utf8(text: bytes) -> bytes:
-    decoded = text.decode("utf-8", "surrogateescape")
+    decoded = stored_names.decode(text)
     return "".join(f"%{ord(c) & 0xFF:02X}" if "\udc80" <= c <= "\udcff" else c for c in decoded).encode()
 
 

@@ -15,6 +15,8 @@ from itertools import islice
 from types import TracebackType
 from typing import NamedTuple
 
+from imagestore import stored_names
+from imagestore.console import printable
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import INODE_BITS, Node
 from imagestore.vfs.source import NoSuchName, Source
@@ -176,7 +178,7 @@ class Tree:
     def read(self, node: Node, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of a file; all of them by default. Raises OSError (EIO) if they are damaged."""
         if not node.is_file:
-            raise IsADirectoryError(f"{os.fsdecode(self.hdf5_path(node))}: is no file")
+            raise IsADirectoryError(f"{printable(self.hdf5_path(node))}: is no file")
         return self.sources[node.source].read(node, offset, node.size - offset if size is None else size)
 
     def pieces(self, node: Node) -> Iterator[bytes]:
@@ -228,7 +230,8 @@ class Tree:
 
     def shown_attributes(self, node: Node) -> dict[bytes, bytes]:
         """The attributes of a node by their shown names. Raises OSError."""
-        return {shown_names.escape(os.fsencode(name)): value for name, value in self.attributes(node).items()}
+        attributes = self.attributes(node)
+        return {shown_names.escape(stored_names.encode(name)): value for name, value in attributes.items()}
 
     def hdf5_path(self, node: Node) -> bytes:
         """The path of a node inside its HDF5 file, b"red/image_0001.jpg"."""
