@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import bz2
 import io
-from typing import IO
 
 from imagestore.archive.forward_decompressor import ForwardDecompressor
+from imagestore.archive.joined_streams import JoinedStreams
 from imagestore.archive.rapidgzip_decompressor import RapidgzipDecompressor
+
+MAGIC = b"BZh"
 
 
 class Bzip2Decompressor(ForwardDecompressor):
     """bzip2 by the standard library."""
 
-    def _open(self, file: io.BufferedReader) -> IO[bytes]:
-        return bz2.BZ2File(file)
+    def _open(self, file: io.BufferedReader) -> JoinedStreams:
+        return JoinedStreams(file, bz2.BZ2Decompressor, MAGIC)
 
 
 class RapidBzip2Decompressor(RapidgzipDecompressor):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from imagestore.archive import bzip2_decompressor, gzip_decompressor, xz_decompressor
 from imagestore.archive.bzip2_decompressor import Bzip2Decompressor, RapidBzip2Decompressor
 from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.gzip_decompressor import GzipDecompressor, RapidGzipDecompressor
@@ -56,7 +57,7 @@ UNCOMPRESSED = Compression(
 FORMATS = (
     Compression(
         name="gzip",
-        magic=b"\x1f\x8b\x08",
+        magic=gzip_decompressor.MAGIC,
         first_pass=RapidGzipDecompressor.for_first_pass,
         streaming=GzipDecompressor,
         fetching=GzipDecompressor,
@@ -64,7 +65,7 @@ FORMATS = (
     ),
     Compression(
         name="bzip2",
-        magic=b"BZh",
+        magic=bzip2_decompressor.MAGIC,
         first_pass=RapidBzip2Decompressor.for_first_pass,
         streaming=RapidBzip2Decompressor.for_first_pass,
         fetching=Bzip2Decompressor,
@@ -72,7 +73,7 @@ FORMATS = (
     ),
     Compression(
         name="xz",
-        magic=b"\xfd7zXZ\x00",
+        magic=xz_decompressor.MAGIC,
         first_pass=XzDecompressor,
         streaming=XzDecompressor,
         fetching=XzBlockDecompressor,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 class Damaged(Exception):
-    """The data are broken in the bytes of this read. Earlier reads have delivered all bytes before."""
+    """The data are broken in the bytes of this read. Earlier reads have delivered all bytes before.
+
+    If the decompressor found the damage, a checksum has confirmed the first `confirmed` decompressed bytes.
+    If the tar itself makes no sense, `confirmed` is None.
+    """
+
+    confirmed: int | None = None
 
 
 class CutShort(Damaged):

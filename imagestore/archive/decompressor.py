@@ -23,6 +23,9 @@ class Decompressor(Protocol):
     def tell(self) -> int:
         """Return the position in the decompressed data."""
 
+    def bytes_behind(self) -> int:
+        """Return how many bytes of the file follow the compressed data, once their end was reached."""
+
     def points(self) -> bytes:
         """Return seek points for a later decompressor that starts in the middle; empty if there are none."""
 

@@ -8,8 +8,7 @@ from typing import IO
 
 from imagestore.archive.damage import CutShort, Damaged
 from imagestore.archive.decompressor import skip_to
-
-BUFFER = 128 << 10  # compressed bytes that are read at once
+from imagestore.archive.joined_streams import BUFFER, JoinedStreams
 
 
 class ForwardDecompressor:
@@ -24,7 +23,7 @@ class ForwardDecompressor:
         """Read nothing yet."""
         self._descriptor = descriptor
         self._raw = PreadFile(descriptor)
-        self._file: IO[bytes] | None = None
+        self._file: IO[bytes] | JoinedStreams | None = None
         self._position = 0
 
     def read(self, size: int) -> bytes:
@@ -35,19 +34,15 @@ class ForwardDecompressor:
                 self._file = self._open(io.BufferedReader(self._raw, BUFFER))
             data = self._file.read(size)
         except self.errors as error:
-            if not self._means_end(error):
-                raise self._damage(error) from error
-            data = b""
+            damage = self._damage(error)
+            damage.confirmed = self._file.stream_start if isinstance(self._file, JoinedStreams) else 0
+            raise damage from error
         self._position += len(data)
         return data
 
-    def _open(self, file: io.BufferedReader) -> IO[bytes]:
+    def _open(self, file: io.BufferedReader) -> IO[bytes] | JoinedStreams:
         """Return the decompressed data of `file`, which stands at its beginning."""
         raise NotImplementedError
-
-    def _means_end(self, error: Exception) -> bool:
-        """Whether the data are complete, and the error is about bytes behind them."""
-        return False
 
     def _damage(self, error: Exception) -> Damaged:
         """Return our error for one of the library."""
@@ -67,6 +62,10 @@ class ForwardDecompressor:
     def tell_compressed(self) -> int:
         """Return how many bytes of the file have been read."""
         return self._raw.tell()
+
+    def bytes_behind(self) -> int:
+        """Return how many bytes follow the last whole stream, once its end has been reached."""
+        return self._raw.size() - self._file.end if isinstance(self._file, JoinedStreams) else 0
 
     def points(self) -> bytes:
         """Return nothing: this decompressor has no seek points."""

@@ -64,6 +64,7 @@ class RapidgzipDecompressor:
         self._spacing = DENSE_SPACING if state is State.NOTING_DENSELY else _spacing(descriptor)
         self._measured_at = (0, 0)  # positions at the last measurement: decompressed, compressed
         self._true_end: int | None = None  # where the data end, once this is known
+        self._bytes_behind = 0  # of the file, behind that end
         self._open(points)
 
     @classmethod
@@ -137,7 +138,9 @@ class RapidgzipDecompressor:
         """Decode everything again with the plain decompressor, and see whether it ends without an error."""
         decompressor = self.plain_decompressor(self._descriptor)
         try:
-            return decompressor.seek(position) == position and decompressor.read(1) == b""
+            is_end = decompressor.seek(position) == position and decompressor.read(1) == b""
+            self._bytes_behind = decompressor.bytes_behind()
+            return is_end
         except Damaged:
             return False
         finally:
@@ -172,6 +175,10 @@ class RapidgzipDecompressor:
     def tell(self) -> int:
         """Return the position in the decompressed data."""
         return self._position
+
+    def bytes_behind(self) -> int:
+        """Return how many bytes follow the last whole stream, once its end has been reached."""
+        return self._plain.bytes_behind() if self._state is State.PLAIN else self._bytes_behind
 
     def points(self) -> bytes:
         """Return rapidgzip's index (in the format of indexed_gzip); empty in the state PLAIN."""

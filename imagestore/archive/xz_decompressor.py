@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import io
 import lzma
-import os
 from typing import IO
 
 from imagestore.archive.damage import Damaged, WrongChecksum
 from imagestore.archive.forward_decompressor import ForwardDecompressor
+from imagestore.archive.joined_streams import JoinedStreams
 
-PADDING = bytes(4)  # stream padding comes in units of four zeros (.xz file format, 2.2)
+MAGIC = b"\xfd7zXZ\x00"
 BLOCKS_IN_MEMORY = 2
 
 
@@ -23,15 +23,8 @@ class XzDecompressor(ForwardDecompressor):
 
     errors: tuple[type[Exception], ...] = (EOFError, OSError, lzma.LZMAError)
 
-    def _open(self, file: io.BufferedReader) -> IO[bytes]:
-        return lzma.LZMAFile(file)
-
-    def _means_end(self, error: Exception) -> bool:
-        # Python takes the padding behind the last stream for the beginning of another stream.
-        return isinstance(error, EOFError) and self._ends_in_padding()
-
-    def _ends_in_padding(self) -> bool:
-        return os.pread(self._descriptor, len(PADDING), self._raw.size() - len(PADDING)) == PADDING
+    def _open(self, file: io.BufferedReader) -> IO[bytes] | JoinedStreams:
+        return JoinedStreams(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), MAGIC)
 
     def _damage(self, error: Exception) -> Damaged:
         if not isinstance(error, (EOFError, OSError)):
@@ -44,7 +37,7 @@ class XzBlockDecompressor(XzDecompressor):
 
     _uses_blocks = True
 
-    def _open(self, file: io.BufferedReader) -> IO[bytes]:
+    def _open(self, file: io.BufferedReader) -> IO[bytes] | JoinedStreams:
         if not self._uses_blocks:
             return super()._open(file)
         import xz  # only here: it is slower than lzma if nothing is skipped
@@ -63,7 +56,7 @@ class XzBlockDecompressor(XzDecompressor):
         if self._uses_blocks and self._file is None:
             self.read(0)  # opens the file
         if self._uses_blocks and self._file is not None:
-            self._position = self._file.seek(position)
+            self._position = self._file.seek(position)  # type: ignore[union-attr]
         return super().seek(position)
 
     def distrust(self) -> None:
