@@ -115,7 +115,7 @@ class Unpacker:
         try:
             yield from self._tree.pieces(node)
         except OSError as error:
-            raise NotCopied(f"damaged in the store ({error.strerror})") from error
+            raise NotCopied(f"cannot be read from the store ({error.strerror})") from error
 
     def _copy_symlink(self, entry: TreeEntry) -> None:
         target = self._tree.target(entry.node, entry.tree_path)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from imagestore.hdf5.datasets import check_readable
+from imagestore.hdf5.filters import FILTERS_OF_HDF5PLUGIN, OTHER_FILTERS
 from tests.helpers.commands import ROOT
 from tests.helpers.odd_stores import some_bytes
 
@@ -54,3 +55,45 @@ def test_a_missing_filter_is_named(run, packed_by_a_plugin, tmp_path):
     done = run("h5vfs.py", "cat", packed_by_a_plugin, "a/zstd", env=without, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert "32015): pip install hdf5plugin" in done.stderr and done.stderr.count("\n") == 1
+
+
+def unknown_filter(path: Path, code: int, name: bytes = b"") -> Path:
+    """A store with an image that says that it is compressed with the filter `code`; returns its path.
+
+    HDF5 stores no filter that it does not have, so another filter's number and name are overwritten.
+    """
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a/image.jpg", data=DATA, chunks=(100,), compression="lzf")
+        file["a/plain.jpg"] = DATA
+    changed = bytearray(path.read_bytes())
+    place = changed.index(b"lzf\0") - 8  # the number, the length of the name, flags, values
+    assert changed[place : place + 2] == (32000).to_bytes(2, "little")
+    changed[place : place + 2] = code.to_bytes(2, "little")
+    changed[place + 8 : place + 12] = name.ljust(4, b"\0")
+    path.write_bytes(changed)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "message"),
+    [
+        (305, b"lzo", "neither HDF5 nor hdf5plugin has (LZO, number 305)"),
+        (32020, b"", "neither HDF5 nor hdf5plugin has (VBZ, number 32020)"),
+        (50_000, b"own", "neither HDF5 nor hdf5plugin has (own, number 50000)"),
+        (50_001, b"", "neither HDF5 nor hdf5plugin has (without a name, number 50001)"),
+    ],
+)
+def test_hdf5plugin_is_no_advice_for_what_it_lacks(run, tmp_path, code, name, message):
+    store = unknown_filter(tmp_path / "a.h5", code, name)
+    done = run("h5vfs.py", "cat", store, "a/image.jpg", check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert message in done.stderr and "pip" not in done.stderr and "damaged" not in done.stderr
+    done = run("h5vfs.py", "unpack", store, "out", check=False)
+    assert done.returncode == 1 and message in done.stderr and "damaged" not in done.stderr
+    assert (tmp_path / "out/a/plain.jpg").read_bytes() == some_bytes(1)
+
+
+def test_the_package_has_the_filters_that_it_is_advised_for():
+    provided = {filter.filter_id for filter in hdf5plugin.get_filters()}
+    assert provided <= set(FILTERS_OF_HDF5PLUGIN)
+    assert not set(OTHER_FILTERS) & provided
