@@ -22,7 +22,8 @@ from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Member, Members
 from imagestore.archive.protocol import Archive, WrongImages, no_such_image
-from imagestore.archive.tar_pass import TAR_ERRORS, TarPass, read_sparse
+from imagestore.archive.tar_headers import TAR_ERRORS
+from imagestore.archive.tar_pass import TarPass, read_sparse
 from imagestore.console import UserError, note
 
 

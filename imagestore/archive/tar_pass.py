@@ -11,100 +11,153 @@ from isal.isal_zlib import crc32
 
 from imagestore.archive.damage import CutShort, Damaged, WrongChecksum
 from imagestore.archive.decompressor import PIECE, Decompressor
-from imagestore.archive.image_files import LARGEST_IMAGE, SKIP_REASONS, is_image, reason_to_skip_name
+from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
+from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders, open_tar
 
 LARGEST_TIME = 1 << 62  # seconds; a time beyond it is nonsense, and the index could not hold it
-
-# The exceptions of tarfile for a header that makes no sense: numbers that are none (pax, sparse), thousands
-# of long names in a row.
-TAR_ERRORS = (tarfile.TarError, ValueError, OverflowError, LookupError, TypeError, RecursionError)
 
 
 class TarPass:
     """One pass over a tar from front to back. Iterate over it for (Member, bytes) of each image.
 
-    tarfile reads the headers (v7, ustar, GNU, pax, sparse). The loop is here, because tarfile takes a broken
-    header for the end of the archive, and keeps every header in memory.
+    The loop is here, because tarfile takes a broken header for the end of the archive, and keeps every header
+    in memory.
     """
 
-    def __init__(self, decompressor: Decompressor, *, compressed: bool) -> None:
-        """`decompressor` stands at the beginning. In a compressed tar, checksums come behind the bytes."""
+    def __init__(
+        self,
+        decompressor: Decompressor,
+        *,
+        compressed: bool,
+        ignore_zeros: bool = False,
+        is_behind_mark: bool = False,
+    ) -> None:
+        """`decompressor` stands at the beginning, or with `is_behind_mark` at a block behind an end mark.
+
+        In a compressed tar, checksums come behind the bytes. `ignore_zeros` is explained in tar_headers.py.
+        """
         self.members = Members()
         self.skipped: Counter[str] = Counter(dict.fromkeys(SKIP_REASONS, 0))
-        self.has_end_mark = False
+        self.images_behind = 0  # behind the end mark, where this pass does not read them
+        self._headers = TarHeaders(decompressor, ignore_zeros=ignore_zeros, is_behind_mark=is_behind_mark)
         self._decompressor = decompressor
         self._compressed = compressed
+        self._ignore_zeros = ignore_zeros
         self._member_name: str | None = None  # of the member that the pass has reached
         self._member_ended = False
+
+    @property
+    def has_end_mark(self) -> bool:
+        """Whether the pass has come to an end mark."""
+        return self._headers.has_end_mark
+
+    @property
+    def bytes_passed_over(self) -> int:
+        """How many bytes behind the end mark are neither zeros nor part of an archive."""
+        return self._headers.bytes_passed_over
 
     def __iter__(self) -> Iterator[tuple[Member, bytes]]:
         """Yield every image. Raises Damaged at the place where the archive is cut short or broken."""
         try:
-            tar = _open_tar(self._decompressor)
-            info = tar.next()
+            info = self._headers.next()
             while info is not None:
                 self._member_name, self._member_ended = info.name, False
-                image = self._read_image(tar, info)
+                image = self._read_image(info)
                 try:
-                    info = self._next_header(tar)
+                    info = self._next_header()
                 except (Damaged, *TAR_ERRORS) as error:
-                    # If the data are cut short, the image before is whole. If compressed data are broken,
-                    # the image's bytes may be wrong, too.
-                    if image is not None and (isinstance(error, CutShort) or not self._compressed):
-                        yield image
+                    if image is not None and self._is_trusted(error):
+                        yield self._add_member(*image)
                     raise
                 if image is not None:
-                    yield image
-            self._read_to_end()
+                    yield self._add_member(*image)
+            if not self._ignore_zeros:
+                self._look_behind_mark()
         except TAR_ERRORS as error:
             raise Damaged(str(error)) from error
 
-    def _read_image(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> tuple[Member, bytes] | None:
+    def _read_image(self, info: tarfile.TarInfo) -> tuple[tarfile.TarInfo, bytes] | None:
         """Return a member that is an image. If the member is none, count the reason and return None."""
         if info.size < 0:
             raise Damaged("a header has a size below zero")
         reason = _reason_to_skip(info)
         if reason is None:
-            data = self._read_data(tar, info)
+            data = self._read_data(info)
             if is_image(info.name, data):
-                return self._add_member(info, data), data
+                return info, data
             reason = "not images"
         self.skipped[reason] += 1
         return None
 
-    def _read_data(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    def _read_data(self, info: tarfile.TarInfo) -> bytes:
         if info.issparse():
-            return _read_member(tar, info)
+            return _read_member(self._headers.tar, info)
         data = self._decompressor.read(info.size)
         if len(data) < info.size:
             raise CutShort
         return data
 
-    def _add_member(self, info: tarfile.TarInfo, data: bytes) -> Member:
+    def _add_member(self, info: tarfile.TarInfo, data: bytes) -> tuple[Member, bytes]:
         sparse = info.issparse()
         location = Location(info.offset if sparse else info.offset_data, sparse)
+        mtime = _seconds(info.mtime)
         return self.members.add(
-            info.name, size=len(data), mtime=_seconds(info.mtime), crc32=crc32(data), location=location
-        )
+            info.name, size=len(data), mtime=mtime, crc32=crc32(data), location=location
+        ), data
 
-    def _next_header(self, tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+    def _next_header(self) -> tarfile.TarInfo | None:
         """Go behind the member and read the next header; return None at the end of the archive."""
-        offset = tar.offset
+        offset = self._headers.tar.offset
         if offset < self._decompressor.tell():
             raise Damaged("a header points backwards")
         if self._decompressor.seek(offset) < offset:
             raise CutShort
         self._member_ended = True
+        return self._headers.next()
+
+    def _is_trusted(self, error: Exception) -> bool:
+        """Whether the member before an error is whole: its bytes may be the wrong ones.
+
+        Compressed data that are cut short are right up to the cut. If the error is in a header, the checksum
+        of the compressed data tells whether they are right.
+        """
+        if isinstance(error, CutShort) or not self._compressed:
+            return True
+        if isinstance(error, Damaged) and error.confirmed is not None:
+            return False
         try:
-            return tarfile.TarInfo.fromtarfile(tar)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            self.has_end_mark = True
-        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
-            self.has_end_mark = False
-        except tarfile.TruncatedHeaderError as error:  # type: ignore[attr-defined]
-            raise CutShort from error
-        return None
+            self._read_to_end()
+        except Damaged:
+            return False
+        return True
+
+    def _look_behind_mark(self) -> None:
+        """Count the images behind the end mark, and read on to the last checksum of compressed data."""
+        mark = self._decompressor.tell()
+        behind = TarPass(
+            self._decompressor, compressed=self._compressed, ignore_zeros=True, is_behind_mark=True
+        )
+        try:
+            behind._read_up_to_a_broken_header()
+            self._read_to_end()
+        except Damaged as damage:
+            if damage.confirmed is None or damage.confirmed < mark:
+                raise
+            # A stream that begins behind the mark: garbage that looks like one, or an archive that is broken.
+            if behind._member_name is not None:
+                raise Damaged(f"the archive behind its end mark: {damage}") from damage
+        self.images_behind = len(behind.members)
+        self._headers.bytes_passed_over = behind.bytes_passed_over
+
+    def _read_up_to_a_broken_header(self) -> None:
+        """Read all members up to the end or to a broken header. Raises Damaged if the data are broken."""
+        try:
+            for _ in self:
+                pass
+        except Damaged as damage:
+            if damage.confirmed is not None:
+                raise
 
     def _read_to_end(self) -> None:
         """Read on to the end of a compressed file, where its last checksum is."""
@@ -131,34 +184,13 @@ class TarPass:
 
 def read_sparse(decompressor: Decompressor) -> bytes:
     """Return the bytes of a sparse member, with its holes; its header begins at the current position."""
-    tar = _open_tar(decompressor)
-    info = tar.next()
-    return _read_member(tar, info) if info else b""
-
-
-def _open_tar(decompressor: Decompressor) -> tarfile.TarFile:
-    """Return tarfile's view of the data; the first header is read. Raises tarfile.ReadError."""
-    reader = BoundedReader(decompressor)
-    return tarfile.TarFile(fileobj=reader, mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
+    tar = open_tar(decompressor)
+    return _read_member(tar, tarfile.TarInfo.fromtarfile(tar))
 
 
 def _read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(info)
     return file.read() if file else b""
-
-
-class BoundedReader:
-    """A decompressor as tarfile's file. An absurd length in a header must not fill the memory."""
-
-    def __init__(self, decompressor: Decompressor) -> None:
-        """Pass everything on to `decompressor`."""
-        self._read, self.seek, self.tell = decompressor.read, decompressor.seek, decompressor.tell
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes. Raises Damaged."""
-        if not 0 <= size <= LARGEST_IMAGE:
-            raise Damaged(f"a header claims {size:,} bytes")
-        return self._read(size)
 
 
 def _reason_to_skip(info: tarfile.TarInfo) -> str | None:

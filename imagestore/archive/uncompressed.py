@@ -18,6 +18,5 @@ class UncompressedFile(ForwardDecompressor):
         """Go to `position`, or to the end of the file; return the new position."""
         self.read(0)  # opens the file
         assert self._file is not None
-        # Python 3.10's tarfile seeks to -1 in an archive without members; it means the start.
-        self._position = self._file.seek(min(max(position, 0), self._raw.size()))
+        self._position = self._file.seek(min(position, self._raw.size()))
         return self._position

@@ -1,0 +1,89 @@
+"""The headers of a tar, one after another, up to its end mark or to the end of the data."""
+
+from __future__ import annotations
+
+import tarfile
+
+from imagestore.archive.damage import CutShort
+from imagestore.archive.decompressor import Decompressor
+from imagestore.archive.image_files import LARGEST_IMAGE
+
+# The exceptions of tarfile for a header that makes no sense: numbers that are none (pax, sparse), thousands
+# of long names in a row.
+TAR_ERRORS = (tarfile.TarError, ValueError, OverflowError, LookupError, TypeError, RecursionError)
+
+END_MARK = 2  # blocks of zeros; a lone one ends nothing
+
+
+class TarHeaders:
+    """The headers of a tar (v7, ustar, GNU, pax, sparse), as tarfile reads them.
+
+    With `ignore_zeros`, an end mark ends nothing, as with the option of GNU tar: the next header follows
+    somewhere behind it, and blocks before that which are no header are passed over.
+    """
+
+    def __init__(
+        self, decompressor: Decompressor, *, ignore_zeros: bool = False, is_behind_mark: bool = False
+    ) -> None:
+        """The decompressor stands at a header, or with `is_behind_mark` at any block."""
+        self.tar = open_tar(decompressor)
+        self.has_end_mark = False
+        self.bytes_passed_over = 0
+        self._decompressor = decompressor
+        self._ignore_zeros = ignore_zeros
+        self._is_behind_mark = is_behind_mark
+
+    def next(self) -> tarfile.TarInfo | None:
+        """Return the header at the current position or behind it; None at the end of the archive.
+
+        Raises TAR_ERRORS for a broken header, Damaged, and CutShort if the data end within a header.
+        """
+        zeros = 0  # blocks of zeros in a row
+        while self._ignore_zeros or zeros < END_MARK:
+            start = self._decompressor.tell()
+            try:
+                info = tarfile.TarInfo.fromtarfile(self.tar)
+                self._is_behind_mark = False
+                return info
+            except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+                zeros += 1
+                self._is_behind_mark |= zeros == END_MARK
+            except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+                break
+            except TAR_ERRORS as error:
+                is_cut = isinstance(error, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
+                if self._is_behind_mark:
+                    self.bytes_passed_over += self._decompressor.tell() - start
+                elif not is_cut:
+                    raise
+                elif not zeros:
+                    raise CutShort from error
+        self.has_end_mark = zeros > 0 or self._is_behind_mark
+        return None
+
+
+def open_tar(decompressor: Decompressor) -> tarfile.TarFile:
+    """Return tarfile's view of the data from the current position on. It has read nothing yet."""
+    reader = BoundedReader(decompressor)
+    return _UnreadTar(fileobj=reader, mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
+
+
+class _UnreadTar(tarfile.TarFile):
+    """A TarFile that does not read the first header by itself, since it would not say what is wrong there."""
+
+    def next(self) -> None:  # type: ignore[override]
+        """Return nothing."""
+
+
+class BoundedReader:
+    """A decompressor as tarfile's file. An absurd length in a header must not fill the memory."""
+
+    def __init__(self, decompressor: Decompressor) -> None:
+        """Pass everything on to `decompressor`."""
+        self._read, self.seek, self.tell = decompressor.read, decompressor.seek, decompressor.tell
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes. Raises Damaged, and tarfile.HeaderError for an absurd size."""
+        if not 0 <= size <= LARGEST_IMAGE:
+            raise tarfile.HeaderError(f"a header claims {size:,} bytes")  # type: ignore[attr-defined]
+        return self._read(size)
