@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,28 +21,38 @@ from imagestore.files.atomic_write import write_whole
 from imagestore.files.checksummed_columns import StoredColumns, read_columns, write_columns
 
 MAGIC = b"imgarchive-index"
+IGNORING_ZEROS = "ignore-zeros-"  # how the name in the cache folder begins
 BEGINNING = MAGIC[:8]  # the file begins with it, as the files of earlier versions do
-VERSION = 2
+VERSION = 3
 
 
 @dataclass
 class ArchiveIndex:
-    """The image members, how many files were skipped by reason, and the seek points of the decompressor."""
+    """What a pass over an archive has found out."""
 
     members: Members
-    skipped: dict[str, int]
-    points: bytes
+    skipped: dict[str, int]  # how many files were skipped, by reason
+    points: bytes  # seek points of the decompressor
+    remarks: list[str] = field(default_factory=list)  # what the user should know, to follow the path
 
 
 class IndexFile:
     """The file that keeps an archive's index. The user names it, or it is in the cache folder."""
 
-    def __init__(self, archive: Path, fingerprint: dict[str, int | str], path: Path | None) -> None:
-        """`fingerprint` is the archive's (see cache_folder), `path` the file that the user names, if any."""
+    def __init__(
+        self, archive: Path, fingerprint: dict[str, int | str], path: Path | None, *, ignore_zeros: bool
+    ) -> None:
+        """`fingerprint` is the archive's (see cache_folder), `path` the file that the user names, if any.
+
+        With `ignore_zeros`, the archive may have other members: its index is another one.
+        """
+        default = cache_folder.path_for(archive)
         self._archive = archive
-        self._fingerprint = fingerprint
+        self._fingerprint = {**fingerprint, "ignore_zeros": 1} if ignore_zeros else fingerprint
         self._named_by_user = path is not None
-        self._path = path or cache_folder.path_for(archive)
+        self._path = path or default.with_name(
+            IGNORING_ZEROS + default.name if ignore_zeros else default.name
+        )
 
     def load(self) -> ArchiveIndex | None:
         """Return the index, or None if the file holds no valid index of the archive."""
@@ -70,7 +80,12 @@ class IndexFile:
 def save_index(path: Path, index: ArchiveIndex, fingerprint: dict[str, int | str]) -> None:
     """Write an index, whole or not at all; the archive has this fingerprint. Raises OSError, UserError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"version": VERSION, "archive": fingerprint, "skipped": index.skipped}
+    facts = {
+        "version": VERSION,
+        "archive": fingerprint,
+        "skipped": index.skipped,
+        "remarks": index.remarks,
+    }
     columns = {
         "names": np.frombuffer(index.members.names, np.uint8),
         **{key: np.array(column) for key, column in index.members.columns.items()},
@@ -95,7 +110,8 @@ def load_index(path: Path, fingerprint: dict[str, int | str]) -> ArchiveIndex | 
                 return None
             columns = {key: _load_array(code, stored, key) for key, code in COLUMNS.items()}
             members = Members(stored.load("names").tobytes(), columns)
-            return ArchiveIndex(members, stored.facts["skipped"], stored.load("points").tobytes())
+            points = stored.load("points").tobytes()
+            return ArchiveIndex(members, stored.facts["skipped"], points, stored.facts["remarks"])
     except (OSError, ValueError, KeyError, TypeError):  # not the facts and columns of an index
         return None
 

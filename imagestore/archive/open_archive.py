@@ -20,17 +20,18 @@ BEGINNING = 512  # bytes by which a format is recognised
 ZIP_SIGNATURE = b"PK\3\4"
 
 
-def open_archive(path: Path, index: Path | None = None) -> Archive:
+def open_archive(path: Path, index: Path | None = None, *, ignore_zeros: bool = False) -> Archive:
     """Open a folder of images, or an archive file, whose content tells its format. Raises UserError.
 
-    `index` names the file that holds the archive's index, in place of a file in the user's cache folder.
+    `index` names the file that holds the archive's index, in place of a file in the user's cache folder. With
+    `ignore_zeros`, the images behind an end mark belong to the archive, too (`cat a.tar b.tar`).
     """
     path = Path(path)
     if path.is_dir():
         return FolderArchive(path)
     descriptor = _open_file(path)
     try:
-        return _open_by_content(path, descriptor, index)
+        return _open_by_content(path, descriptor, index, ignore_zeros)
     except BaseException:
         os.close(descriptor)
         raise
@@ -49,12 +50,12 @@ def _open_file(path: Path) -> int:
     return descriptor
 
 
-def _open_by_content(path: Path, descriptor: int, index: Path | None) -> Archive:
+def _open_by_content(path: Path, descriptor: int, index: Path | None, ignore_zeros: bool) -> Archive:
     """Return an archive that owns the descriptor; each format has its lines here."""
     beginning = _read_beginning(path, descriptor)
     compression = find_tar(path, descriptor, beginning)
     if compression is not None:
-        return TarArchive(path, descriptor, compression, index)
+        return TarArchive(path, descriptor, compression, index, ignore_zeros=ignore_zeros)
     raise UserError(f"{path} {_describe(beginning)}: an archive is a .tar, .tar.gz, .tar.bz2 or .tar.xz")
 
 

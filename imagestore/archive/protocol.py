@@ -17,6 +17,10 @@ class WrongImages(UserError):
     """A checksum of the archive does not fit the streamed images: some of them are wrong."""
 
 
+class DamagedArchive(UserError):
+    """An archive ends too early or is broken. The images before that place are right."""
+
+
 class Archive(Protocol):
     """Images under their names, from an archive or a folder. Use it as a context manager.
 
@@ -25,6 +29,7 @@ class Archive(Protocol):
 
     path: Path
     skipped: Counter[str]  # how many files were skipped, by reason; each pass counts anew
+    damage: DamagedArchive | None = None  # what a pass has found, if the archive is not whole
 
     @property
     def indexed(self) -> bool:
@@ -33,15 +38,16 @@ class Archive(Protocol):
     def members(self) -> Sequence[Member]:
         """Return all image members in the archive's order.
 
-        If there is no index, this makes a pass over the whole archive. Raises UserError as `stream` does.
+        If there is no index, this makes a pass over the whole archive. If the archive is damaged, `damage`
+        says where, and the images before that place are all. Raises UserError for other errors of `stream`.
         """
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
         """Yield every image member with its bytes, in one pass. The caller may stop early.
 
         If the archive ends too early or is damaged, the images before that place are yielded first, and
-        then UserError is raised. gzip has its checksum at the end: WrongImages says that some of the images
-        that were yielded are wrong.
+        then DamagedArchive is raised. gzip has its checksum at the end: WrongImages says that some of the
+        images that were yielded are wrong.
         """
 
     def read(self, member: Member) -> bytes:

@@ -21,7 +21,7 @@ from imagestore.archive.damage import Damaged, WrongChecksum
 from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Member, Members
-from imagestore.archive.protocol import Archive, WrongImages, no_such_image
+from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, no_such_image
 from imagestore.archive.tar_headers import TAR_ERRORS
 from imagestore.archive.tar_pass import TarPass, read_sparse
 from imagestore.console import UserError, note
@@ -51,15 +51,28 @@ def find_tar(path: Path, descriptor: int, beginning: bytes) -> Compression | Non
 class TarArchive(Archive):
     """A tar archive, compressed or not. If a member's name comes twice, both members are images."""
 
-    def __init__(self, path: Path, descriptor: int, compression: Compression, index: Path | None) -> None:
-        """Take over an open file, and look for its index at `index` or in the cache folder."""
+    def __init__(
+        self,
+        path: Path,
+        descriptor: int,
+        compression: Compression,
+        index: Path | None,
+        *,
+        ignore_zeros: bool = False,
+    ) -> None:
+        """Take over an open file, and look for its index at `index` or in the cache folder.
+
+        `ignore_zeros` is explained in tar_headers.py.
+        """
         self.path = path
+        self._ignore_zeros = ignore_zeros
         self._descriptor = descriptor
         self._compression = compression
         self._fingerprint = cache_folder.fingerprint(descriptor)
-        self._index_file = IndexFile(path, self._fingerprint, index)
+        self._index_file = IndexFile(path, self._fingerprint, index, ignore_zeros=ignore_zeros)
         self._index = self._index_file.load()
         self._decompressor: Decompressor | None = None  # for `read`
+        self._remarks_told = False
         self.skipped = Counter(self._index.skipped if self._index else {})
 
     @property
@@ -71,10 +84,19 @@ class TarArchive(Archive):
 
     def _index_or_first_pass(self) -> ArchiveIndex:
         if self._index is None:
-            for _ in self.stream():
-                pass
+            with contextlib.suppress(DamagedArchive):  # `damage` keeps it
+                for _ in self.stream():
+                    pass
         assert self._index is not None
+        self._tell(self._index.remarks)
         return self._index
+
+    def _tell(self, remarks: list[str]) -> None:
+        """Print remarks on the archive, once."""
+        if not self._remarks_told:
+            self._remarks_told = True
+            for remark in remarks:
+                note(f"{self.path} {remark}")
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
         open_decompressor = (
@@ -85,17 +107,35 @@ class TarArchive(Archive):
             opened.callback(os.close, descriptor)
             decompressor = open_decompressor(descriptor)
             opened.callback(decompressor.close)
-            tar_pass = TarPass(decompressor, compressed=self._compression is not UNCOMPRESSED)
+            tar_pass = TarPass(
+                decompressor,
+                compressed=self._compression is not UNCOMPRESSED,
+                ignore_zeros=self._ignore_zeros,
+            )
             self.skipped = tar_pass.skipped
             try:
                 yield from tar_pass
-                if not self.indexed:
-                    self._keep(ArchiveIndex(tar_pass.members, dict(tar_pass.skipped), decompressor.points()))
-            except Damaged as error:
-                error_type = WrongImages if isinstance(error, WrongChecksum) else UserError
-                raise error_type(f"{self.path} {tar_pass.describe(error)}") from error
-        if not tar_pass.has_end_mark:
-            note(f"{self.path} has no end mark: perhaps it was cut short between two members")
+            except Damaged as damage:
+                raise self._error(damage, tar_pass) from damage
+            remarks = [*tar_pass.remarks(), *self._remarks_on_compression(decompressor)]
+            if not self.indexed:
+                points = decompressor.points()
+                self._keep(ArchiveIndex(tar_pass.members, dict(tar_pass.skipped), points, remarks))
+        self._tell(remarks)
+
+    def _error(self, damage: Damaged, tar_pass: TarPass) -> UserError:
+        """Return the error in which a pass ends. If its images are right, use them from now on."""
+        message = f"{self.path} {tar_pass.describe(damage)}"
+        if isinstance(damage, WrongChecksum):
+            return WrongImages(message)
+        self.damage = DamagedArchive(message)
+        if self._index is None:  # it is not written to a file: every run must find the damage
+            self._index = ArchiveIndex(tar_pass.members, dict(tar_pass.skipped), points=b"")
+        return self.damage
+
+    def _remarks_on_compression(self, decompressor: Decompressor) -> Iterator[str]:
+        if count := decompressor.bytes_behind():
+            yield f"has {count:,} bytes behind its {self._compression.name} data, which are ignored"
 
     def _keep(self, index: ArchiveIndex) -> None:
         """Use the index from now on, and write it for later runs."""
@@ -128,9 +168,11 @@ class TarArchive(Archive):
 
     def find(self, name: str) -> Member:
         member = self.members().last_named(name)
-        if member is None:
-            raise no_such_image(self.path, name, self.members())
-        return member
+        if member is not None:
+            return member
+        if self.damage:
+            raise DamagedArchive(f"no image {name!r} comes before the damage: {self.damage}")
+        raise no_such_image(self.path, name, self.members())
 
     def close(self) -> None:
         self._close_decompressor()

@@ -47,16 +47,6 @@ class TarPass:
         self._member_name: str | None = None  # of the member that the pass has reached
         self._member_ended = False
 
-    @property
-    def has_end_mark(self) -> bool:
-        """Whether the pass has come to an end mark."""
-        return self._headers.has_end_mark
-
-    @property
-    def bytes_passed_over(self) -> int:
-        """How many bytes behind the end mark are neither zeros nor part of an archive."""
-        return self._headers.bytes_passed_over
-
     def __iter__(self) -> Iterator[tuple[Member, bytes]]:
         """Yield every image. Raises Damaged at the place where the archive is cut short or broken."""
         try:
@@ -148,7 +138,7 @@ class TarPass:
             if behind._member_name is not None:
                 raise Damaged(f"the archive behind its end mark: {damage}") from damage
         self.images_behind = len(behind.members)
-        self._headers.bytes_passed_over = behind.bytes_passed_over
+        self._headers.bytes_passed_over = behind._headers.bytes_passed_over
 
     def _read_up_to_a_broken_header(self) -> None:
         """Read all members up to the end or to a broken header. Raises Damaged if the data are broken."""
@@ -163,6 +153,18 @@ class TarPass:
         """Read on to the end of a compressed file, where its last checksum is."""
         while self._decompressor.read(PIECE):
             pass
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what the user should know about an archive that was read to its end, to follow its path."""
+        if not self._headers.has_end_mark:
+            yield "has no end mark: perhaps it was cut short between two members"
+        if self.images_behind:
+            yield (
+                f"has {self.images_behind:,} more images behind its end mark, which are not read: "
+                "--ignore-zeros reads them, too"
+            )
+        elif count := self._headers.bytes_passed_over:
+            yield f"has {count:,} bytes behind its end mark that are no archive, which are ignored"
 
     def describe(self, damage: Damaged) -> str:
         """Return in words what is wrong with the archive, to follow its path in a message."""
