@@ -14,7 +14,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from imagestore.decode.decode_image import decode_8_bits
+from imagestore.decode.decode_image import Decoded, decode_8_bits
 from imagestore.decode.errors import errors_as_not_an_image
 from imagestore.decode.to_rgb import to_8_bits
 
@@ -31,8 +31,13 @@ def sample_pixels(image: bytes | Image.Image) -> np.ndarray:
     colour profiles are not applied. Raises NotAnImage.
     """
     with errors_as_not_an_image():
-        full = decode_8_bits(image, _size_to_decode) if isinstance(image, bytes) else to_8_bits(image)
+        full = decode_small(image).image if isinstance(image, bytes) else to_8_bits(image)
         return _to_rgb(_average_down(full))
+
+
+def decode_small(data: bytes) -> Decoded:
+    """An encoded image, no larger than colours need if its format can be decoded so. Raises NotAnImage."""
+    return decode_8_bits(data, _size_to_decode)
 
 
 def _size_to_decode(width: int, height: int) -> tuple[int, int]:

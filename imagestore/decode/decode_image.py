@@ -1,63 +1,143 @@
 """From an image's bytes to its pixels: `decode_rgb` gives RGB, `decode_8_bits` keeps transparency and greys.
 
-Safe in processes. In threads, too, with a restriction: while one thread decodes, warnings of other threads
-may be lost; while it decodes a TIFF, all that they write to standard error is lost.
+Safe in processes and in threads. While a thread decodes, warnings of other threads may be lost; while it
+decodes a TIFF, all that they write to standard error is lost. Nothing of Pillow's is changed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
+from imagestore.decode.cut_jpeg import complete_jpeg
 from imagestore.decode.errors import errors_as_not_an_image
 from imagestore.decode.formats import format_of, open_image
-from imagestore.decode.jpeg_structure import check_scans
-from imagestore.decode.memory_bound import check_memory
-from imagestore.decode.standard_error import silence_standard_error
+from imagestore.decode.jpeg_structure import check_claims
+from imagestore.decode.memory_bound import memory_bound
+from imagestore.decode.memory_needed import check_canvas, check_memory, memory_needed
+from imagestore.decode.orientation import UPRIGHT, exif_blocks, make_upright, read_orientation
+from imagestore.decode.png_chunks import with_right_end
+from imagestore.decode.quiet import silencing_standard_error
+from imagestore.decode.separate_metadata import separate_metadata
 from imagestore.decode.to_rgb import on_white, scale_transparent_colour, to_8_bits
+
+SCALES = (1, 2, 4, 8)  # to which libjpeg can reduce a picture while it decodes it
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture, and what is worth a word about it."""
+
+    image: Image.Image
+    is_incomplete: bool = False  # the end of its file is missing, and what is there was enough
 
 
 def decode_rgb(data: bytes, at_least: tuple[int, int] | None = None) -> Image.Image:
     """The first frame of an encoded image as RGB, upright by its EXIF, transparency on white.
 
     With `at_least` (width, height), a JPEG is decoded at the smallest scale (1/1, 1/2, 1/4, 1/8) that is at
-    least this size: several times as fast. Raises NotAnImage.
+    least this size: several times as fast. A JPEG that is too large for the memory (see memory_bound.py) is
+    decoded at the largest scale that fits. Raises NotAnImage.
     """
     with errors_as_not_an_image():
-        image = _load(data, lambda width, height: at_least or (width, height))
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-        return on_white(_make_upright(to_8_bits(image), orientation))
+        encoded = separate_metadata(data)
+        image = _open(encoded.data)
+        orientation = read_orientation(encoded.exif or exif_blocks(image), encoded.xmp)
+        wanted = _scale_for(image.size, at_least or image.size)
+        loaded = _load(image, encoded.data, wanted, len(data), is_turned=orientation != UPRIGHT)
+        return on_white(make_upright(to_8_bits(loaded.image), orientation))
 
 
-def _make_upright(image: Image.Image, orientation: int | None) -> Image.Image:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation or 1
-    image = image.copy()
-    image.info["exif"] = exif.tobytes()
-    return ImageOps.exif_transpose(image)
-
-
-def decode_8_bits(data: bytes, size_to_decode: Callable[[int, int], tuple[int, int]]) -> Image.Image:
-    """The first frame of an encoded image as L, RGB or RGBA. Call it inside `errors_as_not_an_image`.
+def decode_8_bits(data: bytes, size_to_decode: Callable[[int, int], tuple[int, int]]) -> Decoded:
+    """The first frame of an encoded image as L, RGB or RGBA. Raises NotAnImage.
 
     `size_to_decode` returns the (width, height) that is enough for an image of a width and a height. A JPEG
     is decoded at the smallest scale (1/1, 1/2, 1/4, 1/8) that is at least as large; other formats ignore it.
-    Raises NotAnImage if decoding would take too much memory or time.
     """
-    return to_8_bits(_load(data, size_to_decode))
+    with errors_as_not_an_image():
+        encoded = separate_metadata(data)
+        image = _open(encoded.data)
+        wanted = _scale_for(image.size, size_to_decode(*image.size))
+        loaded = _load(image, encoded.data, wanted, len(data), is_turned=False)
+        return Decoded(to_8_bits(loaded.image), loaded.is_incomplete)
 
 
-def _load(data: bytes, size_to_decode: Callable[[int, int], tuple[int, int]]) -> Image.Image:
-    """The first frame in the mode of the file."""
+def _open(data: bytes) -> Image.Image:
+    check_canvas(data)
     image = open_image(data)
-    check_scans(image, data)
-    full_size = image.size
-    if image.format in ("JPEG", "MPO"):
-        image.draft("RGB", size_to_decode(*full_size))
-    check_memory(image, full_size)
+    if isinstance(image, JpegImageFile):
+        check_claims(image, data)
+    return image
+
+
+# ----- scales of a JPEG -----
+
+
+def _scale_for(size: tuple[int, int], enough: tuple[int, int]) -> int:
+    """The largest of SCALES at which a picture of this size is at least as large as `enough`."""
+    ratio = min(size[0] // enough[0], size[1] // enough[1])
+    return max((scale for scale in SCALES if scale <= ratio), default=1)
+
+
+def _reduce(image: JpegImageFile, scale: int) -> None:
+    """Have an opened JPEG decoded at 1/`scale` of its size."""
+    image.draft(None, (max(image.width // scale, 1), max(image.height // scale, 1)))
+
+
+# ----- pixels -----
+
+
+def _load(image: Image.Image, data: bytes, scale: int, held: int, *, is_turned: bool) -> Decoded:
+    """The picture in the mode of the file. `held` bytes are in memory beside `data`."""
+    held += len(data)
+    if isinstance(image, JpegImageFile):
+        scales = [larger for larger in SCALES if larger >= scale]
+        bound = memory_bound()
+        costs = {each: held + memory_needed(image, each, is_turned=is_turned) for each in scales}
+        scale = next((each for each in scales if costs[each] <= bound), scales[-1])
+        check_memory(costs[scale], image.size)
+        return _load_jpeg(image, data, scale)
+    check_memory(held + memory_needed(image, is_turned=is_turned), image.size)
     scale_transparent_colour(image)
-    with silence_standard_error() if format_of(image).silence_standard_error else contextlib.nullcontext():
+    if isinstance(image, PngImageFile):
+        return Decoded(_load_png(image, data))
+    with silencing_standard_error if format_of(image).silence_standard_error else contextlib.nullcontext():
         image.load()
+    return Decoded(image)
+
+
+def _load_jpeg(image: JpegImageFile, data: bytes, scale: int) -> Decoded:
+    """If only the end of the file is missing, the rows that are there."""
+    _reduce(image, scale)
+    try:
+        image.load()
+        return Decoded(image)
+    except OSError:
+        completed = complete_jpeg(data)
+        if completed is None:
+            raise
+    image = JpegImageFile(io.BytesIO(completed.data))
+    _reduce(image, scale)
+    image.load()
+    rows = max(image.height * completed.rows // completed.all_rows, 1)
+    return Decoded(image.crop((0, 0, image.width, rows)), is_incomplete=True)
+
+
+def _load_png(image: PngImageFile, data: bytes) -> Image.Image:
+    try:
+        image.load()
+        return image
+    except (OSError, SyntaxError):
+        completed = with_right_end(data)
+        if completed is None:
+            raise
+    image = open_image(completed)
+    scale_transparent_colour(image)
+    image.load()
     return image

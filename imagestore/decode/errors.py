@@ -1,17 +1,17 @@
-"""NotAnImage, the one error of decoding, and the errors of Pillow that become it."""
+"""NotAnImage, the one error of decoding, and how any error of Pillow becomes it."""
 
 from __future__ import annotations
 
 import contextlib
-import struct
-import warnings
 from collections.abc import Iterator
 
 from PIL import Image, UnidentifiedImageError
 
-PILLOW_ERRORS = (  # that Pillow's readers raise for damaged files
-    OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, OverflowError, struct.error,
-)  # fmt: skip
+from imagestore.console import UserError
+from imagestore.decode.quiet import ignoring_warnings
+
+# What Pillow's readers raise on purpose. The message says enough.
+EXPECTED_ERRORS = (OSError, ValueError, SyntaxError, EOFError)
 
 
 class NotAnImage(Exception):
@@ -20,16 +20,25 @@ class NotAnImage(Exception):
 
 @contextlib.contextmanager
 def errors_as_not_an_image() -> Iterator[None]:
-    """Turn all errors that Pillow raises inside into NotAnImage, and ignore its warnings."""
+    """Turn all errors that are raised inside into NotAnImage, and ignore Pillow's warnings.
+
+    Damaged bytes make Pillow's readers raise errors of any class: ZeroDivisionError, AttributeError and more.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with ignoring_warnings:
             yield
+    except (NotAnImage, UserError):
+        raise
     except UnidentifiedImageError:
         raise NotAnImage("not an image of a known format") from None
     except Image.DecompressionBombError:
         raise NotAnImage("claims to be enormous; it is not decoded") from None
     except MemoryError:
         raise NotAnImage("needs more memory than there is") from None
-    except PILLOW_ERRORS as error:
-        raise NotAnImage(f"cannot be decoded ({(str(error) or repr(error)).splitlines()[0]})") from None
+    except Exception as error:
+        raise NotAnImage(f"cannot be decoded ({_in_one_line(error)})") from None
+
+
+def _in_one_line(error: Exception) -> str:
+    text = str(error) if isinstance(error, EXPECTED_ERRORS) else ""
+    return (text or repr(error)).splitlines()[0]

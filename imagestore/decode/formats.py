@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import io
+import struct
 
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, features
 
 from imagestore import image_formats
 from imagestore.decode.errors import NotAnImage
 from imagestore.image_formats import FORMATS, ImageFormat
 
 BY_NAME = {row.name: row for row in FORMATS}
+BYTES_OF_MARK = 16  # what Pillow gives a plugin to accept
 HEIF_PLUGIN = "pillow_heif"  # the only reader that is no part of Pillow
 
 
@@ -35,12 +37,22 @@ def open_image(data: bytes) -> Image.Image:
     )
     for each in rows:
         _load_reader(each)
+    for each in rows:
+        if (image := _open_as(each, data)) is not None:
+            return image
+    raise NotAnImage(_why_not_opened(row) if row else "not an image of a known format")
+
+
+def _open_as(row: ImageFormat, data: bytes) -> Image.Image | None:
+    """The image opened as this format. Unlike Image.open, it may be of any size; see memory_needed.py."""
+    factory, accepts = Image.OPEN[row.name]
+    accepted = accepts is None or accepts(data[:BYTES_OF_MARK])
+    if not accepted or isinstance(accepted, str):  # a text says why it cannot be read
+        return None
     try:
-        return Image.open(io.BytesIO(data), formats=[each.name for each in rows])
-    except UnidentifiedImageError:
-        if row is None:
-            raise NotAnImage("not an image of a known format") from None
-        raise NotAnImage(_why_not_opened(row)) from None
+        return factory(io.BytesIO(data), "")
+    except (SyntaxError, IndexError, TypeError, struct.error):
+        return None
 
 
 def _load_reader(row: ImageFormat) -> None:

@@ -52,5 +52,7 @@ def _without_unused_alpha(rgba: Image.Image, image: Image.Image) -> Image.Image:
 def on_white(image: Image.Image) -> Image.Image:
     """An image of `to_8_bits` as RGB."""
     if image.mode == "RGBA":
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image)  # less memory than Image.alpha_composite, and equal
+        return white
     return image if image.mode == "RGB" else image.convert("RGB")
