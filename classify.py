@@ -6,7 +6,7 @@
     ./classify.py 102flowers.tgz train_labels.json 20 --plot sheet.png      from an archive
 
 Prints the name, the predicted label and the confidence of each image. If the true label is known (in a
-store it is the image's group), it is printed too, and at the end the accuracy.
+store it is the image's label), it is printed too, and at the end the accuracy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagestore.arguments import add_device, given_path, positive, seed
+from imagestore.arguments import add_device, add_follow_external, given_path, positive, seed
 from imagestore.console import UserError, main, progress
 from imagestore.files.atomic_write import check_writable
 from imagestore.processes import Stop, share_processors, stopping
@@ -44,7 +44,8 @@ def classify(arguments: argparse.Namespace) -> int:
         weights = arguments.weights or default_weights(arguments.labels)
         if arguments.plot:
             check_writable(arguments.plot)
-        with open_images(arguments.source, arguments.index, arguments.heuristic) as images:
+        source = (arguments.source, arguments.index, arguments.heuristic, arguments.follow_external)
+        with open_images(*source) as images:
             return classify_images(images, labels, weights, arguments, stop)
 
 
@@ -110,6 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="use the colour heuristic's label as the true label of an archive's images")  # fmt: skip
     add("--index", type=given_path, metavar="FILE",
         help="the archive's index (default: in your cache folder)")  # fmt: skip
+    add_follow_external(parser)
     add_device(parser)
     return parser
 

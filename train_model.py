@@ -25,7 +25,17 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagestore.arguments import add_device, given_path, memory, number, part, positive, seed, whole_number
+from imagestore.arguments import (
+    add_device,
+    add_follow_external,
+    given_path,
+    memory,
+    number,
+    part,
+    positive,
+    seed,
+    whole_number,
+)
 from imagestore.console import UserError, main, note
 from imagestore.processes import Stop, cpu_count, share_processors, stopping
 from imagestore.training.training_settings import (
@@ -47,7 +57,7 @@ def train(arguments: argparse.Namespace) -> int:
     from imagestore.store.open_stores import open_stores  # here: h5py and torch would slow --help down
 
     with stopping() as stop:
-        stores = open_stores(arguments.stores)
+        stores = open_stores(arguments.stores, arguments.follow_external)
         check_output_folder(arguments.output)
         if arguments.resume and not arguments.resume.is_file():
             raise UserError(
@@ -103,6 +113,8 @@ def resume_command(arguments: argparse.Namespace) -> str:
         options += ["--cache", arguments.cache]
     if arguments.device is not None:
         options += ["--device", arguments.device]
+    if arguments.follow_external:
+        options.append("--follow-external")
     if arguments.workers != cpu_count():
         options += ["-j", arguments.workers]
     return shlex.join(map(str, [sys.argv[0], *arguments.stores, *options]))
@@ -133,7 +145,9 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"(default: {defaults.weight_decay})")  # fmt: skip
     add("--label-smoothing", type=part, metavar="E", help=f"(default: {defaults.label_smoothing})")
     add("--val-fraction", type=part, metavar="F",
-        help=f"share of the images to validate with (default: {defaults.val_fraction})")  # fmt: skip
+        help="share of the images to validate with "
+             f"(default: the images below val/, else {defaults.val_fraction})")  # fmt: skip
+    add_follow_external(parser)
     add("--size", type=side, metavar="PIXELS",
         help=f"side of the square pictures that the network gets (default: {defaults.size})")  # fmt: skip
     add("--seed", type=seed, metavar="N",

@@ -83,6 +83,15 @@ def memory(text: str) -> int:
     return int(digits) * UNITS[unit]
 
 
+def add_follow_external(parser: argparse.ArgumentParser) -> None:
+    """Add --follow-external, for the commands that read the images of stores."""
+    parser.add_argument(
+        "--follow-external", action="store_true",
+        help="follow HDF5 links into files that are not in the store's folder, and read datasets whose bytes "
+             "are in other files",
+    )  # fmt: skip
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add --device and --workers, for the commands that run a network."""
     parser.add_argument("--device", help="cuda, cuda:1, mps or cpu (default: the first there is)")

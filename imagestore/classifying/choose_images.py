@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.classifying.answer import Picture
-from imagestore.classifying.true_labels import group_label, heuristic_label
+from imagestore.classifying.true_labels import heuristic_label
 from imagestore.console import note, printable
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.store.expand_paths import expand_paths
+from imagestore.store.labels import PART_NAMES, TEST, VAL, StoreLabels, find_labels
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
 
@@ -34,16 +37,20 @@ class Images(Protocol):
 
 
 @contextlib.contextmanager
-def open_images(source: str, index: Path | None = None, heuristic: bool = False) -> Iterator[Images]:
+def open_images(
+    source: str, index: Path | None = None, heuristic: bool = False, follow_external: bool = False
+) -> Iterator[Images]:
     """Open the stores, the archive or the folder that SOURCE names. Raises UserError.
 
     A file is a store if its suffix or its content is that of HDF5. `index` is the index file of an archive.
     With `heuristic`, the true label of an archive's image is the one that the colour heuristic gives it.
+    `follow_external` is that of ImageStore.
     """
     paths = expand_paths([source])
     with contextlib.ExitStack() as opened:
         if len(paths) > 1 or paths[0].suffix in STORE_SUFFIXES or is_hdf5(paths[0]):
-            yield StoreImages([opened.enter_context(store) for store in open_stores(paths)])
+            stores = open_stores(paths, follow_external)
+            yield StoreImages([opened.enter_context(store) for store in stores])
         else:
             yield ArchiveImages(opened.enter_context(open_archive(paths[0], index)), heuristic)
 
@@ -69,23 +76,44 @@ def read_images(images: Images, chosen: list[int]) -> Iterator[Picture]:
 
 
 class StoreImages:
-    """The images of several stores, one store after the other; see Images."""
+    """The images of several stores, one store after the other; see Images.
+
+    If the stores have parts, these are the images below test/, or else those below val/, or else all.
+    """
 
     def __init__(self, stores: list[ImageStore]) -> None:
         self._stores = stores
-        self._ends = list(itertools.accumulate(map(len, stores)))  # of each store: one past its last image
+        self._labels = [find_labels(store) for store in stores]
+        part = _part_to_classify(self._labels)
+        chosen = [found.is_counted & ((part is None) | (found.split == part)) for found in self._labels]
+        self._positions = [np.flatnonzero(images) for images in chosen]
+        self._ends = list(itertools.accumulate(map(len, self._positions)))  # one past a store's last image
+        self._note_what_is_used(part)
 
     def __len__(self) -> int:
         return self._ends[-1]
 
     def read(self, i: int) -> Picture:
-        """Image `i`; its group is its true label. Raises StoreError."""
+        """Image `i`; its true label is that of the store. Raises StoreError."""
         number = bisect_right(self._ends, i)
-        store = self._stores[number]
-        position = i - self._ends[number] + len(store)
-        data = store.read(position)
-        path = store.path_of(position)
-        return Picture(path, data, group_label(path))
+        store, positions = self._stores[number], self._positions[number]
+        position = int(positions[i - self._ends[number]])  # counted from the end: negative
+        return Picture(store.path_of(position), store.read(position), self._labels[number].name_of(position))
+
+    def _note_what_is_used(self, part: int | None) -> None:
+        for store, found in zip(self._stores, self._labels, strict=True):
+            if text := found.left_out_text():
+                note(f"classify: {store.path}: {text}")
+        if part is not None:
+            note(f"classify: takes the images below {PART_NAMES[part]}/ ({len(self):,})")
+
+
+def _part_to_classify(labels: list[StoreLabels]) -> int | None:
+    """TEST or VAL if there are images in such a part, and all stores have parts; else None."""
+    if any(found.split is None for found in labels):
+        return None
+    parts = set().union(*(found.split[found.is_counted].tolist() for found in labels))
+    return next((part for part in (TEST, VAL) if part in parts), None)
 
 
 class ArchiveImages:

@@ -1,11 +1,6 @@
-"""The true label of an image: the group of a store's image, or the label that the colour heuristic gives."""
+"""The true label of an archive's image: the label that the colour heuristic gives it."""
 
 from __future__ import annotations
-
-
-def group_label(path: str) -> str:
-    """The true label of a store's image with this path: its top-level group."""
-    return path.partition("/")[0]
 
 
 def heuristic_label(data: bytes) -> str | None:

@@ -9,7 +9,7 @@ images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,18 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from imagestore.console import UserError
 from imagestore.decode.decode_image import decode_rgb
 from imagestore.decode.errors import NotAnImage
+from imagestore.store.labels import NO_LABEL, TRAIN, StoreLabels, begins_as_image, find_labels
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
+
+SMALL_SIDE = 8  # pixels: enough to see whether an image can be decoded
+HOW_TO_LABEL = (
+    "to give them labels, pack a folder that has a folder for each label (./h5vfs.py pack FOLDER FILE.h5), "
+    "or label them by colour (./colourHeuristic.py partition FOLDER TRAIN.h5 TEST.h5 0.8)"
+)
 
 
 class HDF5Dataset(Dataset):
@@ -30,8 +38,10 @@ class HDF5Dataset(Dataset):
 
     `paths` is one store or several (files or quoted globs). Several stores are one dataset. An item is
     `(image, label)`. The image is what `transform` returns for a Pillow RGB image, or without a transform
-    uint8 (3, size, size). The label is an index into `classes`, the sorted names of the top-level groups. If
-    `labels` are given, they are the classes, and images with other labels have the index -1.
+    uint8 (3, size, size). The label is an index into `classes`, the sorted names of the labels. These are the
+    top-level groups, or the groups below train/, val/ and test/ (see imagestore/store/labels.py). If `labels`
+    are given, they are the classes, and images with other labels have the index -1. Images without a label
+    are no part of the dataset, nor are groups in which no image can be decoded: `left_out` tells about them.
 
     With a `size` (pixels), a JPEG is decoded at the smallest scale (1/1, 1/2, 1/4, 1/8) whose sides are at
     least `size`. That is several times as fast, and the transform works on fewer pixels. Leave `size` out if
@@ -39,7 +49,7 @@ class HDF5Dataset(Dataset):
 
     `dataset[i]` raises `NotAnImage` if the image cannot be decoded and `StoreError` if it cannot be read. A
     DataLoader leaves such images out of its batches, which may then be shorter.
-    Raises UserError if a file is missing, is not HDF5, or holds no image.
+    Raises UserError if a file is missing, is not HDF5, or holds no image, or if no image has a label.
     """
 
     def __init__(
@@ -53,17 +63,24 @@ class HDF5Dataset(Dataset):
             raise ValueError("give a transform, or the size of the square pictures wanted")
         self.stores = _open_all(paths)
         self.transform, self.size = transform, size
-        self.classes = list(labels or sorted(set().union(*map(_labels_with_images, self.stores))))
+        self.labels = [find_labels(store, _is_decodable) for store in self.stores]
+        self.left_out = list(_what_is_left_out(self.stores, self.labels))
+        self.classes = list(labels or sorted(set().union(*(found.names for found in self.labels))))
+        if not any(found.names for found in self.labels):
+            raise UserError(_why_no_label(self.stores, self.labels))
         self.class_to_idx = {label: i for i, label in enumerate(self.classes)}
         self.ends = np.cumsum([len(store) for store in self.stores])  # int64 (stores,): after the last image
-        self.targets = np.concatenate([self._targets_of(store) for store in self.stores])  # int64 (N,)
+        label = np.concatenate([found.label for found in self.labels])  # int64 (images of all stores,)
+        self.positions = np.flatnonzero(label != NO_LABEL)  # int64 (N,): among the images of all stores
+        self.targets = np.concatenate([self._targets_of(found) for found in self.labels])  # int64 (N,)
+        self.split = _split_of_stores(self.labels, self.positions)
 
-    def _targets_of(self, store: ImageStore) -> np.ndarray:
-        classes = [self.class_to_idx.get(label, -1) for label in store.labels]
-        return np.repeat(np.array(classes, np.int64), np.diff(store.index.start))
+    def _targets_of(self, found: StoreLabels) -> np.ndarray:
+        classes = [self.class_to_idx.get(label, -1) for label in found.names]
+        return np.array(classes, np.int64)[found.label[found.label != NO_LABEL]]
 
     def __len__(self) -> int:
-        return int(self.ends[-1])
+        return len(self.positions)
 
     def __getitem__(self, i: int) -> tuple[Any, int]:
         image = decode_image(self.read(i), self.size)
@@ -84,7 +101,7 @@ class HDF5Dataset(Dataset):
         """The store that holds image `i`, and the image's position in it. Raises IndexError."""
         if not -len(self) <= i < len(self):
             raise IndexError(f"image {i} of {len(self)}")
-        i %= len(self)
+        i = int(self.positions[i])
         store = int(np.searchsorted(self.ends, i, side="right"))
         return self.stores[store], i - (int(self.ends[store - 1]) if store else 0)
 
@@ -105,8 +122,44 @@ def _open_all(paths: str | Path | Sequence[str | Path] | Sequence[ImageStore]) -
     return opened or open_stores([path for path in paths if not isinstance(path, ImageStore)])
 
 
-def _labels_with_images(store: ImageStore) -> set[str]:
-    return {label for label, count in zip(store.labels, np.diff(store.index.start), strict=True) if count}
+def _is_decodable(store: ImageStore, i: int) -> bool:
+    """Whether image `i` of a store can be decoded. Asked of one image of each label, if that is one."""
+    if not begins_as_image(store, i):
+        return False
+    try:
+        decode_image(store.read(i), SMALL_SIDE)
+    except (NotAnImage, StoreError):
+        return False
+    return True
+
+
+def _what_is_left_out(stores: Sequence[ImageStore], labels: Sequence[StoreLabels]) -> Iterator[str]:
+    """A line for each store of which something is left out: images without a label, and what is no label."""
+    for store, found in zip(stores, labels, strict=True):
+        at_fault = [f"{found.without_label:,} images under no label"] if found.without_label else []
+        if lines := at_fault + found.left_out:
+            yield f"{store.path}: left out: {'; '.join(lines)}"
+
+
+def _why_no_label(stores: Sequence[ImageStore], labels: Sequence[StoreLabels]) -> str:
+    """What was found in place of labels, and what to do."""
+    for store, found in zip(stores, labels, strict=True):
+        if found.without_label:
+            return f"{store.path}: {found.without_label:,} images at the root, under no label: {HOW_TO_LABEL}"
+    return f"{'; '.join(_what_is_left_out(stores, labels))}: name another store"
+
+
+def _split_of_stores(labels: Sequence[StoreLabels], positions: np.ndarray) -> np.ndarray | None:
+    """int8 (N,): the part of each image (TRAIN, VAL or TEST); None if no store has parts.
+
+    A store without parts belongs to TRAIN.
+    """
+    if all(found.split is None for found in labels):
+        return None
+    parts = [
+        np.full(len(found.label), TRAIN, np.int8) if found.split is None else found.split for found in labels
+    ]
+    return np.concatenate(parts)[positions]
 
 
 def decode_image(data: bytes, size: int | None) -> Image.Image:

@@ -36,7 +36,7 @@ def make_batches(
     memory now. Otherwise they are streamed. If `stop` is requested, decoding ends early.
     """
     limit = available_memory() // 2 if cache is None else cache
-    if decoded_bytes(len(dataset), dataset.size) <= limit:
+    if decoded_bytes(sum(map(len, parts)), dataset.size) <= limit:
         return [_decode_part(dataset, part, workers, stop) for part in parts]
     return [StreamedBatches(dataset, part, workers) for part in parts]
 

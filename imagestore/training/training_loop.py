@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from imagestore.console import UserError, note, printable, progress
 from imagestore.processes import Stop, cpu_count
+from imagestore.store.labels import TEST, TRAIN, VAL
 from imagestore.store.reader import ImageStore
 from imagestore.training.batches import Batches
 from imagestore.training.checkpoint import Checkpoint, load_checkpoint, save_file
@@ -34,7 +35,7 @@ from imagestore.training.training_settings import (
     TrainingSettings,
     settings_to_resume,
 )
-from imagestore.training.validation_split import split_for_validation
+from imagestore.training.validation_split import choose_parts
 
 VALIDATION_BATCH_SIZE = 512  # images
 SEEDS = 2**63  # torch and NumPy tell so many seeds apart
@@ -123,7 +124,11 @@ def prepare(
         settings = TrainingSettings(**requested)
 
     dataset = HDF5Dataset(stores, size=settings.size)
-    parts = split_for_validation(dataset, settings.val_fraction, settings.seed)  # positions, int64 (N,) each
+    use_val = uses_val(dataset, settings, requested, is_resumed=checkpoint is not None)
+    if use_val:
+        settings = replace(settings, val_fraction=0.0)  # a resumed training knows by it that val/ was used
+    parts = choose_parts(dataset, settings.val_fraction, settings.seed, use_val)  # positions, int64 (N,) each
+    note_what_is_used(dataset, settings, use_val)
     training_batches, validation_batches = make_batches(dataset, parts, options.cache, options.workers, stop)
     if stop.requested:
         return None
@@ -147,6 +152,32 @@ def prepare(
         f"{len(training.labels)} labels, on {device.type}"
     )
     return training
+
+
+def uses_val(
+    dataset: HDF5Dataset, settings: TrainingSettings, requested: Mapping[str, int | float], is_resumed: bool
+) -> bool:
+    """Whether the images below val/ are those to validate with: they are, unless --val-fraction is given."""
+    if dataset.split is None or not (dataset.split == VAL).any():
+        return False
+    return settings.val_fraction == 0 if is_resumed else "val_fraction" not in requested
+
+
+def note_what_is_used(dataset: HDF5Dataset, settings: TrainingSettings, use_val: bool) -> None:
+    """Tell the user what is left out, and which part of a split is used for what."""
+    for line in dataset.left_out:
+        note(f"train_model: {line}")
+    if dataset.split is None:
+        return
+    in_train, in_val, in_test = (int((dataset.split == part).sum()) for part in (TRAIN, VAL, TEST))
+    share = f"validates with {100 * settings.val_fraction:g} % of it"
+    unused = [f"{name}/ ({count:,})" for name, count in (("val", in_val), ("test", in_test)) if count]
+    unused = unused[use_val:]
+    note(
+        f"train_model: trains on train/ ({in_train:,} images), "
+        + (f"validates with val/ ({in_val:,})" if use_val else share)
+        + (f"; does not use {' and '.join(unused)}" if unused else "")
+    )
 
 
 def train_epoch(training: Training, epoch: int, stop: Stop) -> float:

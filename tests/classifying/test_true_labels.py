@@ -1,23 +1,12 @@
-"""True labels: by the group of a store's image, or by the colour heuristic."""
+"""True labels of an archive's images, by the colour heuristic."""
 
 from __future__ import annotations
 
 import tarfile
 from pathlib import Path
 
-import pytest
-
 from imagestore.classifying.choose_images import open_images
-from imagestore.classifying.true_labels import group_label
 from tests.helpers.small_stores import COLOURS, picture
-
-
-@pytest.mark.parametrize(
-    ("path", "label"),
-    [("red/a.jpg", "red"), ("dark red/deeper/blue/a.jpg", "dark red"), ("l._blue/red", "l._blue")],
-)
-def test_the_group_at_the_top_is_the_label(path: str, label: str) -> None:
-    assert group_label(path) == label
 
 
 def test_the_heuristic_gives_true_labels(archive: Path, tmp_path: Path) -> None:
