@@ -89,16 +89,21 @@ def dataset_as_file(dataset: h5d.DatasetID, follow_external: bool) -> DatasetFil
     return DatasetFile(dataset=dataset, header=header, shape=shape, dtype=dtype)
 
 
-def open_as_file(file: h5f.FileID, path: bytes, *, cache_bytes: int, follow_external: bool) -> DatasetFile:
-    """Open a dataset with a chunk cache of its own, to read slices of it. Raises OSError, ValueError.
+def raw_file(dataset: h5d.DatasetID) -> DatasetFile:
+    """The data of an open dataset without a header, for types whose elements NumPy holds as they are."""
+    return DatasetFile(dataset=dataset, header=b"", shape=dataset.shape, dtype=_plain_type(dataset.dtype))
 
-    The dataset must not be open: only then HDF5 makes a cache.
+
+def open_to_read(file: h5f.FileID, path: bytes, *, cache_bytes: int, follow_external: bool) -> h5d.DatasetID:
+    """Open a dataset with a chunk cache of its own, to read slices of it.
+
+    The dataset must not be open: only then HDF5 makes a cache. Raises OSError (see `check_readable`).
     """
     access = h5p.create(h5p.DATASET_ACCESS)
     access.set_chunk_cache(CHUNK_CACHE_SLOTS, cache_bytes, 1.0)
     dataset = h5d.open(file, path, access)
     check_readable(dataset, follow_external)
-    return dataset_as_file(dataset, follow_external)
+    return dataset
 
 
 def chunk_cache_bytes(dataset: h5d.DatasetID) -> int:

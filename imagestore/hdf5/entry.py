@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-GROUP, BYTES, ARRAY, DAMAGED = "group", "bytes", "array", "damaged"
+GROUP, BYTES, ELEMENTS, ARRAY, DAMAGED = "group", "bytes", "elements", "array", "damaged"
 SOFT_LINK, EXTERNAL_LINK = "soft link", "external link"
 NO_OFFSET = -1  # in place of an offset: only HDF5 can read the bytes of this dataset
 
@@ -13,7 +13,9 @@ class Entry(NamedTuple):
     """One link of a group and the object that it leads to. Sizes in bytes, times in seconds since 1970."""
 
     name: bytes
-    kind: str  # GROUP, BYTES (a 1-D uint8 dataset), ARRAY (any other), SOFT_LINK, EXTERNAL_LINK or DAMAGED
+    # GROUP, BYTES (a dataset that is a file), ELEMENTS (a dataset whose elements are files), ARRAY (any other
+    # dataset), SOFT_LINK, EXTERNAL_LINK or DAMAGED
+    kind: str
     address: tuple[int, int] = (0, 0)  # number of the file, address in it: equal for hard links
     links: int = 1  # hard links to the object
     size: int = 0  # as a file

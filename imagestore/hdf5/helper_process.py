@@ -2,8 +2,9 @@
 
 HDF5 may crash or loop on a damaged file, and nobody can stop it from within. So it runs in a child process.
 If the helper dies, or is silent for SECONDS_TO_ANSWER, its caller gets an OSError (EIO). The next question
-then starts a new helper. `objects.py` finds the answers. Not thread-safe. After a fork, each process starts
-a helper of its own.
+then starts a new helper. If it is lost over one link of a group, only this link is damaged: the next helper
+lists the others. `objects.py` finds the answers. Not thread-safe. After a fork, each process starts a helper
+of its own.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import mmap
 import multiprocessing
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -21,11 +24,36 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from imagestore.console import first_line
+from imagestore.hdf5.element_files import ElementFiles
 from imagestore.hdf5.entry import Entry
 from imagestore.processes import ENDING, blocked, keep_only
 
 SECONDS_TO_ANSWER = float(os.environ.get("IMAGESTORE_HDF5_SECONDS", "20"))
+STEPS_IN_THAT_TIME = 4  # so each step of a long answer has a share of the seconds
+MOST_LOST_LINKS = 8  # of one listing; the group itself is damaged if there are more
 ENTRIES_AT_ONCE = 512
+
+
+class _HelperLost(OSError):
+    """The helper died or was silent, and is gone."""
+
+
+class Steps:
+    """A number that a helper and its parent share: how far the helper has come with its answer."""
+
+    NONE = -1  # the number while there is nothing to tell
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 8)
+        self.set(self.NONE)
+
+    def set(self, number: int) -> None:
+        """Tell a number."""
+        struct.pack_into("q", self._memory, 0, number)
+
+    def get(self) -> int:
+        """The number that was told last."""
+        return struct.unpack_from("q", self._memory)[0]
 
 
 class HelperProcess:
@@ -37,16 +65,42 @@ class HelperProcess:
         self._connection: Connection | None = None
         self._pid = 0
         self._owner_pid = 0  # the process that started the helper
+        self._steps = Steps()
 
     def entries(self, group: bytes) -> Iterator[Entry]:
         """The links of a group, sorted by name. Raises OSError (EIO) if they cannot be read."""
-        self._ask("entries", group)
+        done, lost = 0, list[int]()
+        while True:
+            try:
+                for number_of_next, batch in self._batches(group, done, lost):
+                    done = number_of_next
+                    yield from batch
+                return
+            except _HelperLost:
+                link = self._steps.get()
+                if link < done or len(lost) == MOST_LOST_LINKS:
+                    raise
+                lost.append(link)
+
+    def _batches(self, group: bytes, first: int, lost: list[int]) -> Iterator[tuple[int, list[Entry]]]:
+        """Entries of the links from number `first` on, each batch with the number of the next link."""
+        self._ask("entries", group, first, lost)
         try:
             while batch := self._receive_answer():
-                yield from batch
+                yield batch
         except GeneratorExit:  # the caller wants no more; nobody may take the rest for another answer
             self.close()
             raise
+
+    def element_files(self, dataset: bytes) -> ElementFiles:
+        """The files that the elements of a dataset are. Raises OSError (EIO)."""
+        self._ask("element_files", dataset)
+        return self._receive_answer()
+
+    def read_element(self, dataset: bytes, number: int, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` of an element as a file. Raises OSError (EIO)."""
+        self._ask("read_element", dataset, number, offset, size)
+        return self._receive_answer()
 
     def entry(self, path: bytes) -> Entry:
         """The object at a path; the root group if the path is empty. Raises OSError."""
@@ -80,6 +134,7 @@ class HelperProcess:
         if self._connection is None or self._owner_pid != os.getpid():
             self._connection = self._start()
         try:
+            self._steps.set(Steps.NONE)
             self._connection.send(question)
         except OSError as error:
             self._give_up(error)
@@ -88,8 +143,7 @@ class HelperProcess:
         if self._connection is None:
             raise OSError(errno.EIO, "the helper process for HDF5 was closed", str(self.path))
         try:
-            if not self._connection.poll(SECONDS_TO_ANSWER):
-                raise TimeoutError(f"HDF5 has not answered for {SECONDS_TO_ANSWER:.0f} s")
+            self._wait_for_answer(self._connection)
             answer = self._connection.recv()
         except (OSError, EOFError) as error:
             self._give_up(error)
@@ -100,9 +154,19 @@ class HelperProcess:
             raise answer
         return answer
 
+    def _wait_for_answer(self, connection: Connection) -> None:
+        """Wait as long as the helper goes on. Raises TimeoutError."""
+        while True:
+            step = self._steps.get()
+            seconds = SECONDS_TO_ANSWER / (1 if step == Steps.NONE else STEPS_IN_THAT_TIME)
+            if connection.poll(seconds):
+                return
+            if self._steps.get() == step:
+                raise TimeoutError(f"HDF5 has not answered for {seconds:.0f} s")
+
     def _give_up(self, error: BaseException) -> NoReturn:
         self.close()
-        raise OSError(
+        raise _HelperLost(
             errno.EIO, f"damaged: HDF5 cannot read it ({error or 'crashed'})", str(self.path)
         ) from error
 
@@ -111,7 +175,7 @@ class HelperProcess:
         import imagestore.hdf5.objects  # noqa: F401  (before the fork: helpers share it)
 
         ours, theirs = multiprocessing.Pipe()
-        self._owner_pid = os.getpid()
+        self._owner_pid, self._steps = os.getpid(), Steps()
         with blocked(*ENDING):  # Python would lose a signal that arrives in its hooks around the fork
             self._pid = os.fork()
             if self._pid == 0:
@@ -142,16 +206,16 @@ def _answer_questions(connection: Connection, helper: HelperProcess) -> None:
         except EOFError:
             return
         try:
-            objects = objects or Objects(helper.fd, helper.path, helper.follow_external)
-            _send_answer(connection, getattr(objects, method)(*arguments))
+            objects = objects or Objects(helper.fd, helper.path, helper.follow_external, helper._steps.set)
+            _send_answer(connection, getattr(objects, method)(*arguments), helper._steps)
         except MemoryError:
             connection.send(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(helper.path)))
         except Exception as error:  # h5py raises many kinds of errors for a damaged file
             connection.send(OSError(errno.EIO, first_line(error), str(helper.path)))
 
 
-def _send_answer(connection: Connection, answer: object) -> None:
-    """Send an answer whole, or entries in batches with an empty batch at the end."""
+def _send_answer(connection: Connection, answer: object, steps: Steps) -> None:
+    """Send an answer whole, or entries in batches (number of the next link, entries) and () at the end."""
     if not isinstance(answer, Iterator):
         connection.send(answer)
         return
@@ -161,8 +225,8 @@ def _send_answer(connection: Connection, answer: object) -> None:
         batch.append(entry)
         # Some entries take long, since their texts must be read to know their size: do not seem silent.
         if len(batch) == ENTRIES_AT_ONCE or time.monotonic() - sent > SECONDS_TO_ANSWER / 20:
-            connection.send(batch)
+            connection.send((steps.get() + 1, batch))
             batch, sent = [], time.monotonic()
     if batch:
-        connection.send(batch)
-    connection.send([])
+        connection.send((steps.get() + 1, batch))
+    connection.send(())

@@ -6,9 +6,10 @@ A group is a folder, a dataset is a file (see `datasets_as_files.py`). Not threa
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
@@ -17,12 +18,23 @@ from imagestore import stored_names
 from imagestore.hdf5.datasets import data_offset, integer_attribute, is_bytes
 from imagestore.hdf5.datasets_as_files import (
     CHUNK_CACHE,
-    DatasetFile,
     chunk_cache_bytes,
     dataset_as_file,
-    open_as_file,
+    open_to_read,
+    raw_file,
 )
-from imagestore.hdf5.entry import ARRAY, BYTES, DAMAGED, EXTERNAL_LINK, GROUP, SOFT_LINK, Entry
+from imagestore.hdf5.element_files import ElementFiles
+from imagestore.hdf5.entry import ARRAY, BYTES, DAMAGED, ELEMENTS, EXTERNAL_LINK, GROUP, SOFT_LINK, Entry
+from imagestore.hdf5.held_files import (
+    OTHER_FILE,
+    OneFile,
+    element_files,
+    holds_element_files,
+    is_vlen_bytes,
+    no_step,
+    one_file,
+    read_element,
+)
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_descriptor
 from imagestore.hdf5.superblock import is_live
 from imagestore.hdf5.values_as_text import text_of
@@ -39,6 +51,7 @@ class Objects:
     fd: int
     path: Path
     follow_external: bool
+    on_step: Callable[[int], object] = no_step  # called with the number of each step of a long answer
 
     def __post_init__(self) -> None:
         """Open the file. HDF5 finds the targets of external links only if it is opened by its name."""
@@ -50,20 +63,27 @@ class Objects:
             access.set_fapl_stdio()
         mode = h5f.ACC_RDONLY | (h5f.ACC_SWMR_READ if is_live(self.fd) else 0)
         self.file = h5f.open(bytes(path), mode, access)
-        self._open_datasets: OrderedDict[bytes, DatasetFile] = OrderedDict()
+        self._file_number = h5o.get_info(self.file).fileno
+        self._open_datasets: OrderedDict[bytes, _OpenDataset] = OrderedDict()
 
-    def entries(self, path: bytes) -> Iterator[Entry]:
-        """The links of a group, sorted by name, without those that lead to a stored type."""
+    def entries(self, path: bytes, first: int = 0, lost: Collection[int] = ()) -> Iterator[Entry]:
+        """The links of a group, sorted by name, without those that lead to a stored type.
+
+        The listing begins with link number `first`. The links with the numbers in `lost` are damaged, and not
+        looked at. `on_step` gets the number of each link.
+        """
         group = h5o.open(self.file, path or b"/")
         if not isinstance(group, h5g.GroupID):
             raise ValueError("not a group")
         names = sorted(group)
         taken = set(names)
-        for name in names:
-            entry = self._entry_of_link(group, name)
+        for number, name in enumerate(names[first:], first):
+            self.on_step(number)
+            is_lost = number in lost
+            entry = Entry(name=name, kind=DAMAGED) if is_lost else self._entry_of_link(group, name)
             if entry is not None and entry.kind == ARRAY:
-                yield entry._replace(shadowed=name + b".npy" in taken)
-            elif entry is not None:
+                entry = entry._replace(shadowed=name + b".npy" in taken)
+            if entry is not None:
                 yield entry
 
     def entry(self, path: bytes) -> Entry | None:
@@ -106,26 +126,66 @@ class Objects:
             return Entry(
                 name=name, kind=BYTES, size=h5_object.shape[0], offset=data_offset(h5_object), **common
             )
+        held = self._held_files(h5_object)
+        if isinstance(held, OneFile):
+            return Entry(name=name, kind=BYTES, size=held.size, offset=held.offset, **common)
+        if held == ELEMENTS:
+            return Entry(name=name, kind=ELEMENTS, **common)
         return Entry(
             name=name, kind=ARRAY, size=dataset_as_file(h5_object, self.follow_external).size, **common
         )
 
+    def _held_files(self, dataset: h5d.DatasetID) -> OneFile | str:
+        """What an array holds: one file, ELEMENTS that are files, or only an ARRAY."""
+        try:
+            fd = self._fd_of(dataset)
+            if holds_element_files(dataset, fd, self.follow_external):
+                return ELEMENTS
+            return one_file(dataset, fd, self.follow_external) or ARRAY
+        except ERRORS_OF_H5PY:  # its bytes cannot be read, or may not be
+            return ARRAY
+
+    def _fd_of(self, dataset: h5d.DatasetID) -> int:
+        """The descriptor of this file, if it is the one that holds a dataset."""
+        return self.fd if h5o.get_info(dataset).fileno == self._file_number else OTHER_FILE
+
+    def element_files(self, path: bytes) -> ElementFiles:
+        """The files that a dataset's elements are. Raises ValueError if they are none."""
+        dataset = h5d.open(self.file, path)
+        if self._held_files(dataset) != ELEMENTS:
+            raise ValueError("its elements are no files")
+        return element_files(dataset, self._fd_of(dataset), self.follow_external, self.on_step)
+
     def read(self, path: bytes, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` of a dataset as a file."""
+        return self._opened(path).read(offset, size)
+
+    def read_element(self, path: bytes, number: int, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` of one element of a dataset, as a file."""
+        return read_element(self._opened(path).dataset, number, offset + size)[offset:]
+
+    def _opened(self, path: bytes) -> _OpenDataset:
         if path not in self._open_datasets:
             self._open_dataset(path)
         self._open_datasets.move_to_end(path)
-        return self._open_datasets[path].read(offset, size)
+        return self._open_datasets[path]
 
     def _open_dataset(self, path: bytes) -> None:
         cache_bytes = chunk_cache_bytes(h5d.open(self.file, path))
         if cache_bytes > CHUNK_CACHE:
             self._open_datasets.clear()
-        self._open_datasets[path] = open_as_file(
-            self.file, path, cache_bytes=cache_bytes, follow_external=self.follow_external
-        )
+        dataset = open_to_read(self.file, path, cache_bytes=cache_bytes, follow_external=self.follow_external)
+        self._open_datasets[path] = _OpenDataset(dataset, self._reader_of(dataset))
         if len(self._open_datasets) > MOST_OPEN_DATASETS:
             self._open_datasets.popitem(last=False)
+
+    def _reader_of(self, dataset: h5d.DatasetID) -> Callable[[int, int], bytes]:
+        """What reads up to (offset, size) bytes of a dataset as a file."""
+        if is_bytes(dataset) or not isinstance(self._held_files(dataset), OneFile):
+            return dataset_as_file(dataset, self.follow_external).read
+        if is_vlen_bytes(dataset):
+            return lambda offset, size: read_element(dataset, 0, offset + size)[offset:]
+        return raw_file(dataset).read
 
     def attributes(self, path: bytes) -> dict[str, bytes]:
         """The attributes of an object as text (see `text_of`), without those that cannot be read."""
@@ -139,6 +199,13 @@ class Objects:
                 continue
             attributes[stored_names.decode(name)] = text_of(value)
         return attributes
+
+
+class _OpenDataset(NamedTuple):
+    """A dataset with a chunk cache, and what reads up to (offset, size) bytes of it as a file."""
+
+    dataset: h5d.DatasetID
+    read: Callable[[int, int], bytes]
 
 
 @dataclass

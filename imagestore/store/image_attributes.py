@@ -10,14 +10,14 @@ from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
 from imagestore.store.record import PALETTE_COLUMNS, ImageRecord
 
 
-def read_record(dataset: h5d.DatasetID, label: bytes, name: bytes) -> ImageRecord:
-    """One image, from its dataset and the dataset's attributes."""
+def read_record(dataset: h5d.DatasetID, label: bytes, name: bytes, size: int) -> ImageRecord:
+    """One image, from the attributes of its dataset."""
     created = integer_attribute(dataset, b"Created") or 0
     modified = integer_attribute(dataset, b"Modified")
     return ImageRecord(
         label=label,
         name=name,
-        size=dataset.shape[0],
+        size=size,
         member=_archive_member(dataset),
         crc32=integer_attribute(dataset, b"crc32"),
         mtime=created if modified is None else modified,

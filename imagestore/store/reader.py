@@ -26,7 +26,9 @@ from imagestore import stored_names
 from imagestore.console import UserError, first_line, progress
 from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.datasets import check_readable
-from imagestore.hdf5.links import LinkFollower
+from imagestore.hdf5.element_files import element_number
+from imagestore.hdf5.held_files import OTHER_FILE, holds_element_files, read_element, read_file
+from imagestore.hdf5.links import LinkFollower, LinkNotFollowed, Place
 from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.hdf5.superblock import end_of_file_address
@@ -92,7 +94,7 @@ class ImageStore:
                 open_hdf5(self._fd, self.path) as file,
                 progress(None, f"{self.path.name} has no index, visiting its images") as bar,
             ):
-                return walk(file, bar.update, self.path, LinkFollower(self.follow_external))
+                return walk(file, bar.update, self.path, LinkFollower(self.follow_external), self._fd)
         except ERRORS_OF_H5PY as error:
             message = f"{self.path}: {DAMAGED} ({first_line(error)}): copy or make it again"
             raise UserError(message) from error
@@ -202,22 +204,32 @@ class ImageStore:
         return os.pread(self._fd, min(size, int(self.index.size[i])), offset)
 
     def _read_through_hdf5(self, i: int) -> bytes:
-        dataset = self.dataset(i)
+        dataset, size = self.dataset(i), int(self.index.size[i])
         try:
             check_readable(dataset, self.follow_external)
-            return h5py.Dataset(dataset)[()].tobytes()
+            number = element_number(os.path.basename(self.index.name(i)))
+            if holds_element_files(dataset, OTHER_FILE, self.follow_external) and number is not None:
+                return read_element(dataset, number, size)
+            return read_file(dataset, size)
         except (OSError, RuntimeError, ValueError) as error:
             raise StoreError(f"{self.path}: cannot read {self.path_of(i)}: {first_line(error)}") from error
 
     def dataset(self, i: int) -> h5d.DatasetID:
-        """The HDF5 dataset of image `i`, with its attributes. Raises StoreError."""
+        """The HDF5 dataset that holds image `i`, with its attributes. Raises StoreError."""
         try:
             file, path = self.hdf5(), self._path_in_file(i)
-            if self.index.covers_whole_file:  # it holds no links
+            if self.index.covers_whole_file:  # it holds no links, and only datasets that are an image each
                 return h5d.open(file.id, path)
-            return self._links.open(self._links.root(file, self.path), path).object
+            return self._find_dataset(self._links.root(file, self.path), path)
         except ERRORS_OF_H5PY as error:
             raise StoreError(f"{self.path}: cannot read {self.path_of(i)} ({first_line(error)})") from error
+
+    def _find_dataset(self, root: Place, path: bytes) -> h5d.DatasetID:
+        """The dataset at a path, or the one of which the path is an element. Raises the errors of h5py."""
+        try:
+            return self._links.open(root, path).object
+        except LinkNotFollowed:
+            return self._links.open(root, os.path.dirname(path)).object
 
     def palette(self, i: int) -> np.ndarray | None:
         """float32 (k, 7): share, L, a, b, R, G, B of image `i`, largest share first; None if not kept."""

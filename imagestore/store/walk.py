@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -12,9 +12,12 @@ from h5py import h5a, h5d, h5g, h5l, h5o
 from imagestore import stored_names
 from imagestore.hdf5.datasets import data_offset, is_bytes
 from imagestore.hdf5.entry import NO_OFFSET
+from imagestore.hdf5.held_files import OTHER_FILE
 from imagestore.hdf5.links import LinkFollower, LinkNotFollowed, Place
+from imagestore.store.held_images import images_in, is_folder_of_images
 from imagestore.store.image_attributes import read_record
 from imagestore.store.index import IndexBuilder, StoreIndex
+from imagestore.store.record import ImageRecord
 from imagestore.store.storage_groups import FileAndAddress, LabelledObjects
 
 NO_LABEL = b""  # of the images at the root
@@ -26,19 +29,24 @@ def walk(
     on_image: Callable[[], object] | None = None,
     path: Path | None = None,
     links: LinkFollower | None = None,
+    fd: int = OTHER_FILE,
 ) -> StoreIndex:
-    """The index of an open HDF5 file: every 1-D uint8 dataset is an image, and links are followed.
+    """The index of an open HDF5 file, with each image that its datasets hold. Links are followed.
 
-    The label of an image is its top-level group, or NO_LABEL at the root. An image at the root that also
-    stands under a label is left out. `on_image` is called for each image. `path` is the file's own name, by
-    default that by which h5py opened it; `links` decides which links are followed. Raises the errors of h5py
-    if the file is damaged.
+    Every 1-D uint8 dataset is an image; for others see held_files.py. The label of an image is its top-level
+    group, or NO_LABEL at the root. A dataset of many images is a group of them. An image at the root that
+    also stands under a label is left out. `on_image` is called for each image. `path` is the file's own name,
+    by default that by which h5py opened it; `links` decides which links are followed. `fd` is the file as a
+    descriptor; without it, the images in datasets of other kinds have no offset. Raises the errors of h5py if
+    the file is damaged.
     """
-    walker = _Walker(links or LinkFollower(), IndexBuilder(on_image))
+    walker = _Walker(links or LinkFollower(), IndexBuilder(on_image), fd)
     root, at_root = walker.links.root(file, path or Path(file.filename)), []
     for name, member in walker.members(root, b""):
         if isinstance(member.object, h5g.GroupID):
             walker.add_group(member, name, b"", (_address(root),), Counter())
+        elif walker.is_folder_of_images(member):
+            walker.add_dataset(member, name, b"")
         else:
             at_root.append((name, member))
             walker.builder.covers_whole_file = False
@@ -54,8 +62,8 @@ def walk(
 class _Walker:
     """A walk through one file: what it follows, and what it has found."""
 
-    def __init__(self, links: LinkFollower, builder: IndexBuilder) -> None:
-        self.links, self.builder, self.objects = links, builder, LabelledObjects()
+    def __init__(self, links: LinkFollower, builder: IndexBuilder, fd: int) -> None:
+        self.links, self.builder, self.objects, self.fd = links, builder, LabelledObjects(), fd
 
     def members(self, group: Place, prefix: bytes) -> Iterator[tuple[bytes, Place]]:
         """(name, object) of each member of a group, whose path `prefix` ends in "/" if not empty.
@@ -100,19 +108,35 @@ class _Walker:
                 self.add_dataset(member, label, prefix + name)
 
     def add_dataset(self, place: Place, label: bytes, name: bytes) -> None:
-        """Add a dataset if it is an image."""
-        dataset = place.object
-        if not (isinstance(dataset, h5d.DatasetID) and is_bytes(dataset)):
+        """Add the images that a dataset holds: one, one for each element, or none."""
+        dataset, before = place.object, len(self.builder)
+        if isinstance(dataset, h5d.DatasetID) and is_bytes(dataset):
+            offset = data_offset(dataset) if place.is_in_store else NO_OFFSET
+            self.builder.add(read_record(dataset, label, name, dataset.shape[0]), offset)
+            if h5a.exists(dataset, b"Permissions"):
+                self.builder.covers_whole_file = False
+        else:
             self.builder.covers_whole_file = False
-            return
-        offset = data_offset(dataset) if place.is_in_store else NO_OFFSET
-        self.builder.add(read_record(dataset, label, name), offset)
-        if h5a.exists(dataset, b"Permissions"):
-            self.builder.covers_whole_file = False
-        if not place.is_in_store:
+            for image, offset in self._images_in(place, label, name):
+                self.builder.add(image, offset)
+        if len(self.builder) > before and not place.is_in_store:
             self.builder.remarks.uses_other_files = True
-        if label != NO_LABEL:
+        if len(self.builder) > before and label != NO_LABEL:
             self.objects.add(label, _address(place), place.through_link)
+
+    def _images_in(self, place: Place, label: bytes, name: bytes) -> Iterable[tuple[ImageRecord, int]]:
+        if not isinstance(place.object, h5d.DatasetID):
+            return ()
+        return images_in(place.object, label, name, self._fd_of(place), self.links.follow_external)
+
+    def is_folder_of_images(self, place: Place) -> bool:
+        """Whether an object is a dataset that holds an image for each element."""
+        return isinstance(place.object, h5d.DatasetID) and is_folder_of_images(
+            place.object, self._fd_of(place), self.links.follow_external
+        )
+
+    def _fd_of(self, place: Place) -> int:
+        return self.fd if place.is_in_store else OTHER_FILE
 
 
 def _address(place: Place) -> FileAndAddress:

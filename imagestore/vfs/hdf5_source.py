@@ -1,6 +1,7 @@
 """Any HDF5 file as a tree of nodes, listed group by group when somebody first asks for a folder.
 
-Groups are folders, datasets are files, and links are symbolic links. A listing is kept once it is made.
+Groups are folders, datasets are files or folders of files, and links are symbolic links. A listing is kept
+once it is made.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import stat
 from collections.abc import Iterator
 
 from imagestore.console import UserError
-from imagestore.hdf5.entry import ARRAY, DAMAGED, EXTERNAL_LINK, GROUP, NO_OFFSET, SOFT_LINK, Entry
+from imagestore.hdf5.entry import ARRAY, DAMAGED, ELEMENTS, EXTERNAL_LINK, GROUP, NO_OFFSET, SOFT_LINK, Entry
+from imagestore.hdf5.global_heap import HeapReader
 from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.hdf5.why_not_opened import why_not_opened
 from imagestore.vfs import shown_names
-from imagestore.vfs.node import INODE_BITS, SECTOR, Node, ObjectKey
+from imagestore.vfs.element_listing import ElementListing
+from imagestore.vfs.node import ALL_ELEMENTS, INODE_BITS, NO_ELEMENT, SECTOR, Node, ObjectKey
 from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
 
@@ -33,7 +36,9 @@ class Hdf5Source(Source):
         """`number` is the store's number in the tree. Raises UserError if this is no HDF5 file."""
         self.file, self.images = file, 0
         self._helper, self._number = helper, number
-        self._listings: dict[bytes, dict[bytes, Node]] = {}  # path of a group -> shown name -> node
+        self._heap = HeapReader(file.fd)
+        # Path of a group or dataset -> shown name -> node.
+        self._listings: dict[bytes, dict[bytes, Node] | ElementListing] = {}
         try:
             self._root_entry = helper.entry(b"")
         except OSError as error:
@@ -58,15 +63,34 @@ class Hdf5Source(Source):
             raise self.file.error("damaged")
         return node
 
-    def _listing(self, folder: Node) -> dict[bytes, Node]:
+    def _listing(self, folder: Node) -> dict[bytes, Node] | ElementListing:
         path = folder.key.path
         if path not in self._listings:
-            listing = dict(self._named_node(folder.key, entry) for entry in self._helper.entries(path))
+            listing = (
+                self._list_elements(folder)
+                if folder.key.element == ALL_ELEMENTS
+                else self._list_group(folder)
+            )
             if self.file.was_changed():
                 raise self.file.error("changed since it was opened")
-            self.images += sum(node.is_file for node in listing.values())
             self._listings[path] = listing
         return self._listings[path]
+
+    def _list_group(self, folder: Node) -> dict[bytes, Node]:
+        listing = dict(self._named_node(folder.key, entry) for entry in self._helper.entries(folder.key.path))
+        self.images += sum(node.is_file for node in listing.values())
+        return listing
+
+    def _list_elements(self, folder: Node) -> ElementListing:
+        files = self._helper.element_files(folder.key.path)
+        self.images += len(files.size)
+        # The number has a bit that is 0, so that those of the other elements fit in above it.
+        first = _hashed_inode(b"elements of %d" % folder.ino) & ~(1 << (INODE_BITS - 2))
+        pattern = folder._replace(
+            mode=self.file.mode(stat.S_IFREG, folder.key.permissions),
+            ino=self._number << INODE_BITS | first,
+        )
+        return ElementListing(files, pattern)
 
     def _named_node(self, folder: ObjectKey, entry: Entry) -> tuple[bytes, Node]:
         """The shown name and the node of one link in a group."""
@@ -82,6 +106,8 @@ class Hdf5Source(Source):
         if entry.kind == ARRAY:
             node = self._node(entry, stat.S_IFREG, ObjectKey(path), entry.links)
             return shown_names.numpy_file(entry.name, entry.shadowed), node._replace(is_generated=True)
+        if entry.kind == ELEMENTS:
+            return shown_name, self._node(entry, stat.S_IFDIR, ObjectKey(path, element=ALL_ELEMENTS), nlink=2)
         if entry.kind == DAMAGED:
             return shown_name, self._node(entry, stat.S_IFREG, ObjectKey(path), nlink=0)
         is_in_store_file = entry.address[0] == self._root_entry.address[0]
@@ -120,10 +146,7 @@ class Hdf5Source(Source):
         file_number, address = entry.address
         if file_number == self._root_entry.address[0] and address:
             return address
-        text = b"%d %d %s" % (file_number, address, b"" if address else path)
-        digest = hashlib.blake2b(text, digest_size=8).digest()
-        top_bit = 1 << (INODE_BITS - 1)
-        return top_bit | int.from_bytes(digest, "little") >> (64 - INODE_BITS + 1)
+        return _hashed_inode(b"%d %d %s" % (file_number, address, b"" if address else path))
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
         if node.is_damaged:
@@ -131,8 +154,9 @@ class Hdf5Source(Source):
         size = max(0, min(size, node.size - offset))
         if not size:
             return b""
-        if node.key.offset >= 0:
-            data = self.file.pread(node.key.offset + offset, size)
+        start = self._data_start(node)
+        if start >= 0:
+            data = self.file.pread(start + offset, size)
         else:
             blocks = range(offset // BLOCK, -(-(offset + size) // BLOCK))
             joined = b"".join(self._block(node, block) for block in blocks)
@@ -141,19 +165,30 @@ class Hdf5Source(Source):
             raise self.file.error("changed since it was opened")
         return data
 
+    def _data_start(self, node: Node) -> int:
+        """Where the bytes of a file begin in the store file; NO_OFFSET if only HDF5 can read them."""
+        key = node.key
+        return self._heap.place_of(key.offset, key.heap_number, node.size) if key.heap_number else key.offset
+
     def _block(self, node: Node, block: int) -> bytes:
         """Block number `block` of a file, through HDF5."""
         data = self.file.cached_block(node.ino, block)
         if data is not None:
             return data
         size = min(BLOCK, node.size - block * BLOCK)
-        data = self._helper.read(node.key.path, block * BLOCK, size)
+        if node.key.element == NO_ELEMENT:
+            data = self._helper.read(node.key.path, block * BLOCK, size)
+        else:
+            dataset = node.key.path.rpartition(b"/")[0]
+            data = self._helper.read_element(dataset, node.key.element, block * BLOCK, size)
         if len(data) != size:
             raise self.file.error("cut short")
         return self.file.cache_block(node.ino, block, data)
 
     def attributes(self, node: Node) -> dict[str, bytes]:
-        return {} if node.is_symlink or node.is_damaged else self._helper.attributes(node.key.path)
+        if node.is_symlink or node.is_damaged or node.key.element >= 0:
+            return {}
+        return self._helper.attributes(node.key.path)
 
     def target(self, node: Node) -> bytes:
         if not node.is_symlink:
@@ -172,6 +207,13 @@ class Hdf5Source(Source):
     def close(self) -> None:
         self._helper.close()
         self.file.close()
+
+
+def _hashed_inode(text: bytes) -> int:
+    """A number that is above the addresses of all objects."""
+    digest = hashlib.blake2b(text, digest_size=8).digest()
+    top_bit = 1 << (INODE_BITS - 1)
+    return top_bit | int.from_bytes(digest, "little") >> (64 - INODE_BITS + 1)
 
 
 def _relative_target(entry: Entry, folder: bytes, depth: int) -> bytes:

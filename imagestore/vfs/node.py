@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from imagestore.hdf5.entry import NO_OFFSET
 
+NO_ELEMENT, ALL_ELEMENTS = -1, -2
 SECTOR = 512  # bytes; the unit of Node.blocks
 INODE_BITS = 48  # of an inode number within one store; the bits above them are the store's number
 
@@ -20,6 +21,9 @@ class ObjectKey(NamedTuple):
     # Of a folder: the addresses of the groups on its path, from the root group to its own group.
     groups: tuple[tuple[int, int], ...] = ()
     permissions: int | None = None  # as stored; the node's mode has those that a read-only file system grants
+    # If the file is an element of a dataset, its number there; ALL_ELEMENTS for the folder of them.
+    element: int = NO_ELEMENT
+    heap_number: int = 0  # of an element of variable length: see ElementFiles
 
 
 class Node(NamedTuple):

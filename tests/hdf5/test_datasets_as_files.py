@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imagestore.hdf5.datasets_as_files import CHUNK_CACHE, chunk_cache_bytes, dataset_as_file, open_as_file
+from imagestore.hdf5.datasets_as_files import CHUNK_CACHE, chunk_cache_bytes, dataset_as_file, open_to_read
 from tests.helpers.odd_stores import odd_arrays, some_bytes
 
 ARRAYS = odd_arrays()
@@ -126,8 +126,8 @@ def test_the_cache_holds_at_least_one_chunk(tmp_path, chunk, expected):
         file.create_dataset("x", (1 << 25,), np.uint8, chunks=(chunk,))
         cache_bytes = chunk_cache_bytes(file["x"].id)
         assert cache_bytes == expected
-        opened = open_as_file(file.id, b"x", cache_bytes=cache_bytes, follow_external=False)
-        assert opened.dataset.get_access_plist().get_chunk_cache()[1] == expected
+        opened = open_to_read(file.id, b"x", cache_bytes=cache_bytes, follow_external=False)
+        assert opened.get_access_plist().get_chunk_cache()[1] == expected
 
 
 def test_bytes_in_another_file_are_not_opened(tmp_path):
@@ -135,6 +135,6 @@ def test_bytes_in_another_file_are_not_opened(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x", (10,), np.uint8, external=[(str(tmp_path / "raw"), 0, 10)])
         with pytest.raises(OSError, match="another file"):
-            open_as_file(file.id, b"x", cache_bytes=CHUNK_CACHE, follow_external=False)
-        opened = open_as_file(file.id, b"x", cache_bytes=CHUNK_CACHE, follow_external=True)
-        assert opened.read(0, 99) == bytes(10)
+            open_to_read(file.id, b"x", cache_bytes=CHUNK_CACHE, follow_external=False)
+        opened = open_to_read(file.id, b"x", cache_bytes=CHUNK_CACHE, follow_external=True)
+        assert dataset_as_file(opened, True).read(0, 99) == bytes(10)

@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.hdf5 import helper_process
+from imagestore.hdf5 import helper_process, objects
+from imagestore.hdf5.entry import DAMAGED, Entry
 from imagestore.hdf5.helper_process import ENTRIES_AT_ONCE, HelperProcess
 from imagestore.processes import ENDING
 from tests.helpers.commands import ROOT, environment
@@ -138,6 +139,52 @@ def test_silence_costs_one_question(helper, monkeypatch):
     monkeypatch.undo()
     assert helper.read(DATASET, 0, 5000) == some_bytes(1)
     assert has_ended(silent)
+
+
+def stop_at(monkeypatch, names: set[bytes], stop: Callable[[], object]) -> None:
+    """Let the helper's next processes call `stop` when they come to links of these names."""
+    entry_of_link = objects.Objects._entry_of_link
+
+    def entry_or_stop(self: objects.Objects, group: h5py.h5g.GroupID, name: bytes) -> Entry | None:
+        if name in names:
+            stop()
+        return entry_of_link(self, group, name)
+
+    monkeypatch.setattr(objects.Objects, "_entry_of_link", entry_or_stop)
+
+
+def make_links(path: Path, count: int) -> None:
+    with h5py.File(path, "w") as file:
+        for i in range(count):
+            file[f"label/{i:04d}"] = h5py.SoftLink("/")
+
+
+@pytest.mark.parametrize("stop", [lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: time.sleep(60)])
+def test_a_link_that_costs_the_helper_costs_only_itself(tmp_path, monkeypatch, stop):
+    monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 2.0)
+    make_links(tmp_path / "a.h5", 1200)
+    lost = {b"0000", b"0700", b"1199"}
+    stop_at(monkeypatch, lost, stop)
+    with helper_for(tmp_path / "a.h5") as helper:
+        entries = list(helper.entries(b"label"))
+        assert [entry.name for entry in entries] == [b"%04d" % i for i in range(1200)]
+        assert {entry.name for entry in entries if entry.kind == DAMAGED} == lost
+
+
+def test_a_group_of_which_many_links_are_lost_is_damaged(tmp_path, monkeypatch):
+    make_links(tmp_path / "a.h5", 40)
+    stop_at(monkeypatch, {b"%04d" % i for i in range(40)}, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    with helper_for(tmp_path / "a.h5") as helper:
+        assert_eio(lambda: list(helper.entries(b"label")))
+        assert helper.entry(b"label").kind == "group"
+
+
+def test_a_long_answer_has_time_as_long_as_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 1.0)
+    make_links(tmp_path / "a.h5", 30)
+    stop_at(monkeypatch, {b"%04d" % i for i in range(30)}, lambda: time.sleep(0.1))
+    with helper_for(tmp_path / "a.h5") as helper:
+        assert all(entry.kind == "soft link" for entry in helper.entries(b"label"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

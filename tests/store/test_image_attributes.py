@@ -71,7 +71,7 @@ def test_attributes_are_read_as_they_were_written(records):
             file[f"red/{i}"] = DATA
             dataset = file[f"red/{i}"].id
             writer.write(dataset, record)
-            assert read_record(dataset, b"red", b"1.jpg") == record
+            assert read_record(dataset, b"red", b"1.jpg", dataset.shape[0]) == record
             palette = read_palette(dataset)
             assert (palette is None) == (record.palette is None)
             assert palette is None or (palette.dtype, palette.tolist()) == ("f4", record.palette.tolist())

@@ -1,0 +1,207 @@
+"""The files that a dataset holds: one, one for each element, or none if it is an array of numbers.
+
+Programs keep the bytes of images in many ways: as opaque values, as signed bytes, as a single row, as rows
+that are padded with zeros, as elements of variable length. Rows of bytes are told from pixels by what they
+begin with.
+
+`fd` is the HDF5 file that holds the dataset, open for reading; OTHER_FILE if that is another file. Every
+function raises the errors of h5py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from h5py import h5d, h5i, h5t
+
+from imagestore.hdf5.byte_records import ByteRecords, content_size, is_byte, records_of
+from imagestore.hdf5.datasets import check_readable, data_offset
+from imagestore.hdf5.datasets_as_files import raw_file
+from imagestore.hdf5.element_files import ElementFiles
+from imagestore.hdf5.entry import NO_OFFSET
+from imagestore.hdf5.global_heap import HeapReader
+from imagestore.hdf5.vlen_descriptors import read_descriptors
+from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
+
+MOST_ELEMENTS = 1 << 23  # of one dataset: nobody can list a folder of more
+BLOCK = 1 << 20  # bytes of records that are read at once
+MOST_TRIED = 4  # elements whose first bytes are looked for
+OTHER_FILE = -1
+
+ReadBytes = Callable[[int, int], bytes]  # (offset in the data of a dataset, size) -> bytes
+
+
+def no_step(number: int) -> None:
+    """Do nothing, where nobody asks how far a long answer has come."""
+
+
+class OneFile(NamedTuple):
+    """A dataset that is one file. Its bytes are the first `size` bytes of its data."""
+
+    size: int
+    offset: int  # in the HDF5 file; NO_OFFSET if only HDF5 can read the bytes
+    is_image: bool  # whether the bytes begin as an image
+
+
+def one_file(dataset: h5d.DatasetID, fd: int, follow_external: bool = False) -> OneFile | None:
+    """The file that a dataset is; None if it is something else.
+
+    This is for datasets that are no 1-D arrays of unsigned bytes: those are files, whatever they begin with.
+    """
+    if dataset.rank == 0 and is_vlen_bytes(dataset):
+        return _vlen_file(dataset, fd, follow_external)
+    records = records_of(dataset)
+    if records is None or records.is_list:
+        return None
+    read = _reader(dataset, fd, follow_external)
+    is_image = begins_as_image(read(0, min(FIRST_BYTES, records.width)))
+    if not is_image and not records.is_opaque:
+        return None
+    size = records.width if records.is_opaque else content_size(read(0, records.width))
+    return OneFile(size, _data_offset(dataset, fd), is_image)
+
+
+def holds_element_files(dataset: h5d.DatasetID, fd: int, follow_external: bool = False) -> bool:
+    """Whether each element of a dataset is a file. This reads a few of the elements at most."""
+    if not dataset.rank or dataset.get_space().get_simple_extent_npoints() > MOST_ELEMENTS:
+        return False
+    if is_vlen_bytes(dataset):
+        return True
+    records = records_of(dataset)
+    if records is None or not records.is_list:
+        return False
+    return bool(_suffix_of_records(records, _reader(dataset, fd, follow_external)))
+
+
+def element_files(
+    dataset: h5d.DatasetID,
+    fd: int,
+    follow_external: bool = False,
+    on_read: Callable[[int], object] = no_step,
+) -> ElementFiles:
+    """The files of a dataset for which `holds_element_files` is true.
+
+    `on_read` is called with the number of an element before this and the next elements are read.
+    """
+    if is_vlen_bytes(dataset):
+        return _vlen_files(dataset, fd, follow_external, on_read)
+    records, read = records_of(dataset), _reader(dataset, fd, follow_external)
+    size = np.fromiter(_content_sizes(records, read, on_read), np.int64, records.count)
+    start = _data_offset(dataset, fd)
+    offset = np.full(records.count, NO_OFFSET)
+    if start != NO_OFFSET:
+        offset = start + records.width * np.arange(records.count)
+    return ElementFiles(_suffix_of_records(records, read), size, offset, np.zeros(records.count, np.int64))
+
+
+def read_element(dataset: h5d.DatasetID, number: int, size: int) -> bytes:
+    """The first `size` bytes of an element, through HDF5. The caller makes sure that they may be read."""
+    if is_vlen_bytes(dataset):
+        return _vlen_value(dataset, number)[:size]
+    records = records_of(dataset)
+    return raw_file(dataset).read(number * records.width, size)
+
+
+def read_file(dataset: h5d.DatasetID, size: int) -> bytes:
+    """The first `size` bytes of a dataset that is one file, through HDF5. See `read_element`."""
+    return _vlen_value(dataset, 0)[:size] if is_vlen_bytes(dataset) else raw_file(dataset).read(0, size)
+
+
+# ----- elements of variable length -----
+
+
+def is_vlen_bytes(dataset: h5d.DatasetID) -> bool:
+    """Whether each element of a dataset is a list, of any length, of single bytes or of opaque values."""
+    kind = dataset.get_type()
+    return isinstance(kind, h5t.TypeVlenID) and is_byte(kind.get_super())
+
+
+def _vlen_file(dataset: h5d.DatasetID, fd: int, follow_external: bool) -> OneFile:
+    files = _vlen_files(dataset, fd, follow_external, no_step)
+    size, offset, heap_number = int(files.size[0]), int(files.offset[0]), int(files.heap_number[0])
+    if heap_number:
+        offset = HeapReader(fd).place_of(offset, heap_number, size)
+    return OneFile(size, offset, is_image=bool(files.suffix))
+
+
+def _vlen_files(
+    dataset: h5d.DatasetID, fd: int, follow_external: bool, on_read: Callable[[int], object]
+) -> ElementFiles:
+    descriptors = None if fd == OTHER_FILE else read_descriptors(dataset, fd)
+    if descriptors is None:
+        check_readable(dataset, follow_external)
+        size = np.fromiter(_converted_sizes(dataset, on_read), np.int64)
+        offset, heap_number = np.full(len(size), NO_OFFSET), np.zeros(len(size), np.int64)
+    else:
+        size = descriptors["length"].astype(np.int64) * dataset.get_type().get_super().get_size()
+        start = h5i.get_file_id(dataset).get_create_plist().get_userblock()
+        offset = np.where(size > 0, descriptors["collection"] + start, NO_OFFSET)
+        heap_number = np.where(size > 0, descriptors["number"].astype(np.int64), 0)
+    files = ElementFiles("", size, offset, heap_number)
+    return files._replace(suffix=suffix_of(_first_bytes_of_vlen(dataset, fd, files)))
+
+
+def _first_bytes_of_vlen(dataset: h5d.DatasetID, fd: int, files: ElementFiles) -> bytes:
+    """What the first element begins with that is not empty. If it is damaged, the next ones are tried."""
+    for number in np.flatnonzero(files.size > 0)[:MOST_TRIED].tolist():
+        size, offset, heap_number = (int(column[number]) for column in files[1:])
+        with contextlib.suppress(OSError):
+            if not heap_number:
+                return _vlen_value(dataset, number)[:FIRST_BYTES]
+            return os.pread(fd, min(size, FIRST_BYTES), HeapReader(fd).place_of(offset, heap_number, size))
+    return b""
+
+
+def _vlen_value(dataset: h5d.DatasetID, number: int) -> bytes:
+    place = np.unravel_index(number, dataset.shape) if dataset.shape else ()
+    return np.asarray(h5py.Dataset(dataset)[tuple(map(int, place))]).tobytes()
+
+
+def _converted_sizes(dataset: h5d.DatasetID, on_read: Callable[[int], object]) -> Iterator[int]:
+    for number in range(dataset.get_space().get_simple_extent_npoints()):
+        on_read(number)
+        yield len(_vlen_value(dataset, number))
+
+
+# ----- records of equal width -----
+
+
+def _reader(dataset: h5d.DatasetID, fd: int, follow_external: bool) -> ReadBytes:
+    """How to read the bytes of a dataset's data. Raises OSError if they may not be read."""
+    start = _data_offset(dataset, fd)
+    if start != NO_OFFSET:
+        return lambda offset, size: os.pread(fd, size, start + offset)
+    check_readable(dataset, follow_external)
+    return raw_file(dataset).read
+
+
+def _data_offset(dataset: h5d.DatasetID, fd: int) -> int:
+    return NO_OFFSET if fd == OTHER_FILE else data_offset(dataset)
+
+
+def _suffix_of_records(records: ByteRecords, read: ReadBytes) -> str:
+    """The suffix of the first image among the records; "" if some record is neither an image nor empty.
+
+    Only the first record, the last and one between them are looked at.
+    """
+    suffixes = []
+    for number in sorted({0, records.count // 2, records.count - 1}):
+        head = read(number * records.width, min(FIRST_BYTES, records.width))
+        if head.strip(b"\0"):
+            suffixes.append(suffix_of(head))
+    return suffixes[0] if suffixes and all(suffixes) else ""
+
+
+def _content_sizes(records: ByteRecords, read: ReadBytes, on_read: Callable[[int], object]) -> Iterator[int]:
+    at_once = max(1, BLOCK // records.width)
+    for first in range(0, records.count, at_once):
+        on_read(first)
+        count = min(at_once, records.count - first)
+        block = read(first * records.width, count * records.width)
+        for start in range(0, count * records.width, records.width):
+            yield content_size(block[start : start + records.width])
