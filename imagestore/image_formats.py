@@ -127,14 +127,22 @@ def _is_netpbm(data: bytes) -> bool:
 
 
 def _is_ico(data: bytes) -> bool:
-    """An icon whose first picture stands right behind the list of pictures."""
+    """An icon: a list of pictures, one of which stands right behind the list."""
     if not data.startswith(b"\0\0\1\0") or len(data) < 22:
         return False
-    count, reserved, planes, bits, size, place = struct.unpack_from("<H3xBHHII", data, 4)
-    return (
-        0 < count <= 256 and reserved in (0, 255) and planes <= 1 and bits in (0, 1, 2, 4, 8, 16, 24, 32)
-        and size >= 40 and place == 6 + 16 * count
-    )  # fmt: skip
+    count = int.from_bytes(data[4:6], "little")
+    entries = [
+        struct.unpack_from("<3xBHHII", data, place)
+        for place in range(6, 6 + 16 * count, 16)
+        if place + 16 <= len(data)
+    ]
+    places = [place for *_, place in entries]
+    return count <= 256 and all(map(_is_entry_of_ico, entries)) and min(places, default=0) == 6 + 16 * count
+
+
+def _is_entry_of_ico(entry: tuple[int, ...]) -> bool:
+    reserved, planes, bits, size, _ = entry
+    return reserved in (0, 255) and planes <= 1 and bits in (0, 1, 2, 4, 8, 16, 24, 32) and size >= 40
 
 
 def _is_pcx(data: bytes) -> bool:
@@ -222,14 +230,14 @@ FORMATS = (
         suffixes=(".avif", ".avifs"),
         begins=_is_avif,
         feature="avif",
-        reader_bytes_per_pixel=12,
+        reader_bytes_per_pixel=8,
     ),
     ImageFormat(
         name="HEIF",
         plugin="pillow_heif",
         suffixes=(".heic", ".heif", ".hif"),
         begins=_is_heif,
-        reader_bytes_per_pixel=12,
+        reader_bytes_per_pixel=10,
     ),
     ImageFormat(
         name="JPEG2000",
@@ -237,13 +245,14 @@ FORMATS = (
         suffixes=(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
         begins=_starts_with(b"\xff\x4f\xff\x51\0", b"\0\0\0\x0cjP  \r\n\x87\n"),
         feature="jpg_2000",
-        reader_bytes_per_pixel=28,
+        reader_bytes_per_pixel=21,
     ),
     ImageFormat(
         name="PPM",
         plugin="PIL.PpmImagePlugin",
         suffixes=(".ppm", ".pgm", ".pbm", ".pnm"),
         begins=_is_netpbm,
+        reader_bytes_per_pixel=12,
     ),
     ImageFormat(
         name="ICO",
@@ -252,16 +261,23 @@ FORMATS = (
         begins=_is_ico,
         alpha_may_be_unused=True,
     ),
-    ImageFormat(name="QOI", plugin="PIL.QoiImagePlugin", suffixes=(".qoi",), begins=_is_qoi),
+    ImageFormat(
+        name="QOI", plugin="PIL.QoiImagePlugin", suffixes=(".qoi",), begins=_is_qoi, reader_bytes_per_pixel=8
+    ),
     ImageFormat(name="PCX", plugin="PIL.PcxImagePlugin", suffixes=(".pcx",), begins=_is_pcx),
-    ImageFormat(name="SGI", plugin="PIL.SgiImagePlugin", suffixes=(".sgi",), begins=_is_sgi),
+    ImageFormat(
+        name="SGI", plugin="PIL.SgiImagePlugin", suffixes=(".sgi",), begins=_is_sgi, reader_bytes_per_pixel=4
+    ),
     ImageFormat(
         name="DDS",
         plugin="PIL.DdsImagePlugin",
         suffixes=(".dds",),
         begins=_starts_with(b"DDS \x7c\0\0\0"),
+        reader_bytes_per_pixel=4,
     ),
-    ImageFormat(name="PSD", plugin="PIL.PsdImagePlugin", suffixes=(".psd",), begins=_is_psd),
+    ImageFormat(
+        name="PSD", plugin="PIL.PsdImagePlugin", suffixes=(".psd",), begins=_is_psd, reader_bytes_per_pixel=3
+    ),
     ImageFormat(
         name="DIB",
         plugin="PIL.BmpImagePlugin",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import struct
@@ -9,11 +10,16 @@ import struct
 from PIL import Image, features
 
 from imagestore import image_formats
+from imagestore.decode import tiff_kinds
+from imagestore.decode.av1_size import check_frames
 from imagestore.decode.errors import NotAnImage
 from imagestore.image_formats import FORMATS, ImageFormat
 
 BY_NAME = {row.name: row for row in FORMATS}
 BYTES_OF_MARK = 16  # what Pillow gives a plugin to accept
+LENIENT = [
+    BY_NAME[name] for name in ("BMP", "PCX", "PPM", "SGI", "QOI", "DDS")
+]  # Pillow reads strange headers
 HEIF_PLUGIN = "pillow_heif"  # the only reader that is no part of Pillow
 
 
@@ -29,12 +35,7 @@ def open_image(data: bytes) -> Image.Image:
     of Pillow.
     """
     row = image_formats.format_of(data)
-    # Pillow reads some headers that look strange; never those of a format without a mark.
-    rows = (
-        [row]
-        if row
-        else [other for other in FORMATS if other.plugin != HEIF_PLUGIN and not other.only_by_name]
-    )
+    rows = [row] if row else LENIENT
     for each in rows:
         _load_reader(each)
     for each in rows:
@@ -50,11 +51,15 @@ def _open_as(row: ImageFormat, data: bytes) -> Image.Image | None:
     if not accepted or isinstance(accepted, str):  # a text says why it cannot be read
         return None
     try:
-        return factory(io.BytesIO(data), "")
+        image = factory(io.BytesIO(data), "")
     except (SyntaxError, IndexError, TypeError, struct.error):
         return None
+    if row.name == "AVIF":
+        check_frames(data, image.size)
+    return image
 
 
+@functools.cache
 def _load_reader(row: ImageFormat) -> None:
     try:
         plugin = importlib.import_module(row.plugin)
@@ -62,8 +67,10 @@ def _load_reader(row: ImageFormat) -> None:
         raise NotAnImage(
             f"{row.name} is read with pillow-heif, which is not installed: pip install pillow-heif"
         ) from None
+    if row.name == "TIFF":
+        tiff_kinds.add_kinds()
     if row.plugin == HEIF_PLUGIN:
-        plugin.register_heif_opener()
+        plugin.register_heif_opener(thumbnails=False)  # the picture itself, at every size
 
 
 def _why_not_opened(row: ImageFormat) -> str:
