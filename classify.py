@@ -9,16 +9,22 @@ Prints the name, the predicted label and the confidence of each image. If the tr
 store it is the image's label), it is printed too, and at the end the accuracy.
 """
 
-from __future__ import annotations
-
-from imagestore.processes import let_interrupts_end_python
+import os
+import sys
 
 if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # `python -I` leaves it out
+
+    from imagestore.environment import check_python
+
+    check_python()  # before the other imports, which an old Python cannot read
+
+    from imagestore.processes import let_interrupts_end_python
+
     let_interrupts_end_python()  # before the other imports, which take a moment
 
 import argparse
 import itertools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +56,7 @@ def classify(arguments: argparse.Namespace) -> int:
 
 
 def classify_images(
-    images: Images, labels: list[str], weights: Path, arguments: argparse.Namespace, stop: Stop
+    images: "Images", labels: list[str], weights: Path, arguments: argparse.Namespace, stop: Stop
 ) -> int:
     """Print the answers for random images until `stop` is requested, and return the exit status."""
     from imagestore.classifying.accuracy import Accuracy

@@ -9,16 +9,21 @@
 ./colourHeuristic.py summary   STORE.h5                             how many images there are of each label
 """
 
-from __future__ import annotations
-
-from imagestore.processes import let_interrupts_end_python
+import os
+import sys
 
 if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # `python -I` leaves it out
+
+    from imagestore.environment import check_python
+
+    check_python()  # before the other imports, which an old Python cannot read
+
+    from imagestore.processes import let_interrupts_end_python
+
     let_interrupts_end_python()  # before the other imports, which take a moment
 
 import argparse
-import os
-import sys
 from typing import TYPE_CHECKING
 
 from imagestore import console
@@ -103,7 +108,7 @@ def _add_labelling_options(command: argparse.ArgumentParser) -> None:
     _add_index(command)
 
 
-def _labelling_options(arguments: argparse.Namespace) -> RunOptions:
+def _labelling_options(arguments: argparse.Namespace) -> "RunOptions":
     from imagestore.labelling.sort_and_partition import RunOptions
 
     return RunOptions(

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """Show an image store as a folder: mount, list, unpack or verify it. Or pack a folder into a store."""
 
-from __future__ import annotations
-
-from imagestore.processes import let_interrupts_end_python
+import os
+import sys
 
 if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # `python -I` leaves it out
+
+    from imagestore.environment import check_python
+
+    check_python()  # before the other imports, which an old Python cannot read
+
+    from imagestore.processes import let_interrupts_end_python
+
     let_interrupts_end_python()  # before the other imports, which take a moment
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +27,7 @@ TOOLS = ("pack", "unpack", "ls", "cat", "verify")
 EPILOG = """\
 examples:
   ./h5vfs.py flowers.h5 /tmp/$USER/mnt              mount in the background
-  ./h5vfs.py -u /tmp/$USER/mnt                      unmount (or: fusermount -u /tmp/$USER/mnt)
+  ./h5vfs.py -u /tmp/$USER/mnt                      unmount (or: fusermount3 -u /tmp/$USER/mnt)
   ./h5vfs.py train.h5 test.h5 mnt                   several stores as one tree
   ./h5vfs.py flowers.h5 mnt -- python train.py mnt  mount, run, unmount; exits with the command's status
 
@@ -35,17 +40,22 @@ without mounting (each has its own --help):
 """
 
 
-class IntermixedParser(argparse.ArgumentParser):
+class MountParser(argparse.ArgumentParser):
     """A parser that takes options between the files and the mountpoint too: `h5vfs.py a.h5 -f mnt`."""
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
-        """Parse positional arguments and options in any order."""
-        return self.parse_intermixed_args(args, namespace)
+        """Parse positional arguments and options in any order. Too few paths end with exit status 2."""
+        arguments = self.parse_intermixed_args(args, namespace)
+        if arguments.unmount and not arguments.paths:
+            self.error("expected MOUNTPOINT")
+        if not (arguments.list or arguments.unmount) and len(arguments.paths) < 2:
+            self.error("expected FILE.h5 and MOUNTPOINT")
+        return arguments
 
 
 def mount_parser() -> argparse.ArgumentParser:
     """The parser of `h5vfs.py FILE.h5... MOUNTPOINT`."""
-    parser = IntermixedParser(
+    parser = MountParser(
         prog=PROGRAM,
         usage="%(prog)s [options] FILE.h5 [FILE.h5 ...] MOUNTPOINT [-- COMMAND ...]\n"
         "       %(prog)s {-u MOUNTPOINT | --list | pack | unpack | ls | cat | verify}",
@@ -226,16 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words, command = words[:dashes], words[dashes + 1 :]
         if not command:
             parser.error("no command after --")
-    _check_paths(parser, parser.parse_args(words))
     return console.main(PROGRAM, parser, lambda arguments: use_mount(arguments, command), words)
-
-
-def _check_paths(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """End with exit status 2 if there are too few paths."""
-    if arguments.unmount and not arguments.paths:
-        parser.error("expected MOUNTPOINT")
-    if not (arguments.list or arguments.unmount) and len(arguments.paths) < 2:
-        parser.error("expected FILE.h5 and MOUNTPOINT")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,21 @@ the weights and a checkpoint. A training that was interrupted and resumed takes 
 that was not.
 """
 
-from __future__ import annotations
-
-from imagestore.processes import let_interrupts_end_python
+import os
+import sys
 
 if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # `python -I` leaves it out
+
+    from imagestore.environment import check_python
+
+    check_python()  # before the other imports, which an old Python cannot read
+
+    from imagestore.processes import let_interrupts_end_python
+
     let_interrupts_end_python()  # before the other imports, which take a moment
 
 import argparse
-import shlex
-import sys
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -37,6 +42,7 @@ from imagestore.arguments import (
     whole_number,
 )
 from imagestore.console import UserError, main, note
+from imagestore.printed_commands import command_line, path_argument, script
 from imagestore.processes import Stop, cpu_count, share_processors, stopping
 from imagestore.training.training_settings import (
     CHECKPOINT_FILE,
@@ -66,7 +72,7 @@ def train(arguments: argparse.Namespace) -> int:
         return train_until_stopped(stores, arguments, stop)
 
 
-def train_until_stopped(stores: list[ImageStore], arguments: argparse.Namespace, stop: Stop) -> int:
+def train_until_stopped(stores: "list[ImageStore]", arguments: argparse.Namespace, stop: Stop) -> int:
     """Train until the last epoch or until `stop` is requested, and return the exit status."""
     share_processors()  # before torch is imported
     from imagestore.training.training_loop import train_network  # torch takes seconds to import
@@ -107,8 +113,8 @@ def run_options(arguments: argparse.Namespace) -> RunOptions:
 
 def resume_command(arguments: argparse.Namespace) -> str:
     """The command that resumes this training. The checkpoint knows the settings, but not the options."""
-    checkpoint = arguments.output / CHECKPOINT_FILE
-    options = ["-o", arguments.output, "--epochs", arguments.epochs, "--resume", checkpoint]
+    output, checkpoint = map(path_argument, (arguments.output, arguments.output / CHECKPOINT_FILE))
+    options = ["-o", output, "--epochs", arguments.epochs, "--resume", checkpoint]
     if arguments.cache is not None:
         options += ["--cache", arguments.cache]
     if arguments.device is not None:
@@ -117,7 +123,7 @@ def resume_command(arguments: argparse.Namespace) -> str:
         options.append("--follow-external")
     if arguments.workers != cpu_count():
         options += ["-j", arguments.workers]
-    return shlex.join(map(str, [sys.argv[0], *arguments.stores, *options]))
+    return command_line(*script("train_model.py"), *map(path_argument, arguments.stores), *map(str, options))
 
 
 def side(text: str) -> int:

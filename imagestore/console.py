@@ -20,6 +20,7 @@ from itertools import islice
 from types import FrameType
 from typing import Protocol
 
+from imagestore import environment
 from imagestore.processes import ENDING
 
 FAILED = 1
@@ -80,13 +81,14 @@ def _run(
         return 0
     except OSError as error:
         return fail(program, describe(error))
+    except ModuleNotFoundError as error:
+        return fail(program, describe_missing(error))
     except MemoryError:
         return fail(program, "out of memory: ask for more, or use fewer --workers")
     except Exception as error:
         if os.environ.get("IMAGESTORE_DEBUG"):
             raise
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
-        return fail(program, f"unexpected {text} (IMAGESTORE_DEBUG=1 shows where)")
+        return fail(program, describe_unexpected(error))
 
 
 @contextlib.contextmanager
@@ -147,8 +149,21 @@ def note(text: str) -> None:
 
 def fail(program: str, message: str) -> int:
     """Write the one line of an error; return the exit status that goes with it."""
-    note(f"{program}: error: {' '.join(message.split())}")
+    note(f"{program}: error: {' '.join(line.strip() for line in message.splitlines())}")
     return FAILED
+
+
+def describe_missing(error: ModuleNotFoundError) -> str:
+    """A package that is not installed, and how to get it; a module of this project is a bug."""
+    package = (error.name or "").partition(".")[0]
+    is_bug = package in ("", "imagestore")
+    return describe_unexpected(error) if is_bug else environment.missing_package(package)
+
+
+def describe_unexpected(error: BaseException) -> str:
+    """A bug in one line."""
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"unexpected {text} (IMAGESTORE_DEBUG=1 shows where)"
 
 
 def describe(error: OSError) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from imagestore.console import UserError
+from imagestore.printed_commands import pip_install
 from imagestore.processes import ENDING
 
 Callback = Callable[..., int]  # returns a negative errno if it fails
@@ -50,19 +51,22 @@ class Library:
 def load_library(name: str | None = None) -> Library:
     """Import a FUSE package: the one with this name, or else the first of PREFERRED that has its libfuse.
 
-    Raises UserError if there is none.
+    Raises UserError if there is none, and ModuleNotFoundError if no package is installed.
     """
-    reasons = []
+    errors: dict[str, ImportError | OSError] = {}
     for candidate in [name] if name else PREFERRED:
         if candidate not in PACKAGES:
             raise UserError(f"{candidate}: no such FUSE package (there are {' and '.join(PACKAGES)})")
         try:
             return _load(PACKAGES[candidate])
         except (ImportError, OSError) as error:
-            reasons.append(f"{candidate}: {error}")
+            errors[candidate] = error
+    if all(isinstance(error, ModuleNotFoundError) for error in errors.values()):
+        raise next(iter(errors.values()))
+    reasons = "; ".join(f"{candidate}: {error}" for candidate, error in errors.items())
     raise UserError(
-        f"no FUSE library works ({'; '.join(reasons)}): apt install fuse3 libfuse2, dnf install fuse3 "
-        "fuse-libs, conda install -c conda-forge libfuse, or load a module; or use ./h5vfs.py unpack instead"
+        f"no FUSE library works ({reasons}): apt install fuse3 libfuse2, dnf install fuse3 fuse-libs, "
+        "conda install -c conda-forge libfuse, or load a module"
     )
 
 
@@ -73,7 +77,7 @@ def _load(package: Package) -> Library:
     os.environ["FUSE_LIBRARY_PATH"] = chosen or _find_shared_library(package.shared_libraries)
     module = importlib.import_module(package.module)
     if not hasattr(module, "fuse_operations"):
-        raise ImportError("another package of the name 'fuse' is installed; pip install fusepy")
+        raise ImportError(f"another package of the name 'fuse' is installed; {pip_install('fusepy')}")
     return Library(package, module, getattr(module, "fuse_version_major", 2))
 
 

@@ -8,14 +8,13 @@ before the function returns. The tree is served by this process in the foregroun
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore.console import UserError, note
 from imagestore.mount.mount_settings import MountSettings
-from imagestore.mount.mount_table import unmount
+from imagestore.mount.mount_table import unmount, unmount_command
 from imagestore.mount.mountpoint import prepared_mountpoint
 from imagestore.mount.run_command import run_command
 from imagestore.mount.server import end_server, serve_until_unmounted, start_server
@@ -28,9 +27,7 @@ def mount_in_background(settings: MountSettings) -> int:
         start_server(settings)
         for number in ENDING:  # the tree stays mounted from here on, and the user must learn that
             signal.signal(number, signal.SIG_IGN)
-    print(
-        f"mounted on {settings.mountpoint}; to unmount: fusermount -u {shlex.quote(str(settings.mountpoint))}"
-    )
+    print(f"mounted on {settings.mountpoint}; to unmount: {unmount_command(settings.mountpoint)}")
     return 0
 
 

@@ -9,12 +9,15 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from imagestore.console import UserError
+from imagestore.printed_commands import command_line, script
 
 FILE_SYSTEM_TYPE = "fuse.h5vfs"
 DISCONNECTED = (errno.ENOTCONN, errno.ECONNABORTED)
@@ -43,7 +46,8 @@ def user_mounts() -> list[Mount]:
 
 def all_mounts() -> Iterator[Mount]:
     """All mounted trees; see proc(5), /proc/[pid]/mountinfo."""
-    with open("/proc/self/mountinfo", errors="surrogateescape", newline="\n") as lines:
+    encoding = sys.getfilesystemencoding()  # as of all paths
+    with open("/proc/self/mountinfo", encoding=encoding, errors="surrogateescape", newline="\n") as lines:
         for line in lines:
             before, _, after = line.rstrip("\n").partition(" - ")
             file_system_type, source, options = after.split(" ")[:3]
@@ -73,7 +77,7 @@ def find_mount(mountpoint: Path) -> Mount | None:
 def is_disconnected(mountpoint: Path) -> bool:
     """Whether a mount is there whose process has crashed."""
     try:
-        mountpoint.stat()
+        os.statvfs(mountpoint)  # the kernel may still answer `stat` by itself
     except OSError as error:
         return error.errno in DISCONNECTED
     return False
@@ -84,7 +88,7 @@ def increase_read_ahead(mountpoint: Path) -> None:
     mount = find_mount(mountpoint)
     if mount is not None:
         with contextlib.suppress(OSError):
-            Path(f"/sys/class/bdi/{mount.device}/read_ahead_kb").write_text(str(READ_AHEAD_KIB))
+            Path(f"/sys/class/bdi/{mount.device}/read_ahead_kb").write_bytes(b"%d" % READ_AHEAD_KIB)
 
 
 def unmount(mountpoint: Path, *, lazy: bool = False) -> None:
@@ -98,16 +102,30 @@ def unmount(mountpoint: Path, *, lazy: bool = False) -> None:
     for command in _unmount_commands(mountpoint, lazy):
         if not shutil.which(command[0]):
             continue
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_UNMOUNT)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="surrogateescape", timeout=SECONDS_TO_UNMOUNT
+        )
         if done.returncode == 0:
             return
         message = done.stderr.strip() or message
     if "busy" in message:
-        raise UserError(
-            f"{mountpoint}: in use (fuser -vm {mountpoint} shows by whom); --lazy unmounts it when they end"
-        )
+        lazily = command_line(*script("h5vfs.py"), "-u", "--lazy", mountpoint)
+        users = command_line("fuser", "-vm", mountpoint)
+        by_whom = f" ({users} shows by whom)" if shutil.which("fuser") else ""
+        raise UserError(f"{mountpoint}: in use{by_whom}; this unmounts it when its users end: {lazily}")
     reason = message or "no fusermount3, fusermount or umount"
     raise UserError(f"{mountpoint}: cannot be unmounted ({reason})")
+
+
+def unmount_command(mountpoint: Path) -> str:
+    """The command with which this user can unmount a tree, for a message."""
+    for program in ("fusermount3", "fusermount"):
+        path = shutil.which(program)
+        if path and (os.geteuid() == 0 or os.stat(path).st_mode & stat.S_ISUID):
+            return command_line(program, "-u", mountpoint)
+    if os.geteuid() == 0 and shutil.which("umount"):
+        return command_line("umount", mountpoint)
+    return command_line(*script("h5vfs.py"), "-u", mountpoint)
 
 
 def _unmount_commands(mountpoint: Path, lazy: bool) -> list[list[str]]:

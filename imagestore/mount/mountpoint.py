@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagestore.console import UserError, note
-from imagestore.mount.mount_table import is_disconnected, unmount
+from imagestore.mount.mount_table import find_mount, is_disconnected, unmount, unmount_command
 from imagestore.processes import ENDING, blocked
 
 
@@ -60,9 +60,9 @@ def _check_mountpoint(mountpoint: Path) -> None:
     if not mountpoint.is_dir():
         raise UserError(f"{mountpoint}: is no folder, so nothing can be mounted there")
     if mountpoint.is_mount():
-        raise UserError(
-            f"{mountpoint}: something is mounted there already; ./h5vfs.py -u {mountpoint} unmounts it"
-        )
+        is_tree = find_mount(mountpoint) is not None
+        advice = f"unmount it: {unmount_command(mountpoint)}" if is_tree else "choose another folder"
+        raise UserError(f"{mountpoint}: something is mounted there already; {advice}")
     try:
         is_empty = not any(mountpoint.iterdir())
     except OSError as error:

@@ -19,14 +19,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from imagestore.console import UserError
+from imagestore.console import UserError, describe_missing
 from imagestore.mount import fuse_library, fuse_options
-from imagestore.mount.check_can_mount import check_can_mount
+from imagestore.mount.check_can_mount import check_can_mount, without_a_mount
 from imagestore.mount.fuse_library import Library
 from imagestore.mount.mount_settings import MountSettings
 from imagestore.mount.mount_table import increase_read_ahead, unmount
 from imagestore.mount.mountpoint import suggested_mountpoint
 from imagestore.mount.requests import ReopeningRequests, Requests
+from imagestore.printed_commands import command_line, script
 from imagestore.processes import ENDING, blocked, end_with_parent, keep_only
 from imagestore.vfs.tree import Tree
 
@@ -62,7 +63,7 @@ def start_server(settings: MountSettings, *, end_with_caller: bool = False) -> i
         raise
     if answer != READY:
         os.waitpid(server, 0)
-        raise UserError(answer.decode(errors="replace") or "the mount ended before it was ready")
+        raise UserError(answer.decode("utf-8", "surrogateescape") or "the mount ended before it was ready")
     return server
 
 
@@ -89,9 +90,11 @@ def _run_server(settings: MountSettings, writer: int, *, end_with: int | None) -
         serve_until_unmounted(settings, lambda: answer_pipe.send(READY))
         status = 0
     except UserError as error:
-        answer_pipe.send(str(error).encode(errors="surrogateescape"))
+        answer_pipe.send_error(str(error))
+    except ModuleNotFoundError as error:
+        answer_pipe.send_error(describe_missing(error))
     except BaseException as error:
-        answer_pipe.send(f"unexpected {type(error).__name__}: {error}".encode(errors="surrogateescape"))
+        answer_pipe.send_error(f"unexpected {type(error).__name__}: {error}")
     finally:
         os._exit(status)
 
@@ -101,6 +104,10 @@ class _AnswerPipe:
 
     def __init__(self, writer: int) -> None:
         self._writer: int | None = writer
+
+    def send_error(self, message: str) -> None:
+        """Send an error, as `send` does."""
+        self.send(message.encode("utf-8", "surrogateescape"))
 
     def send(self, answer: bytes) -> None:
         """Send the first answer and close the pipe; a later answer is thrown away."""
@@ -120,9 +127,9 @@ def serve_until_unmounted(settings: MountSettings, on_ready: Callable[[], None])
 
     `on_ready` is called once the tree can be listed. Raises UserError if it cannot be mounted.
     """
-    library = fuse_library.load_library(settings.fuse_package)
-    check_can_mount(library)
+    library = _usable_library(settings)
     tree, messages = settings.open_tree(settings.stores), _LibfuseMessages()
+    refusals: list[str] = []
 
     def on_mounted() -> None:  # the kernel's first request calls this
         try:
@@ -130,7 +137,7 @@ def serve_until_unmounted(settings: MountSettings, on_ready: Callable[[], None])
             os.chdir("/")  # another current folder would keep its file system busy
             increase_read_ahead(settings.mountpoint)
         finally:  # also after a bug: a process waits for this
-            on_ready()
+            threading.Thread(target=_try_to_open, args=(settings, on_ready, refusals), daemon=True).start()
 
     with contextlib.closing(_make_requests(settings, tree, library, on_mounted)) as requests:
         tree.look_ahead(SECONDS_TO_LOOK_AHEAD)
@@ -142,6 +149,37 @@ def serve_until_unmounted(settings: MountSettings, on_ready: Callable[[], None])
             status = fuse_library.serve(library, requests.callbacks(), settings.mountpoint, options)
             if not requests.is_mounted:
                 raise UserError(_failure(settings.mountpoint, messages.text(), status))
+            if refusals:
+                raise UserError(refusals[0])
+
+
+def _usable_library(settings: MountSettings) -> Library:
+    """The FUSE library. Raises UserError if this machine has none or does not let this user mount."""
+    try:
+        library = fuse_library.load_library(settings.fuse_package)
+        check_can_mount(library, settings.stores, settings.mountpoint)
+    except UserError as error:
+        advice = without_a_mount(settings.stores, settings.mountpoint)
+        raise UserError(f"{error}; {advice}") from error
+    return library
+
+
+def _try_to_open(settings: MountSettings, on_ready: Callable[[], None], refusals: list[str]) -> None:
+    """Call `on_ready` if this user can open the mounted folder. If not, unmount it and say so in `refusals`.
+
+    This runs in a thread of its own, since the first one answers the kernel's requests.
+    """
+    try:
+        os.close(os.open(settings.mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except OSError as error:
+        options = f"; leave out -o {','.join(settings.fuse_options)}" if settings.fuse_options else ""
+        refusals.append(f"{settings.mountpoint}: you cannot read what is mounted ({error.strerror}){options}")
+        try:
+            unmount(settings.mountpoint, lazy=True)
+        except UserError:
+            os.kill(os.getpid(), signal.SIGTERM)  # libfuse unmounts then
+    else:
+        on_ready()
 
 
 class _LibfuseMessages:
@@ -202,7 +240,7 @@ def _failure(mountpoint: Path, messages: str, status: int) -> str:
     reason = lines[0] if lines else f"libfuse ended with status {status}"
     advice = ""
     if "unknown option" in reason or "invalid argument" in messages.lower():
-        advice = "; see -o in ./h5vfs.py --help and man mount.fuse"
+        advice = f"; see man mount.fuse and: {command_line(*script('h5vfs.py'), '--help')}"
     elif "user_allow_other" in messages:
         advice = "; the administrator must set user_allow_other in /etc/fuse.conf"
     elif any(word in messages for word in ("forbidden", "ermi", "denied", "no write access")):

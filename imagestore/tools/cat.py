@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore.console import UserError
+from imagestore.printed_commands import command_line, path_argument, script
 from imagestore.tools.resolve_path import resolve_argument
 from imagestore.vfs.open_tree import open_tree
 
@@ -19,7 +20,8 @@ def cat(stores: Sequence[str | Path], path: str) -> int:
     with open_tree(stores) as tree:
         _, node = resolve_argument(tree, path)
         if node.is_folder:
-            raise UserError(f"{path}: is a folder; list it with `h5vfs.py ls`")
+            words = [*script("h5vfs.py"), "ls", *map(path_argument, (*stores, path))]
+            raise UserError(f"{path}: is a folder; list it: {command_line(*words)}")
         for piece in tree.pieces(node):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()

@@ -87,7 +87,7 @@ class Hdf5Source(Source):
         # The number has a bit that is 0, so that those of the other elements fit in above it.
         first = _hashed_inode(b"elements of %d" % folder.ino) & ~(1 << (INODE_BITS - 2))
         pattern = folder._replace(
-            mode=self.file.mode(stat.S_IFREG, folder.key.permissions),
+            mode=self.file.access.mode(stat.S_IFREG, folder.key.permissions),
             ino=self._number << INODE_BITS | first,
         )
         return ElementListing(files, pattern)
@@ -130,7 +130,7 @@ class Hdf5Source(Source):
     def _node(self, entry: Entry, file_type: int, key: ObjectKey, nlink: int = 1) -> Node:
         then = self.file.stat_at_open
         return Node(
-            mode=self.file.mode(file_type, entry.permissions),
+            mode=self.file.access.mode(file_type, entry.permissions),
             ino=self._number << INODE_BITS | self._inode(entry, key.path),
             nlink=nlink,
             size=entry.size,

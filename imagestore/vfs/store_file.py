@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.superblock import is_live
+from imagestore.vfs.shown_access import shown_access
 
 CACHED_BYTES = 32 << 20
 
@@ -26,9 +27,9 @@ class StoreFile:
         self.fd = open_descriptor(path)
         self.stat_at_open = os.fstat(self.fd)
         self.is_live = is_live(self.fd)
-        readable = self.stat_at_open.st_mode & 0o444
-        self.file_mode = stat.S_IFREG | readable
-        self.folder_mode = stat.S_IFDIR | readable | readable >> 2
+        self.access = shown_access(self.stat_at_open)
+        self.file_mode = self.access.mode(stat.S_IFREG)
+        self.folder_mode = self.access.mode(stat.S_IFDIR)
         self._blocks: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._block_bytes = 0
 
@@ -37,14 +38,6 @@ class StoreFile:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1  # another file may get the old number
-
-    def mode(self, file_type: int, permissions: int | None) -> int:
-        """The mode of a node: its stored permissions, as far as the store file grants them too.
-
-        `file_type` is one of stat's S_IF constants.
-        """
-        default = self.folder_mode if file_type == stat.S_IFDIR else self.file_mode
-        return default if permissions is None else file_type | permissions & self.folder_mode & 0o777
 
     def was_changed(self) -> bool:
         """Whether this file was written to since it was opened, in a way that its readers cannot follow."""

@@ -248,9 +248,8 @@ class Tree:
     # ----- the store files -----
 
     def owners(self) -> list[tuple[int, int]]:
-        """(uid, gid) of each store file; `Node.source` is the position."""
-        stats = [source.file.stat_at_open for source in self.sources]
-        return [(stat_at_open.st_uid, stat_at_open.st_gid) for stat_at_open in stats]
+        """(uid, gid) that each store shows; `Node.source` is the position."""
+        return [(source.file.access.uid, source.file.access.gid) for source in self.sources]
 
     def usage(self) -> Usage:
         """The size of all store files, and the number of their images, as far as folders were listed."""

@@ -80,7 +80,7 @@ def test_only_root_can_mount_without_the_helper(
     line = refused_to_nobody(device, "/dev/fuse", str(folder), store[0])
     assert f"{HELPERS[fuse_library]} is missing, so only root can mount: apt install fuse3" in line
     monkeypatch.setenv("PATH", str(folder))
-    check_can_mount(load_library(fuse_library))  # as root
+    check_can_mount(load_library(fuse_library), [store[0]], folder)  # as root
 
 
 def test_a_device_that_may_not_be_used_is_told(device: Path, store: tuple) -> None:

@@ -1,9 +1,8 @@
-"""StoreFile: the state of an open store file, the modes that it allows, and the blocks read last."""
+"""StoreFile: the state of an open store file, and the blocks read last."""
 
 from __future__ import annotations
 
 import os
-import stat
 
 import pytest
 
@@ -25,20 +24,6 @@ def file(path):
     file = StoreFile(path)
     yield file
     file.close()
-
-
-@pytest.mark.parametrize(
-    ("file_type", "permissions", "mode"),
-    [
-        (stat.S_IFREG, None, 0o440),
-        (stat.S_IFDIR, None, 0o550),
-        (stat.S_IFREG, 0o777, 0o550),
-        (stat.S_IFREG, 0o4604, 0o400),
-        (stat.S_IFDIR, 0o700, 0o500),
-    ],
-)
-def test_a_mode_has_what_both_the_file_and_the_store_grant(file, file_type, permissions, mode):
-    assert file.mode(file_type, permissions) == file_type | mode
 
 
 def test_a_read_gives_all_bytes_or_an_error(file):
