@@ -30,6 +30,7 @@ class RunReport:
     error: str = ""  # the error that ended the run early, if there is one
     already_stored: int = 0  # images that a store had before
     undecodable: list[str] = field(default_factory=list)  # a line for each image without a label
+    incomplete: list[str] = field(default_factory=list)  # the name of each new image that lacks its end
     unreadable: list[str] = field(default_factory=list)  # a line for each damaged image of a merged store
 
 
@@ -123,6 +124,8 @@ def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping
         note(f"passed over: {', '.join(reasons)}")
     if report.undecodable:
         note(f"skipped because they cannot be decoded: {_count_and_first(report.undecodable)}")
+    if report.incomplete:
+        note(f"incomplete, because only the end of the file is missing: {_count_and_first(report.incomplete)}")
     if report.unreadable:
         note(f"left out because they cannot be read: {_count_and_first(report.unreadable)}")
 

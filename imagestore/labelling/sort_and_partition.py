@@ -155,6 +155,8 @@ def _label_new(
         if isinstance(result, Undecodable):
             run.report.undecodable.append(f"{printable(member.name)} ({result.reason})")
         else:
+            if result.is_incomplete:
+                run.report.incomplete.append(printable(member.name))
             yield _make_record(member, len(data), result, run.started), data
 
 

@@ -26,7 +26,9 @@ import numpy as np
 
 from imagestore.colour.label import label_of
 from imagestore.colour.palette import find_palette
+from imagestore.colour.sample_pixels import decode_small
 from imagestore.decode.errors import NotAnImage
+from imagestore.decode.memory_bound import memory_bound
 from imagestore.processes import end_with_parent
 
 BATCH_IMAGES = 16
@@ -44,6 +46,7 @@ class Labelled:
 
     label: str
     palette: np.ndarray
+    is_incomplete: bool = False  # only the end of the file is missing
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class Workers:
     """`count` processes that label images; a context manager."""
 
     def __init__(self, count: int) -> None:
-        """Fork the processes. Raises OSError."""
+        """Fork the processes. Raises OSError, or UserError for a wrong setting of the memory for decoding."""
+        memory_bound()  # here, because an error in a worker would look like a crash
         self.count = count
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         try:
@@ -212,7 +216,8 @@ def _serve(connection: Connection, parent: int) -> None:
 def label_image(data: bytes) -> Result:
     """Label one encoded image in this process."""
     try:
-        palette = find_palette(data)
+        decoded = decode_small(data)
+        palette = find_palette(decoded.image)
     except NotAnImage as error:
         return Undecodable(str(error))
-    return Labelled(label_of(palette), palette.table())
+    return Labelled(label_of(palette), palette.table(), decoded.is_incomplete)
