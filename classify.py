@@ -28,7 +28,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagestore.arguments import add_device, add_follow_external, given_path, positive, seed
+from imagestore.arguments import add_device, add_follow_external, add_ignore_zeros, given_path, positive, seed
 from imagestore.console import UserError, main, progress
 from imagestore.files.atomic_write import check_writable
 from imagestore.processes import Stop, share_processors, stopping
@@ -51,7 +51,7 @@ def classify(arguments: argparse.Namespace) -> int:
         if arguments.plot:
             check_writable(arguments.plot)
         source = (arguments.source, arguments.index, arguments.heuristic, arguments.follow_external)
-        with open_images(*source) as images:
+        with open_images(*source, ignore_zeros=arguments.ignore_zeros) as images:
             return classify_images(images, labels, weights, arguments, stop)
 
 
@@ -64,6 +64,7 @@ def classify_images(
 
     chosen = choose_images(images, arguments.count, arguments.seed)
     if not chosen:
+        images.check_whole()
         raise UserError(f"{arguments.source}: holds no image")
     pictures = itertools.takewhile(lambda picture: not stop.requested, read_images(images, chosen))
 
@@ -82,6 +83,8 @@ def classify_images(
         accuracy.save_sheet(arguments.source, arguments.plot)
     if not accuracy.answers and not stop.requested:
         raise UserError(f"{arguments.source}: none of the {len(chosen)} images could be decoded")
+    if not stop.requested:
+        images.check_whole()
     return stop.status
 
 
@@ -117,6 +120,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="use the colour heuristic's label as the true label of an archive's images")  # fmt: skip
     add("--index", type=given_path, metavar="FILE",
         help="the archive's index (default: in your cache folder)")  # fmt: skip
+    add_ignore_zeros(parser)
     add_follow_external(parser)
     add_device(parser)
     return parser

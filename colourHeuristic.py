@@ -27,7 +27,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from imagestore import console
-from imagestore.arguments import fraction, given_path, positive
+from imagestore.arguments import add_ignore_zeros, fraction, given_path, positive
 
 if TYPE_CHECKING:
     from imagestore.labelling.sort_and_partition import RunOptions
@@ -105,14 +105,18 @@ def _add_labelling_options(command: argparse.ArgumentParser) -> None:
         type=shard,
         help="label only share K of N; auto takes K and N from the Slurm array job",
     )
-    _add_index(command)
+    _add_archive_options(command)
 
 
 def _labelling_options(arguments: argparse.Namespace) -> "RunOptions":
     from imagestore.labelling.sort_and_partition import RunOptions
 
     return RunOptions(
-        seed=arguments.seed, workers=arguments.workers, shard=arguments.shard, index=arguments.index
+        seed=arguments.seed,
+        workers=arguments.workers,
+        shard=arguments.shard,
+        index=arguments.index,
+        ignore_zeros=arguments.ignore_zeros,
     )
 
 
@@ -168,7 +172,7 @@ def _add_identify(commands: argparse._SubParsersAction) -> None:
     command.add_argument("names", metavar="NAME", nargs="*", help="member, path in the store, or quoted glob")
     command.add_argument("--all", action="store_true", help="all images of SOURCE")
     command.add_argument("--json", action="store_true", help="print one JSON object per line")
-    _add_index(command)
+    _add_archive_options(command)
     command.set_defaults(run=_run_identify)
 
 
@@ -181,6 +185,7 @@ def _run_identify(arguments: argparse.Namespace) -> int:
         all_images=arguments.all,
         as_json=arguments.json,
         index=arguments.index,
+        ignore_zeros=arguments.ignore_zeros,
     )
 
 
@@ -193,14 +198,20 @@ def _add_show(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "-o", "--output", metavar="FILE.png", type=given_path, help="write the picture instead of opening it"
     )
-    _add_index(command)
+    _add_archive_options(command)
     command.set_defaults(run=_run_show)
 
 
 def _run_show(arguments: argparse.Namespace) -> int:
     from imagestore.reports.show import show
 
-    return show(arguments.source, arguments.name, output=arguments.output, index=arguments.index)
+    return show(
+        arguments.source,
+        arguments.name,
+        output=arguments.output,
+        index=arguments.index,
+        ignore_zeros=arguments.ignore_zeros,
+    )
 
 
 def _add_summary(commands: argparse._SubParsersAction) -> None:
@@ -239,13 +250,14 @@ def _add_stores(command: argparse.ArgumentParser) -> None:
     command.add_argument("stores", metavar="STORE.h5", nargs="+", help="stores, or quoted globs")
 
 
-def _add_index(command: argparse.ArgumentParser) -> None:
+def _add_archive_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--index",
         metavar="FILE",
         type=given_path,
         help="where the archive's index is kept (default: in the user's cache folder)",
     )
+    add_ignore_zeros(command)
 
 
 def main() -> int:

@@ -92,6 +92,15 @@ def add_follow_external(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_ignore_zeros(parser: argparse.ArgumentParser) -> None:
+    """Add --ignore-zeros, for the commands that read an archive."""
+    parser.add_argument(
+        "--ignore-zeros",
+        action="store_true",
+        help="read on behind an archive's end mark, as after: cat a.tar b.tar",
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add --device and --workers, for the commands that run a network."""
     parser.add_argument("--device", help="cuda, cuda:1, mps or cpu (default: the first there is)")

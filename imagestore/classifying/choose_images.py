@@ -35,10 +35,17 @@ class Images(Protocol):
     def read(self, i: int) -> Picture:
         """Image `i`. Raises StoreError if this image cannot be read, UserError if the archive is damaged."""
 
+    def check_whole(self) -> None:
+        """Raise DamagedArchive if the images are only those before the damage of an archive."""
+
 
 @contextlib.contextmanager
 def open_images(
-    source: str, index: Path | None = None, heuristic: bool = False, follow_external: bool = False
+    source: str,
+    index: Path | None = None,
+    heuristic: bool = False,
+    follow_external: bool = False,
+    ignore_zeros: bool = False,
 ) -> Iterator[Images]:
     """Open the stores, the archive or the folder that SOURCE names. Raises UserError.
 
@@ -52,7 +59,8 @@ def open_images(
             stores = open_stores(paths, follow_external)
             yield StoreImages([opened.enter_context(store) for store in stores])
         else:
-            yield ArchiveImages(opened.enter_context(open_archive(paths[0], index)), heuristic)
+            archive = opened.enter_context(open_archive(paths[0], index, ignore_zeros=ignore_zeros))
+            yield ArchiveImages(archive, heuristic)
 
 
 def choose_images(images: Images, count: int | None, seed: int | None) -> list[int]:
@@ -60,7 +68,7 @@ def choose_images(images: Images, count: int | None, seed: int | None) -> list[i
 
     If there are fewer images, all are chosen and the user is told. Without a `seed`, each call chooses anew.
     """
-    if count is not None and count > len(images):
+    if count is not None and count > len(images) > 0:
         note(f"classify: there are only {len(images):,} images: taking all of them")
     total = len(images) if count is None else min(count, len(images))
     return sorted(random.Random(seed).sample(range(len(images)), total))
@@ -100,6 +108,9 @@ class StoreImages:
         position = int(positions[i - self._ends[number]])  # counted from the end: negative
         return Picture(store.path_of(position), store.read(position), self._labels[number].name_of(position))
 
+    def check_whole(self) -> None:
+        """See Images: stores are whole."""
+
     def _note_what_is_used(self, part: int | None) -> None:
         for store, found in zip(self._stores, self._labels, strict=True):
             if text := found.left_out_text():
@@ -117,7 +128,7 @@ def _part_to_classify(labels: list[StoreLabels]) -> int | None:
 
 
 class ArchiveImages:
-    """The images of an archive or a folder; see Images."""
+    """The images of an archive or a folder; see Images. Of a damaged one: those before that place."""
 
     def __init__(self, archive: Archive, heuristic: bool) -> None:
         self._archive, self._heuristic = archive, heuristic
@@ -130,3 +141,8 @@ class ArchiveImages:
         """Image `i`. Raises UserError."""
         data = self._archive.read(self._members[i])
         return Picture(self._members[i].name, data, heuristic_label(data) if self._heuristic else None)
+
+    def check_whole(self) -> None:
+        """See Images."""
+        if self._archive.damage:
+            raise self._archive.damage

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imagestore.archive.protocol import WrongImages
+from imagestore.archive.protocol import DamagedArchive, WrongImages
 from imagestore.console import FAILED, UserError, fail, note
 from imagestore.files.disk_room import DiskFull
 from imagestore.processes import Stop
@@ -28,8 +28,10 @@ class RunReport:
     source: Path
     stop: Stop  # the signal that asks the run to end, if there is one
     error: str = ""  # the error that ended the run early, if there is one
+    needs_whole_archive: bool = False  # whether the error is that the archive is cut short or broken
     already_stored: int = 0  # images that a store had before
     undecodable: list[str] = field(default_factory=list)  # a line for each image without a label
+    first_of_several: int = 0  # new images whose files hold more frames or pages
     incomplete: list[str] = field(default_factory=list)  # the name of each new image that lacks its end
     unreadable: list[str] = field(default_factory=list)  # a line for each damaged image of a merged store
 
@@ -52,6 +54,7 @@ def noting_errors(report: RunReport) -> Iterator[None]:
         report.error = f"{error.filename}: the disk is full"
     except UserError as error:
         report.error = str(error)
+        report.needs_whole_archive = isinstance(error, DamagedArchive)
     except OSError as error:
         report.error = f"{error.filename or report.source}: {error.strerror or error}"
 
@@ -89,6 +92,12 @@ def decide_ending(report: RunReport, writers: list[StoreWriter]) -> Ending:
         return Ending(FAILED, report.error, without_result=True)
     if report.stop.signum is not None:
         return Ending(report.stop.status, _early_end(f"stopped by {signal.Signals(report.stop.signum).name}"))
+    if report.needs_whole_archive:
+        return Ending(
+            FAILED,
+            f"{report.error}; the finished images are stored: "
+            "the same command adds more once the archive is whole",
+        )
     if report.error:
         return Ending(FAILED, _early_end(report.error))
     if report.unreadable:
@@ -124,6 +133,8 @@ def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping
         note(f"passed over: {', '.join(reasons)}")
     if report.undecodable:
         note(f"skipped because they cannot be decoded: {_count_and_first(report.undecodable)}")
+    if report.first_of_several:
+        note(f"only the first of several frames or pages is labelled: {report.first_of_several:,} images")
     if report.incomplete:
         note(f"incomplete, because only the end of the file is missing: {_count_and_first(report.incomplete)}")
     if report.unreadable:

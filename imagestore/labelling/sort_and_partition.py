@@ -19,7 +19,7 @@ from pathlib import Path
 from imagestore import stored_names
 from imagestore.archive.members import Member
 from imagestore.archive.open_archive import open_archive
-from imagestore.archive.protocol import Archive
+from imagestore.archive.protocol import Archive, DamagedArchive
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
 from imagestore.console import Progress, UserError, note, printable, progress
 from imagestore.labelling.choose_members import choose_runs, choose_runs_in_shard, is_for_training, share
@@ -41,6 +41,7 @@ class RunOptions:
     workers: int | None = None  # None: as many as this process may use CPUs
     shard: tuple[int, int] | None = None  # (k, n): only share k of 1…n
     index: Path | None = None  # of the archive; None: in the user's cache folder
+    ignore_zeros: bool = False  # read on behind an end mark of the archive
 
     @property
     def fixed_seed(self) -> int:
@@ -78,6 +79,7 @@ def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOption
             with progress(len(positions), "labelling") as bar, discarding_wrong_images(run.writers):
                 for image, data in _label_new(run, _read_members(run.source, positions), bar):
                     run.writers[0].add(image, data)
+            _raise_damage(run.source)
         _publish(run)
         return finish(run.report, run.writers, run.source.skipped)
 
@@ -101,6 +103,7 @@ def partition(archive: Path, train: Path, test: Path, fraction: float, options: 
                 for image, data in _label_new(run, images, bar):
                     is_training = is_for_training(options.fixed_seed, image.member, fraction)
                     run.writers[0 if is_training else 1].add(image, data)
+            _raise_damage(run.source)
         _publish(run)
         return finish(run.report, run.writers, run.source.skipped)
 
@@ -113,19 +116,25 @@ def _open_run(archive: Path, outputs: list[Path], options: RunOptions) -> Iterat
         # The workers come first: they are forked, and neither threads nor HDF5 files may exist then.
         workers = opened.enter_context(Workers(options.workers or cpu_count()))
         report = RunReport(archive, opened.enter_context(stopping()))
-        source = opened.enter_context(open_archive(archive, options.index))
+        source = opened.enter_context(open_archive(archive, options.index, ignore_zeros=options.ignore_zeros))
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
         yield Run(workers=workers, source=source, writers=writers, report=report, started=started)
 
 
 def _list_members(run: Run) -> Sequence[Member]:
-    """All members of the archive; none if a signal ends the first pass over it."""
+    """All members of the archive, up to its damage if there is one; none if a signal ends the first pass."""
     if not run.source.indexed:
-        with contextlib.closing(run.source.stream()) as first_pass:
+        with contextlib.closing(run.source.stream()) as first_pass, contextlib.suppress(DamagedArchive):
             for _ in first_pass:
                 if run.report.stop.requested:
                     return []
     return run.source.members()
+
+
+def _raise_damage(source: Archive) -> None:
+    """Raise the error of an archive that is not whole, after all images before its damage are labelled."""
+    if source.damage:
+        raise source.damage
 
 
 def _positions_of_new(members: Sequence[Member], writer: StoreWriter) -> array[int]:
@@ -157,6 +166,7 @@ def _label_new(
         else:
             if result.is_incomplete:
                 run.report.incomplete.append(printable(member.name))
+            run.report.first_of_several += result.is_first_of_several
             yield _make_record(member, len(data), result, run.started), data
 
 

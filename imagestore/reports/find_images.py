@@ -14,8 +14,8 @@ from imagestore import stored_names
 from imagestore.archive.image_files import is_image
 from imagestore.archive.members import Member
 from imagestore.archive.open_archive import open_archive
-from imagestore.archive.protocol import Archive
-from imagestore.console import UserError, describe, did_you_mean
+from imagestore.archive.protocol import Archive, DamagedArchive
+from imagestore.console import UserError, describe, did_you_mean, note
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.reports.found_image import ArchiveImage, FoundImage, ImageFile, StoreImage, StreamedImage
 from imagestore.store.expand_paths import GLOB_CHARACTERS
@@ -28,19 +28,26 @@ BEGINNING = 16  # bytes of a file that tell whether it is an image
 
 @contextmanager
 def find_images(
-    path: Path, *, names: Sequence[str] = (), all_images: bool = False, index: Path | None = None
+    path: Path,
+    *,
+    names: Sequence[str] = (),
+    all_images: bool = False,
+    index: Path | None = None,
+    ignore_zeros: bool = False,
 ) -> Iterator[Iterable[FoundImage]]:
     """Open `path`, and find the images that `names` (names and globs) mean, or all images.
 
-    `path` is a store, an archive, a folder, or an image file. `index` is the index file of an archive. All
-    names are looked up before the first image is yielded. Raises UserError.
+    `path` is a store, an archive, a folder, or an image file. `index` and `ignore_zeros` are for an archive;
+    see open_archive. All names are looked up before the first image is yielded. If an archive is damaged, the
+    images before that place are found. For a glob or all images, DamagedArchive comes after the last of them.
+    Raises UserError.
     """
     with ExitStack() as opened:
         if path.is_file() and is_hdf5(path):
             store = opened.enter_context(ImageStore(path))
             yield _all_of_store(store) if all_images else _named_in_store(store, names)
         elif path.is_dir() or not _is_image_file(path):
-            archive = opened.enter_context(open_archive(path, index))
+            archive = opened.enter_context(open_archive(path, index, ignore_zeros=ignore_zeros))
             yield _all_of_archive(archive) if all_images else _named_in_archive(archive, names)
         elif names and list(names) != [path.name]:
             raise UserError(f"{path}: is one image file; leave out the NAME {names[0]!r}")
@@ -79,21 +86,38 @@ def _all_of_archive(archive: Archive) -> Iterator[StreamedImage]:
         yield StreamedImage(member.name, data)
 
 
-def _named_in_archive(archive: Archive, names: Sequence[str]) -> list[ArchiveImage]:
+def _named_in_archive(archive: Archive, names: Sequence[str]) -> Iterator[ArchiveImage]:
     find = partial(_find_members, archive)
     members = [member for name in names for member in _find_argument(find, name)]
     unique = {member.position: member for member in members}
-    return [ArchiveImage(member.name, archive, member) for member in unique.values()]
+    images = (ArchiveImage(member.name, archive, member) for member in unique.values())
+    if archive.damage is None:
+        return images
+    if any(map(_is_glob, names)):
+        return _raise_after(images, archive.damage)
+    note(str(archive.damage))
+    return images
+
+
+def _raise_after(images: Iterator[ArchiveImage], error: UserError) -> Iterator[ArchiveImage]:
+    yield from images
+    raise error
+
+
+def _is_glob(name: str) -> bool:
+    return bool(GLOB_CHARACTERS & set(name))
 
 
 def _find_members(archive: Archive, name: str) -> list[Member]:
     """The members that a name or a glob means. Raises UserError if there are none."""
-    if not GLOB_CHARACTERS & set(name):
+    if not _is_glob(name):
         return [archive.find(name)]
     matches_glob = re.compile(fnmatch.translate(name)).match
     # The name itself may contain a bracket.
     members = [member for member in archive.members() if member.name == name or matches_glob(member.name)]
     if not members:
+        if archive.damage:
+            raise DamagedArchive(f"no image before the damage matches {name!r}: {archive.damage}")
         raise UserError(f"{archive.path}: no image matches {name!r}")
     return members
 

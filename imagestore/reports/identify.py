@@ -19,17 +19,24 @@ PRINTED_COLOURS = 3
 
 
 def identify(
-    source: str, names: list[str], *, all_images: bool, as_json: bool, index: Path | None = None
+    source: str,
+    names: list[str],
+    *,
+    all_images: bool,
+    as_json: bool,
+    index: Path | None = None,
+    ignore_zeros: bool = False,
 ) -> int:
     """Print the label and the three most dominant colours of each image; return the exit status.
 
-    Images that cannot be decoded are named on standard error, and the status is then 1. `index` is the index
-    file of an archive. Raises UserError.
+    Images that cannot be decoded are named on standard error, and the status is then 1. `index` and
+    `ignore_zeros` are for an archive; see open_archive. Raises UserError.
     """
     path = Path(source)
     format_image = _as_json if as_json else _as_text
     found = failed = 0
-    with find_images(path, names=names, all_images=all_images, index=index) as images:
+    options = {"all_images": all_images, "index": index, "ignore_zeros": ignore_zeros}
+    with find_images(path, names=names, **options) as images:
         for image in images:
             found += 1
             try:
