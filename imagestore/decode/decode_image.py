@@ -25,6 +25,7 @@ from imagestore.decode.orientation import UPRIGHT, exif_blocks, make_upright, re
 from imagestore.decode.png_chunks import with_right_end
 from imagestore.decode.quiet import silencing_standard_error
 from imagestore.decode.separate_metadata import separate_metadata
+from imagestore.decode.several_frames import has_several_frames
 from imagestore.decode.to_rgb import on_white, scale_transparent_colour, to_8_bits
 
 SCALES = (1, 2, 4, 8)  # to which libjpeg can reduce a picture while it decodes it
@@ -36,6 +37,7 @@ class Decoded:
 
     image: Image.Image
     is_incomplete: bool = False  # the end of its file is missing, and what is there was enough
+    is_first_of_several: bool = False  # frames, pages or views; the others are not decoded
 
 
 def decode_rgb(data: bytes, at_least: tuple[int, int] | None = None) -> Image.Image:
@@ -65,7 +67,8 @@ def decode_8_bits(data: bytes, size_to_decode: Callable[[int, int], tuple[int, i
         image = _open(encoded.data)
         wanted = _scale_for(image.size, size_to_decode(*image.size))
         loaded = _load(image, encoded.data, wanted, len(data), is_turned=False)
-        return Decoded(to_8_bits(loaded.image), loaded.is_incomplete)
+        is_first_of_several = has_several_frames(data, image)
+        return Decoded(to_8_bits(loaded.image), loaded.is_incomplete, is_first_of_several)
 
 
 def _open(data: bytes) -> Image.Image:

@@ -66,7 +66,8 @@ def separate_metadata(data: bytes) -> WithoutMetadata:
         if not _is_metadata(segment):
             continue
         kept.append(data[kept_from : segment.start])
-        kept_from = segment.start + 4 + len(segment.body)
+        end = segment.start + 4 + len(segment.body)
+        kept_from = max(data.find(b"\xff", end), end)  # decoders pass over what stands between segments
         if segment.marker == APP1 and segment.body.startswith(b"Exif\0\0"):
             exif.append(segment.body[6:])
         elif segment.marker == APP1 and segment.body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):

@@ -21,7 +21,7 @@ def has_several_frames(data: bytes, image: Image.Image) -> bool:
     with contextlib.suppress(Exception):  # damage behind the first frame does not matter
         match image.format:
             case "JPEG" | "MPO":
-                return b"MPF\0" in data[:HEAD] and _has_several_views(data)
+                return data.find(b"MPF\0", 0, HEAD) >= 0 and _has_several_views(data)
             case "PNG":
                 return (
                     b"acTL" in data[: data.find(b"IDAT")] and b"fdAT" in data

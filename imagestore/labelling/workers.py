@@ -47,6 +47,7 @@ class Labelled:
     label: str
     palette: np.ndarray
     is_incomplete: bool = False  # only the end of the file is missing
+    is_first_of_several: bool = False  # frames or pages; the label is that of the first
 
 
 @dataclass(frozen=True)
@@ -220,4 +221,4 @@ def label_image(data: bytes) -> Result:
         palette = find_palette(decoded.image)
     except NotAnImage as error:
         return Undecodable(str(error))
-    return Labelled(label_of(palette), palette.table(), decoded.is_incomplete)
+    return Labelled(label_of(palette), palette.table(), decoded.is_incomplete, decoded.is_first_of_several)
