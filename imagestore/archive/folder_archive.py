@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from isal.isal_zlib import crc32
 
 from imagestore import stored_names
+from imagestore.archive.folder_links import FolderLinks
 from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_file
 from imagestore.archive.members import Member
 from imagestore.archive.protocol import Archive, no_such_image
@@ -17,7 +19,10 @@ from imagestore.console import UserError, describe
 
 
 class FolderArchive(Archive):
-    """The images below a folder, in the order of their names. It follows no links and leaves no index."""
+    """The images below a folder, in the order of their names. It leaves no index.
+
+    Of its links, only those are followed that FolderLinks takes for images.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read nothing yet."""
@@ -38,9 +43,10 @@ class FolderArchive(Archive):
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
         self.skipped = Counter(dict.fromkeys(SKIP_REASONS, 0))
+        links = FolderLinks(self.path, self.skipped)
         members: list[Member] = []
         for name in self._file_names():
-            data = self._image_bytes(name)
+            data = self._image_bytes(name, links)
             if data is None:
                 continue
             mtime = os.stat(self.path / name).st_mtime_ns // 10**9  # rounded down, also before 1970
@@ -55,26 +61,30 @@ class FolderArchive(Archive):
             subfolders.sort()
             relative = os.path.relpath(folder, self.path)
             self.skipped["folders"] += relative != "."
+            self.skipped["links"] += sum(os.path.islink(os.path.join(folder, name)) for name in subfolders)
             for name in sorted(files):
                 yield name if relative == "." else f"{relative}/{name}"
 
     def _count_unreadable(self, error: OSError) -> None:
         self.skipped["unreadable"] += 1
 
-    def _image_bytes(self, name: str) -> bytes | None:
+    def _image_bytes(self, name: str, links: FolderLinks) -> bytes | None:
         """Return the bytes of an image. If the file is none, count the reason and return None."""
-        path = self.path / name
         try:
-            reason = reason_to_skip_file(name, os.lstat(path))
-            data = b"" if reason else path.read_bytes()
+            status = os.lstat(self.path / name)
+            reason, data = links.read(name) if stat.S_ISLNK(status.st_mode) else self._read_file(name, status)
         except OSError:
             reason, data = "unreadable", b""
-        if reason is None and not is_image(name, data):
-            reason = "not images"
         if reason is None:
             return data
         self.skipped[reason] += 1
         return None
+
+    def _read_file(self, name: str, status: os.stat_result) -> tuple[str | None, bytes]:
+        """Return (None, the image's bytes), or the reason why the file is no image. Raises OSError."""
+        reason = reason_to_skip_file(name, status)
+        data = b"" if reason else (self.path / name).read_bytes()
+        return ("not images" if reason is None and not is_image(name, data) else reason), data
 
     def read(self, member: Member) -> bytes:
         path = self.path / stored_names.to_path(member.name)

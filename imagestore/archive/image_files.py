@@ -8,15 +8,23 @@ import stat
 from imagestore.image_formats import begins_as_image, has_image_suffix
 
 LARGEST_IMAGE = 64 << 20  # bytes; no photograph is larger, and each worker holds a few images
+LONGEST_NAME = 32_000  # bytes of a member's name that a store takes: an HDF5 attribute holds 64 KiB
 
 # A run prints its counts in this order, without the folders.
-SKIP_REASONS = ("folders", "not images", "links", "devices", "hidden", "too large", "unreadable")
+SKIP_REASONS = (
+    "folders",
+    "not images",
+    "links",
+    "broken links",
+    "devices",
+    "hidden",
+    "too large",
+    "unreadable",
+)
 
 
 def reason_to_skip_file(name: str, status: os.stat_result) -> str | None:
-    """Return why a file of a folder is no image, as far as its status tells, or None."""
-    if stat.S_ISLNK(status.st_mode):
-        return "links"
+    """Return why a file of a folder, no link, is no image, as far as its status tells, or None."""
     if not stat.S_ISREG(status.st_mode):
         return "devices"
     return reason_to_skip_name(name, status.st_size)
@@ -24,7 +32,7 @@ def reason_to_skip_file(name: str, status: os.stat_result) -> str | None:
 
 def reason_to_skip_name(name: str, size: int) -> str | None:
     """Return why a regular file is no image, as far as its name and its size tell, or None."""
-    if _is_hidden(name):
+    if is_hidden(name):
         return "hidden"
     if size > LARGEST_IMAGE:
         return "too large" if has_image_suffix(name) else "not images"
@@ -36,7 +44,7 @@ def is_image(name: str, data: bytes) -> bool:
     return has_image_suffix(name) or begins_as_image(data)
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Whether a file, or a folder in its path, is hidden or made by macOS (`._name`, `__MACOSX`)."""
     return any(
         part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in name.split("/")

@@ -23,7 +23,7 @@ from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Member, Members
 from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, no_such_image
 from imagestore.archive.tar_headers import TAR_ERRORS
-from imagestore.archive.tar_pass import TarPass, read_sparse
+from imagestore.archive.tar_pass import TarPass, read_at
 from imagestore.console import UserError, note
 
 
@@ -110,6 +110,7 @@ class TarArchive(Archive):
             tar_pass = TarPass(
                 decompressor,
                 compressed=self._compression is not UNCOMPRESSED,
+                open_again=lambda: self._open_again(descriptor, decompressor),
                 ignore_zeros=self._ignore_zeros,
             )
             self.skipped = tar_pass.skipped
@@ -136,6 +137,11 @@ class TarArchive(Archive):
     def _remarks_on_compression(self, decompressor: Decompressor) -> Iterator[str]:
         if count := decompressor.bytes_behind():
             yield f"has {count:,} bytes behind its {self._compression.name} data, which are ignored"
+
+    def _open_again(self, descriptor: int, first_pass: Decompressor) -> Decompressor:
+        """Return a decompressor for single members, by the seek points of the index or of the first pass."""
+        points = self._index.points if self._index else first_pass.points()
+        return self._compression.open_for_fetching(descriptor, points)
 
     def _keep(self, index: ArchiveIndex) -> None:
         """Use the index from now on, and write it for later runs."""
@@ -190,8 +196,7 @@ def _fetch(decompressor: Decompressor, member: Member, members: Members) -> byte
     """Return the bytes at the member's location, or None if they are not the member's."""
     location = members.location(member.position)
     try:
-        decompressor.seek(location.offset)
-        data = read_sparse(decompressor) if location.is_sparse else decompressor.read(member.size)
+        data = read_at(decompressor, location, member.size)
     except (Damaged, *TAR_ERRORS):
         return None
     return data if len(data) == member.size and crc32(data) == member.crc32 else None

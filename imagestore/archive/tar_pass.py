@@ -1,11 +1,14 @@
-"""One pass over a tar: its image members with their bytes, and a count of the other members."""
+"""One pass over a tar: its image members with their bytes, and a count of the other members.
+
+Images that have no other name than a link come last: their bytes are read once more.
+"""
 
 from __future__ import annotations
 
 import math
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from isal.isal_zlib import crc32
 
@@ -14,6 +17,8 @@ from imagestore.archive.decompressor import PIECE, Decompressor
 from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
 from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders, open_tar
+from imagestore.archive.tar_links import Link, LinkedFile, TarLinks
+from imagestore.image_formats import FIRST_BYTES, begins_as_image
 
 LARGEST_TIME = 1 << 62  # seconds; a time beyond it is nonsense, and the index could not hold it
 
@@ -30,12 +35,14 @@ class TarPass:
         decompressor: Decompressor,
         *,
         compressed: bool,
+        open_again: Callable[[], Decompressor],
         ignore_zeros: bool = False,
         is_behind_mark: bool = False,
     ) -> None:
         """`decompressor` stands at the beginning, or with `is_behind_mark` at a block behind an end mark.
 
-        In a compressed tar, checksums come behind the bytes. `ignore_zeros` is explained in tar_headers.py.
+        In a compressed tar, checksums come behind the bytes. `open_again` returns another decompressor of the
+        same tar, for the images that links lead to. `ignore_zeros` is explained in tar_headers.py.
         """
         self.members = Members()
         self.skipped: Counter[str] = Counter(dict.fromkeys(SKIP_REASONS, 0))
@@ -43,6 +50,8 @@ class TarPass:
         self._headers = TarHeaders(decompressor, ignore_zeros=ignore_zeros, is_behind_mark=is_behind_mark)
         self._decompressor = decompressor
         self._compressed = compressed
+        self._open_again = open_again
+        self._links = TarLinks(self.members)
         self._ignore_zeros = ignore_zeros
         self._member_name: str | None = None  # of the member that the pass has reached
         self._member_ended = False
@@ -50,35 +59,55 @@ class TarPass:
     def __iter__(self) -> Iterator[tuple[Member, bytes]]:
         """Yield every image. Raises Damaged at the place where the archive is cut short or broken."""
         try:
-            info = self._headers.next()
-            while info is not None:
-                self._member_name, self._member_ended = info.name, False
-                image = self._read_image(info)
-                try:
-                    info = self._next_header()
-                except (Damaged, *TAR_ERRORS) as error:
-                    if image is not None and self._is_trusted(error):
-                        yield self._add_member(*image)
-                    raise
-                if image is not None:
-                    yield self._add_member(*image)
-            if not self._ignore_zeros:
-                self._look_behind_mark()
+            try:
+                yield from self._images_in_order()
+                if not self._ignore_zeros:
+                    self._look_behind_mark()
+            except CutShort:
+                yield from self._linked_images()
+                raise
+            yield from self._linked_images()
         except TAR_ERRORS as error:
             raise Damaged(str(error)) from error
 
-    def _read_image(self, info: tarfile.TarInfo) -> tuple[tarfile.TarInfo, bytes] | None:
+    def _images_in_order(self) -> Iterator[tuple[Member, bytes]]:
+        """Yield every image that is there under its own name. Raises TAR_ERRORS, Damaged."""
+        info = self._headers.next()
+        while info is not None:
+            self._member_name, self._member_ended = info.name, False
+            image = self._read_image(info)
+            try:
+                info = self._header_behind(info)
+            except (Damaged, *TAR_ERRORS) as error:
+                if image is not None and self._is_trusted(error):
+                    yield self._add_member(*image)
+                raise
+            if image is not None:
+                yield self._add_member(*image)
+
+    def _read_image(self, info: tarfile.TarInfo) -> tuple[str, LinkedFile, bytes] | None:
         """Return a member that is an image. If the member is none, count the reason and return None."""
         if info.size < 0:
             raise Damaged("a header has a size below zero")
+        if info.issym() or info.islnk():
+            self._links.add_link(Link(info.name, info.linkname, info.offset, is_hard=info.islnk()))
+            return None
         reason = _reason_to_skip(info)
         if reason is None:
             data = self._read_data(info)
             if is_image(info.name, data):
-                return info, data
+                return info.name, _file_of(info), data
             reason = "not images"
         self.skipped[reason] += 1
+        if info.isreg():
+            self._links.add_file(info.name, self._passed_over(info, reason))
         return None
+
+    def _passed_over(self, info: tarfile.TarInfo, reason: str) -> LinkedFile:
+        """A file that was passed over. A hidden one may be an image; the others were looked at."""
+        is_read = reason == "hidden" and not info.issparse()
+        beginning = self._decompressor.read(min(info.size, FIRST_BYTES)) if is_read else b""
+        return _file_of(info)._replace(reason=reason, begins_as_image=begins_as_image(beginning))
 
     def _read_data(self, info: tarfile.TarInfo) -> bytes:
         if info.issparse():
@@ -88,13 +117,42 @@ class TarPass:
             raise CutShort
         return data
 
-    def _add_member(self, info: tarfile.TarInfo, data: bytes) -> tuple[Member, bytes]:
-        sparse = info.issparse()
-        location = Location(info.offset if sparse else info.offset_data, sparse)
-        mtime = _seconds(info.mtime)
-        return self.members.add(
-            info.name, size=len(data), mtime=mtime, crc32=crc32(data), location=location
-        ), data
+    def _add_member(self, name: str, file: LinkedFile, data: bytes) -> tuple[Member, bytes]:
+        size, location = len(data), file.location
+        return self.members.add(name, size=size, mtime=file.mtime, crc32=crc32(data), location=location), data
+
+    def _linked_images(self) -> Iterator[tuple[Member, bytes]]:
+        """Yield every image that has no other name than a link. Raises TAR_ERRORS, Damaged."""
+        linked = self._links.resolve(self.skipped)
+        if not linked:
+            return
+        decompressor = self._open_again()
+        try:
+            for link, file in linked:
+                data = read_at(decompressor, file.location, file.size)
+                if len(data) != file.size:
+                    raise Damaged(f"the file of the link {link.name!r} cannot be read again")
+                if is_image(link.name, data):
+                    yield self._add_member(link.name, file, data)
+                else:
+                    self.skipped["links"] += 1
+        finally:
+            decompressor.close()
+
+    def _header_behind(self, info: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        """Return the next header, or None at the end of the archive.
+
+        A hard link that has a size may bring the bytes of its file (pax allows it), but most bring none.
+        """
+        try:
+            return self._next_header()
+        except tarfile.InvalidHeaderError:  # type: ignore[attr-defined]
+            if not info.islnk() or not info.size:
+                raise
+        self._links.add_body(_file_of(info))
+        blocks = -(-info.size // tarfile.BLOCKSIZE)
+        self._headers.tar.offset = info.offset_data + blocks * tarfile.BLOCKSIZE
+        return self._next_header()
 
     def _next_header(self) -> tarfile.TarInfo | None:
         """Go behind the member and read the next header; return None at the end of the archive."""
@@ -126,7 +184,11 @@ class TarPass:
         """Count the images behind the end mark, and read on to the last checksum of compressed data."""
         mark = self._decompressor.tell()
         behind = TarPass(
-            self._decompressor, compressed=self._compressed, ignore_zeros=True, is_behind_mark=True
+            self._decompressor,
+            compressed=self._compressed,
+            open_again=self._open_again,
+            ignore_zeros=True,
+            is_behind_mark=True,
         )
         try:
             behind._read_up_to_a_broken_header()
@@ -143,8 +205,10 @@ class TarPass:
     def _read_up_to_a_broken_header(self) -> None:
         """Read all members up to the end or to a broken header. Raises Damaged if the data are broken."""
         try:
-            for _ in self:
+            for _ in self._images_in_order():
                 pass
+        except TAR_ERRORS:
+            pass
         except Damaged as damage:
             if damage.confirmed is not None:
                 raise
@@ -184,8 +248,11 @@ class TarPass:
         return f"{'after' if self._member_ended else 'in the middle of'} {self._member_name!r}"
 
 
-def read_sparse(decompressor: Decompressor) -> bytes:
-    """Return the bytes of a sparse member, with its holes; its header begins at the current position."""
+def read_at(decompressor: Decompressor, location: Location, size: int) -> bytes:
+    """Return the bytes of a member of this size, a sparse one with its holes. Raises Damaged, TAR_ERRORS."""
+    decompressor.seek(location.offset)
+    if not location.is_sparse:
+        return decompressor.read(size)
     tar = open_tar(decompressor)
     return _read_member(tar, tarfile.TarInfo.fromtarfile(tar))
 
@@ -195,12 +262,17 @@ def _read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     return file.read() if file else b""
 
 
+def _file_of(info: tarfile.TarInfo) -> LinkedFile:
+    """The bytes of a member, and its time."""
+    sparse = info.issparse()
+    location = Location(info.offset if sparse else info.offset_data, sparse)
+    return LinkedFile(info.size, _seconds(info.mtime), location)
+
+
 def _reason_to_skip(info: tarfile.TarInfo) -> str | None:
     """Return why a member is no image, as far as its header tells, or None."""
     if info.isdir():
         return "folders"
-    if info.issym() or info.islnk():
-        return "links"
     if info.isdev():
         return "devices"
     if not info.isreg():

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagestore import stored_names
+from imagestore.archive.image_files import LONGEST_NAME
 from imagestore.archive.members import Member
 from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive, DamagedArchive
@@ -29,7 +30,6 @@ from imagestore.processes import cpu_count, stopping
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter, identity
 
-LONGEST_MEMBER_NAME = 32_000  # bytes; an HDF5 attribute holds 64 KiB
 DEFAULT_SEED = 0
 
 
@@ -178,7 +178,7 @@ def _skip_stored(
         for member, data in images:
             if run.report.stop.requested:
                 return
-            if len(stored_names.encode(member.name)) > LONGEST_MEMBER_NAME:
+            if len(stored_names.encode(member.name)) > LONGEST_NAME:
                 start, length = printable(member.name[:80]), len(member.name)
                 run.report.undecodable.append(f"{start}… (its name is too long: {length:,} characters)")
             elif any(_identity(member) in writer for writer in run.writers):
