@@ -14,6 +14,7 @@ from imagestore.decode import tiff_kinds
 from imagestore.decode.av1_size import check_frames
 from imagestore.decode.errors import NotAnImage
 from imagestore.image_formats import FORMATS, ImageFormat
+from imagestore.printed_commands import pip_install
 
 BY_NAME = {row.name: row for row in FORMATS}
 BYTES_OF_MARK = 16  # what Pillow gives a plugin to accept
@@ -65,7 +66,7 @@ def _load_reader(row: ImageFormat) -> None:
         plugin = importlib.import_module(row.plugin)
     except ImportError:
         raise NotAnImage(
-            f"{row.name} is read with pillow-heif, which is not installed: pip install pillow-heif"
+            f"{row.name} is read with pillow-heif, which is not installed: {pip_install('pillow-heif')}"
         ) from None
     if row.name == "TIFF":
         tiff_kinds.add_kinds()
@@ -75,5 +76,6 @@ def _load_reader(row: ImageFormat) -> None:
 
 def _why_not_opened(row: ImageFormat) -> str:
     if row.feature and not features.check(row.feature):
-        return f"{row.name} cannot be read, because Pillow is built without it: pip install --upgrade Pillow"
+        command = pip_install("--upgrade", "Pillow")
+        return f"{row.name} cannot be read, because Pillow is built without it: {command}"
     return f"a damaged {row.name}, or a kind of it that Pillow does not read"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from h5py import h5p, h5z
 
+from imagestore.printed_commands import pip_install
+
 FILTERS_OF_HDF5 = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 4: "szip", 5: "n-bit", 6: "scale-offset"}
 FILTERS_OF_HDF5PLUGIN = {
     307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "bitshuffle", 32013: "zfp", 32015: "Zstandard",
@@ -47,7 +49,7 @@ def _why_missing(code: int, stored_name: str, has_plugins: bool) -> str:
     if code in FILTERS_OF_HDF5:
         return f"compressed with a filter that this build of HDF5 lacks ({name}): install another h5py"
     if code in FILTERS_OF_HDF5PLUGIN:
-        command = "pip install --upgrade hdf5plugin" if has_plugins else "pip install hdf5plugin"
+        command = pip_install(*["--upgrade"] * has_plugins, "hdf5plugin")
         return f"compressed with a filter that is not installed ({name}): {command}"
     return (
         f"compressed with a filter that neither HDF5 nor hdf5plugin has ({name}): "

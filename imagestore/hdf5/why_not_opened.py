@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 from imagestore.hdf5.superblock import has_signature, is_marked_as_written
+from imagestore.printed_commands import command_line, path_argument
 
 DAMAGED = "damaged, or its writer did not finish"
 _ERROR_OF_SYSTEM = re.compile(r"error message = '([^']+)'")  # in HDF5's messages
@@ -19,7 +19,7 @@ def why_not_opened(descriptor: int, path: Path, message: str) -> str:
     if is_marked_as_written(descriptor):
         return (
             "is marked as open for writing: a program writes to it, or its writer crashed; if no program has "
-            f"it open, run: h5clear -s {shlex.quote(str(path))}"
+            f"it open, run: {command_line('h5clear', '-s', path_argument(path))}"
         )
     if not has_signature(descriptor):
         return "not an HDF5 file, or damaged"

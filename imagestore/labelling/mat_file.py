@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from imagestore.console import UserError, describe, first_line
+from imagestore.printed_commands import pip_install
 
 
 def read_vectors(path: Path) -> dict[str, np.ndarray]:
@@ -28,7 +29,7 @@ def _read_with_scipy(path: Path) -> dict[str, object]:
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
     except ImportError:
-        raise UserError(f"{path}: MATLAB files need scipy: python -m pip install scipy") from None
+        raise UserError(f"{path}: MATLAB files need scipy: {pip_install('scipy')}") from None
     try:
         return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
     except (MatReadError, zlib.error, ValueError, TypeError, LookupError, NotImplementedError) as error:
