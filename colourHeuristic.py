@@ -27,7 +27,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from imagestore import console
-from imagestore.arguments import add_ignore_zeros, fraction, given_path, positive
+from imagestore.arguments import add_follow_external, add_ignore_zeros, fraction, given_path, positive
 
 if TYPE_CHECKING:
     from imagestore.labelling.sort_and_partition import RunOptions
@@ -173,6 +173,7 @@ def _add_identify(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--all", action="store_true", help="all images of SOURCE")
     command.add_argument("--json", action="store_true", help="print one JSON object per line")
     _add_archive_options(command)
+    add_follow_external(command)
     command.set_defaults(run=_run_identify)
 
 
@@ -186,6 +187,7 @@ def _run_identify(arguments: argparse.Namespace) -> int:
         as_json=arguments.json,
         index=arguments.index,
         ignore_zeros=arguments.ignore_zeros,
+        follow_external=arguments.follow_external,
     )
 
 
@@ -199,6 +201,7 @@ def _add_show(commands: argparse._SubParsersAction) -> None:
         "-o", "--output", metavar="FILE.png", type=given_path, help="write the picture instead of opening it"
     )
     _add_archive_options(command)
+    add_follow_external(command)
     command.set_defaults(run=_run_show)
 
 
@@ -211,6 +214,7 @@ def _run_show(arguments: argparse.Namespace) -> int:
         output=arguments.output,
         index=arguments.index,
         ignore_zeros=arguments.ignore_zeros,
+        follow_external=arguments.follow_external,
     )
 
 
@@ -220,13 +224,14 @@ def _add_summary(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--csv", action="store_true", help="print the whole table, with a line for each image"
     )
+    add_follow_external(command)
     command.set_defaults(run=_run_summary)
 
 
 def _run_summary(arguments: argparse.Namespace) -> int:
     from imagestore.reports.summary import summary
 
-    return summary(arguments.stores, as_csv=arguments.csv)
+    return summary(arguments.stores, as_csv=arguments.csv, follow_external=arguments.follow_external)
 
 
 # ----- arguments of several commands -----

@@ -57,7 +57,7 @@ def test_a_store_knows_the_true_labels(run: Run, labels: Path, tmp_path: Path) -
         assert 100 / 3 <= float(confidence) + 0.1 <= 100.1
     right = sum(verdict == "right" for *_, verdict in lines)
     assert f"accuracy {100 * right / 30:.1f} % ({right} of 30)" in done.stdout
-    assert "left out: purple (1 datasets, none of them an image that can be decoded)" in done.stderr
+    assert "left out: purple (no image that can be decoded among 1 dataset)" in done.stderr
     assert "there are only 31 images: taking all of them" in done.stderr
     assert done.stderr.count("skipped") == 1
     with Image.open(tmp_path / "sheet.png") as sheet:

@@ -57,7 +57,7 @@ def test_older_stores_and_broken_images(tmp_path: Path, old_store: Path, capsys:
     status, _, messages = train_here(capsys, old_store, broken, *options)
     assert status == 0
     assert "45 images to train on, 0 to validate with, 5 labels" in messages[-1]
-    assert "left out: d._red (1 datasets, none of them an image that can be decoded)" in messages[0]
+    assert "left out: d._red (no image that can be decoded among 1 dataset)" in messages[0]
     assert [line.split(": ")[1] for line in messages[1:-1]] == ["skipped red/text.jpg"]
     labels = json.loads((tmp_path / "out/old_labels.json").read_text())
     assert list(labels) == ["blue", "d._red", "green", "l._blue", "red"]
@@ -127,7 +127,7 @@ def test_no_decodable_image_is_a_one_line_error(tmp_path: Path, cache: str, caps
         add(store, f"red/text_{i}.jpg", b"not an image at all %d" % i)
     status, out, messages = train_here(capsys, store, "-o", tmp_path, "--cache", cache, "-j", 1)
     assert (status, out) == (1, "")
-    assert re.match(r"train_model: error: .*none of them an image that can be decoded", messages[-1])
+    assert re.match(r"train_model: error: .*no image that can be decoded", messages[-1])
     assert not list(tmp_path.glob("*.pth"))
 
 

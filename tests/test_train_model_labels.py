@@ -46,7 +46,7 @@ def test_soft_links_from_labels_to_a_store_of_images(tmp_path, capsys):
             file[f"{('red', 'green')[i % 2]}/{i:04d}.jpg"] = h5py.SoftLink(f"/images/{i:04d}.jpg")
     labels, messages = trained(capsys, tmp_path / "soft.h5")
     assert labels == ["green", "red"]
-    assert "left out: images (20 images, which stand under other labels too)" in messages[0]
+    assert "left out: images (20 images, under other labels too)" in messages[0]
     assert "18 images to train on, 2 to validate with, 2 labels" in messages[1]
     lines, _ = classified(capsys, tmp_path / "soft.h5")
     assert len(lines) == 21 and {line.split("/")[0] for line in lines[:-1]} == {"green", "red"}
@@ -62,7 +62,7 @@ def test_links_to_a_file_for_each_class(tmp_path, capsys):
         master["lily"] = h5py.ExternalLink("part_lily.h5", "/images")
     labels, messages = trained(capsys, tmp_path / "master.h5", "--cache", 0, "-j", 2)  # workers read too
     assert labels == ["rose", "tulip"]
-    assert "left out: 1 links lead nowhere (lily)" in messages[0]
+    assert "left out: links that lead nowhere: 1 (lily)" in messages[0]
     lines, _ = classified(capsys, tmp_path / "master.h5")
     assert len(lines) == 21 and {line.split("/")[0] for line in lines[:-1]} == {"rose", "tulip"}
 
@@ -75,7 +75,7 @@ def test_links_out_of_the_folder_need_a_flag(tmp_path, capsys):
         file["far"] = h5py.ExternalLink("../far.h5", "/red")
     labels, messages = trained(capsys, path)
     assert labels == ["blue", "green", "red"]
-    assert "1 links lead into files outside the folder of the store" in messages[0]
+    assert "links that lead into files outside the folder of the store" in messages[0]
     assert "--follow-external" in messages[0]
     labels, messages = trained(capsys, path, "--follow-external")
     assert labels == ["blue", "far", "green", "red"] and not any("left out" in line for line in messages)
@@ -104,7 +104,7 @@ def test_a_group_in_which_no_image_decodes_is_no_label(tmp_path, capsys):
     labels, messages = trained(capsys, path)
     assert labels == ["blue", "green", "red"]
     for name in ("broken", "meta"):
-        assert f"{name} (1 datasets, none of them an image that can be decoded)" in messages[0]
+        assert f"{name} (no image that can be decoded among 1 dataset)" in messages[0]
 
 
 def test_images_at_the_root_have_no_label_to_train(run: Run, tmp_path, capsys):

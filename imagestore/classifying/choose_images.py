@@ -19,7 +19,7 @@ from imagestore.classifying.true_labels import heuristic_label
 from imagestore.console import note, printable
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.store.expand_paths import expand_paths
-from imagestore.store.labels import PART_NAMES, TEST, VAL, StoreLabels, find_labels
+from imagestore.store.labels import PART_NAMES, TEST, VAL, StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
 
@@ -113,8 +113,7 @@ class StoreImages:
 
     def _note_what_is_used(self, part: int | None) -> None:
         for store, found in zip(self._stores, self._labels, strict=True):
-            if text := found.left_out_text():
-                note(f"classify: {store.path}: {text}")
+            note_what_is_left_out("classify", store, found)
         if part is not None:
             note(f"classify: takes the images below {PART_NAMES[part]}/ ({len(self):,})")
 

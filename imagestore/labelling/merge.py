@@ -10,10 +10,12 @@ from pathlib import Path
 from h5py.h5d import DatasetID
 from isal.isal_zlib import crc32
 
-from imagestore.console import Progress, UserError, progress
+from imagestore import stored_names
+from imagestore.console import Progress, UserError, note, progress
 from imagestore.labelling.run_report import RunReport, finish, noting_errors
 from imagestore.processes import Stop, stopping
 from imagestore.store.image_attributes import read_palette
+from imagestore.store.labels import find_labels, note_what_is_left_out
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
 from imagestore.store.record import ImageRecord
@@ -64,8 +66,14 @@ def _all_intact(store: ImageStore, stop: Stop, bar: Progress) -> bool:
 
 def _copy_images(store: ImageStore, writer: StoreWriter, report: RunReport, bar: Progress) -> None:
     """Add the images of a store one by one, until a signal asks for the end."""
-    copyable = store.copyable()
+    copyable, labels = store.copyable(), find_labels(store)
+    note_what_is_left_out("colourHeuristic", store, labels)
+    if labels.without_label:
+        note(f"colourHeuristic: {store.path}: left out: {labels.without_label:,} images under no label")
     for i in store.positions_by_offset():
+        if labels.name_of(i) is None:
+            bar.update()
+            continue
         if report.stop.requested:
             return
         try:
@@ -73,20 +81,21 @@ def _copy_images(store: ImageStore, writer: StoreWriter, report: RunReport, bar:
         except StoreError as error:
             report.unreadable.append(str(error))
         else:
-            image = _record_to_merge(store, i, data, dataset)
+            image = _record_to_merge(store, i, labels.name_of(i), data, dataset)
             can_copy = copyable[i] and image.crc32 == store.index.crc32[i]
             is_new = writer.add(image, data, dataset if can_copy else None)
             report.already_stored += not is_new
         bar.update()
 
 
-def _record_to_merge(store: ImageStore, i: int, data: bytes, dataset: DatasetID) -> ImageRecord:
+def _record_to_merge(store: ImageStore, i: int, label: str, data: bytes, dataset: DatasetID) -> ImageRecord:
     """The record of image `i` for the merged store, with defaults for what older tools do not write."""
     record = store.index.record(i)
     name = record.name.rpartition(b"/")[2]
     time_of_store = int(store.path.stat().st_mtime)  # a mount shows it where a time is unknown
     return replace(
         record,
+        label=stored_names.encode(label),
         name=name,
         member=record.member or name,
         crc32=crc32(data),

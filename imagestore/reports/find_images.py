@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from imagestore import stored_names
 from imagestore.archive.image_files import is_image
 from imagestore.archive.members import Member
@@ -19,6 +21,7 @@ from imagestore.console import UserError, describe, did_you_mean, note
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.reports.found_image import ArchiveImage, FoundImage, ImageFile, StoreImage, StreamedImage
 from imagestore.store.expand_paths import GLOB_CHARACTERS
+from imagestore.store.labels import StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.reader import ImageStore
 
 Found = TypeVar("Found")
@@ -34,18 +37,21 @@ def find_images(
     all_images: bool = False,
     index: Path | None = None,
     ignore_zeros: bool = False,
+    follow_external: bool = False,
 ) -> Iterator[Iterable[FoundImage]]:
     """Open `path`, and find the images that `names` (names and globs) mean, or all images.
 
     `path` is a store, an archive, a folder, or an image file. `index` and `ignore_zeros` are for an archive;
-    see open_archive. All names are looked up before the first image is yielded. If an archive is damaged, the
-    images before that place are found. For a glob or all images, DamagedArchive comes after the last of them.
-    Raises UserError.
+    see open_archive. `follow_external` is that of ImageStore. All names are looked up before the first image
+    is yielded. If an archive is damaged, the images before that place are found. For a glob or all images,
+    DamagedArchive comes after the last of them.
+    Datasets of a store that are no images are not among all images: the user is told. Raises UserError.
     """
     with ExitStack() as opened:
         if path.is_file() and is_hdf5(path):
-            store = opened.enter_context(ImageStore(path))
-            yield _all_of_store(store) if all_images else _named_in_store(store, names)
+            store = opened.enter_context(ImageStore(path, follow_external=follow_external))
+            labels = find_labels(store)
+            yield _all_of_store(store, labels) if all_images else _named_in_store(store, labels, names)
         elif path.is_dir() or not _is_image_file(path):
             archive = opened.enter_context(open_archive(path, index, ignore_zeros=ignore_zeros))
             yield _all_of_archive(archive) if all_images else _named_in_archive(archive, names)
@@ -125,14 +131,16 @@ def _find_members(archive: Archive, name: str) -> list[Member]:
 # ----- in a store -----
 
 
-def _all_of_store(store: ImageStore) -> list[StoreImage]:
-    return [StoreImage(store.path_of(i), store, i) for i in range(len(store))]
+def _all_of_store(store: ImageStore, labels: StoreLabels) -> list[StoreImage]:
+    note_what_is_left_out("colourHeuristic", store, labels)
+    counted = np.flatnonzero(labels.is_counted).tolist()
+    return [StoreImage(store.path_of(i), store, i, labels.name_of(i)) for i in counted]
 
 
-def _named_in_store(store: ImageStore, names: Sequence[str]) -> list[StoreImage]:
+def _named_in_store(store: ImageStore, labels: StoreLabels, names: Sequence[str]) -> list[StoreImage]:
     find = partial(_find_positions, store)
     positions = dict.fromkeys(i for name in names for i in _find_argument(find, name))  # each once
-    return [StoreImage(store.path_of(i), store, i) for i in positions]
+    return [StoreImage(store.path_of(i), store, i, labels.name_of(i)) for i in positions]
 
 
 def _find_positions(store: ImageStore, name: str) -> list[int]:

@@ -73,13 +73,14 @@ class StoreImage(FoundImage):
     name: str
     store: ImageStore
     position: int
+    label: str | None  # None if the store has none for this image
 
     def read(self) -> bytes:
         """See FoundImage."""
         return self.store.read(self.position)
 
     def label_and_palette(self) -> tuple[str, Palette]:
-        """The palette as it is stored, with the group as the label if the group is a colour label.
+        """The palette as it is stored, with the store's label if that is a colour label.
 
         If a palette without colours is stored, the palette is computed. If no palette is stored, both are
         computed; see FoundImage.
@@ -88,5 +89,4 @@ class StoreImage(FoundImage):
         if table is None:
             return super().label_and_palette()
         palette = Palette.from_table(table) if len(table) else find_palette(self.read())
-        group = self.store.labels[self.store.index.label_of(self.position)]
-        return (group if group in all_labels() else label_of(palette)), palette
+        return (self.label if self.label in all_labels() else label_of(palette)), palette

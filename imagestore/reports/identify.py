@@ -26,16 +26,23 @@ def identify(
     as_json: bool,
     index: Path | None = None,
     ignore_zeros: bool = False,
+    follow_external: bool = False,
 ) -> int:
     """Print the label and the three most dominant colours of each image; return the exit status.
 
     Images that cannot be decoded are named on standard error, and the status is then 1. `index` and
-    `ignore_zeros` are for an archive; see open_archive. Raises UserError.
+    `ignore_zeros` are for an archive; see open_archive. `follow_external` is that of ImageStore. Raises
+    UserError.
     """
     path = Path(source)
     format_image = _as_json if as_json else _as_text
     found = failed = 0
-    options = {"all_images": all_images, "index": index, "ignore_zeros": ignore_zeros}
+    options = {
+        "all_images": all_images,
+        "index": index,
+        "ignore_zeros": ignore_zeros,
+        "follow_external": follow_external,
+    }
     with find_images(path, names=names, **options) as images:
         for image in images:
             found += 1

@@ -6,10 +6,9 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from imagestore import stored_names
 from imagestore.reports.drawing import CaptionedImage, SheetRow, contact_sheet
+from imagestore.store.labels import NO_LABEL, StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.reader import ImageStore
 
 if TYPE_CHECKING:
@@ -17,19 +16,28 @@ if TYPE_CHECKING:
 
 IMAGES_OF_A_LABEL = 8  # at most
 SEED = 0  # the same store gives the same sheet
+NO_LABEL_TITLE = "(no label)"
 
 
-def draw_label_sheet(path: Path) -> Figure:
+def draw_label_sheet(path: Path, follow_external: bool = False) -> Figure:
     """A sheet with a row for each label of a store, the largest label first. Raises UserError."""
-    with ImageStore(path) as store:
-        counts = np.diff(store.index.start)
-        order = np.argsort(-counts, kind="stable").tolist()
-        rows = [SheetRow(f"{store.labels[i]}\n{counts[i]:,}", _sample_images(store, i)) for i in order]
-        return contact_sheet(rows, f"{path.name}: {len(store):,} images, {len(rows)} labels")
+    with ImageStore(path, follow_external=follow_external) as store:
+        labels = find_labels(store)
+        note_what_is_left_out("colourHeuristic", store, labels)
+        rows = sorted(_images_by_row(labels), key=lambda row: -len(row[1]))
+        sheet = [SheetRow(f"{name}\n{len(images):,}", _sample_images(store, images)) for name, images in rows]
+        total = int(labels.is_counted.sum())
+        return contact_sheet(sheet, f"{path.name}: {total:,} images, {len(labels.names)} labels")
 
 
-def _sample_images(store: ImageStore, label: int) -> list[CaptionedImage]:
+def _images_by_row(labels: StoreLabels) -> list[tuple[str, list[int]]]:
+    """(label, images) of each row; the images without a label make the last one."""
+    rows = [(name, labels.images_of(number).tolist()) for number, name in enumerate(labels.names)]
+    without_label = labels.images_of(NO_LABEL).tolist()
+    return [*rows, (NO_LABEL_TITLE, without_label)] if without_label else rows
+
+
+def _sample_images(store: ImageStore, images: list[int]) -> list[CaptionedImage]:
     """A few random images of a label, each with its name as the caption."""
-    images = range(int(store.index.start[label]), int(store.index.start[label + 1]))
     sample = random.Random(SEED).sample(images, min(IMAGES_OF_A_LABEL, len(images)))
     return [CaptionedImage(store.read(i), stored_names.decode(store.index.name(i))) for i in sorted(sample)]

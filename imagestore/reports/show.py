@@ -25,28 +25,33 @@ def show(
     output: Path | None = None,
     index: Path | None = None,
     ignore_zeros: bool = False,
+    follow_external: bool = False,
 ) -> int:
     """Show an image beside its colours. Without a `name`, show a sheet of the labels of a store.
 
     The picture is shown in a window if there is a screen and no `output`, else it is written to a file whose
-    path is printed. `index` and `ignore_zeros` are for an archive; see open_archive. Returns the exit status.
-    Raises UserError.
+    path is printed. `index` and `ignore_zeros` are for an archive; see open_archive. `follow_external`
+    is that of ImageStore. Returns the exit status. Raises UserError.
     """
     path = Path(source)
     if name is None and path.is_file() and is_hdf5(path):
-        figure, default = draw_label_sheet(path), Path(f"{path.stem}_labels.png")
+        figure, default = draw_label_sheet(path, follow_external), Path(f"{path.stem}_labels.png")
     else:
-        figure, default = _draw_image(path, name, index, ignore_zeros)
+        figure, default = _draw_image(path, name, index, ignore_zeros, follow_external)
     written = show_or_save(figure, output, default)
     if written:
         print(written)
     return 0
 
 
-def _draw_image(path: Path, name: str | None, index: Path | None, ignore_zeros: bool) -> tuple[Figure, Path]:
+def _draw_image(
+    path: Path, name: str | None, index: Path | None, ignore_zeros: bool, follow_external: bool
+) -> tuple[Figure, Path]:
     """A figure of one image, and the default path of its file."""
     names = [] if name is None else [name]
-    with find_images(path, names=names, index=index, ignore_zeros=ignore_zeros) as found:
+    with find_images(
+        path, names=names, index=index, ignore_zeros=ignore_zeros, follow_external=follow_external
+    ) as found:
         images = list(found)
         if len(images) != 1:
             matches = "" if name is None else f"; {name!r} matches {len(images):,}"

@@ -13,13 +13,13 @@ A store that this suite wrote needs no such search, and is not looked through.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 
 import numpy as np
 
 from imagestore import stored_names
-from imagestore.console import printable
+from imagestore.console import note, printable
 from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
 from imagestore.store.reader import ImageStore, StoreError
 from imagestore.store.walk import NO_LABEL as ROOT
@@ -27,6 +27,7 @@ from imagestore.store.walk import NO_LABEL as ROOT
 NO_LABEL = -1  # in place of the number of a label
 TRAIN, VAL, TEST = range(3)  # the parts of a split
 NO_PART = -1
+NO_IMAGE = "no image that can be decoded"
 PART_NAMES = ("train", "val", "test")
 SPLIT_NAMES = {  # in lower case
     "train": TRAIN, "training": TRAIN,
@@ -58,6 +59,19 @@ class StoreLabels:
         """The label of image `i`; None if it has none."""
         return None if self.label[i] == NO_LABEL else self.names[self.label[i]]
 
+    def images_of(self, label: int) -> np.ndarray:
+        """int64 (n,): the images with the label of this number, or those with NO_LABEL, ascending."""
+        return np.flatnonzero(self.is_counted & (self.label == label))
+
+    def parts_text(self) -> str:
+        """How many images each part of a split has: "train/ 16, val/ 8"; "" if there are no parts."""
+        if self.split is None:
+            return ""
+        counts = [int((self.is_counted & (self.split == part)).sum()) for part in (TRAIN, VAL, TEST)]
+        return ", ".join(
+            f"{name}/ {count:,}" for name, count in zip(PART_NAMES, counts, strict=True) if count
+        )
+
     def left_out_text(self) -> str:
         """What is left out, as one line; "" if nothing is."""
         return f"left out: {'; '.join(self.left_out)}" if self.left_out else ""
@@ -70,6 +84,12 @@ def find_labels(store: ImageStore, is_image: IsImage | None = None) -> StoreLabe
     if index.written_with_store and index.covers_whole_file:
         return _numbered(index.label_bytes, groups, np.ones(len(index), bool), [])
     return _Search(store, is_image or begins_as_image).find(groups)
+
+
+def note_what_is_left_out(program: str, store: ImageStore, labels: StoreLabels) -> None:
+    """Tell the user what is left out of a store, if anything is."""
+    if text := labels.left_out_text():
+        note(f"{program}: {store.path}: {text}")
 
 
 def begins_as_image(store: ImageStore, i: int) -> bool:
@@ -94,6 +114,11 @@ def _numbered(
     return StoreLabels(names=names, label=label, is_counted=is_counted, left_out=left_out)
 
 
+def _count(images: Sized, noun: str) -> str:
+    """Such as "1 image" and "1,200 images"."""
+    return f"{len(images):,} {noun}" + ("" if len(images) == 1 else "s")
+
+
 class _Search:
     """The search for the labels of a store that another program may have written."""
 
@@ -112,9 +137,9 @@ class _Search:
                 groups[images] = NO_LABEL
                 self._leave_out_what_is_no_image(images)
             elif name in storage:
-                self._leave_out(images, name, "images, which stand under other labels too")
+                self._leave_out(images, name, f"{_count(images, 'image')}, under other labels too")
             elif not self._holds_an_image(images):
-                self._leave_out(images, name, "datasets, none of them an image that can be decoded")
+                self._leave_out(images, name, f"{NO_IMAGE} among {_count(images, 'dataset')}")
         parts = self._parts(groups)
         labels = self._below_the_split(groups, parts) if parts else None
         labels = labels or _numbered(names, groups, self._is_counted, self._left_out)
@@ -127,7 +152,7 @@ class _Search:
 
     def _leave_out(self, images: np.ndarray, group: bytes, reason: str) -> None:
         self._is_counted[images] = False
-        self._left_out.append(f"{printable(group)} ({len(images):,} {reason})")
+        self._left_out.append(f"{printable(group)} ({reason})")
 
     def _leave_out_what_is_no_image(self, images: np.ndarray) -> None:
         """Leave out each of these that is no image: no group tells that they belong together."""
@@ -136,7 +161,7 @@ class _Search:
         if others:
             more = ", …" if len(others) > 1 else ""
             name = printable(self._index.name(others[0]))
-            self._left_out.append(f"{name}{more} at the root ({len(others):,} datasets that are no images)")
+            self._left_out.append(f"{name}{more} at the root (no image: {_count(others, 'dataset')})")
 
     def _parts(self, groups: np.ndarray) -> dict[int, int]:
         """The part of a split that each group is; empty if some group is no part of one."""
@@ -165,10 +190,9 @@ class _Search:
         by_label = np.argsort(group, kind="stable")
         ends = np.searchsorted(group[by_label], np.arange(len(in_order) + 1))
         for name, first, last in zip(in_order, ends[:-1], ends[1:], strict=True):
-            if not self._holds_an_image(by_label[first:last]):
-                self._leave_out(
-                    by_label[first:last], name, "datasets, none of them an image that can be decoded"
-                )
+            images = by_label[first:last]
+            if not self._holds_an_image(images):
+                self._leave_out(images, name, f"{NO_IMAGE} among {_count(images, 'dataset')}")
         labels = _numbered(in_order, group, self._is_counted, self._left_out)
         labels.split = split
         return labels

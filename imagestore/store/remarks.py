@@ -40,7 +40,7 @@ class Remarks:
     def links_as_text(self) -> str:
         """The links that were not followed, as the end of a message; "" if there are none."""
         return "".join(
-            f"; {links.count:,} links {reason} ({', '.join(map(printable, links.paths))}"
+            f"; links that {reason}: {links.count:,} ({', '.join(map(printable, links.paths))}"
             f"{', …' if links.count > len(links.paths) else ''})"
             for reason, links in self.links.items()
         )

@@ -237,7 +237,7 @@ class StoreWriter:
 
 
 def _labels(store: ImageStore | None) -> set[bytes]:
-    return set() if store is None else set(store.index.label_bytes)
+    return set() if store is None else {label for label in store.index.label_bytes if label}
 
 
 def _identities(store: ImageStore | None) -> set[int]:

@@ -24,7 +24,7 @@ def label_in_store(path: Path, group: str, palette: np.ndarray | None) -> str:
         if palette is not None:
             file[f"{group}/a.png"].attrs["palette"] = palette
     with ImageStore(path) as store:
-        image = StoreImage("a.png", store, 0)
+        image = StoreImage("a.png", store, 0, group)
         label, found = image.label_and_palette()
         assert image.read() == encode(stripes())
         stored = palette if palette is not None and len(palette) else find_palette(encode(stripes())).table()

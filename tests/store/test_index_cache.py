@@ -12,6 +12,7 @@ import pytest
 from imagestore import cache_folder
 from imagestore.store import index_cache
 from imagestore.store.reader import ImageStore
+from tests.helpers.images import encode, stripes
 from tests.helpers.written_stores import (
     EDITS,
     IMAGES,
@@ -95,7 +96,7 @@ def test_the_stamp_changes_with_every_write(walked_before):
 
 def test_commands_walk_a_large_store_once(run, tmp_path):
     with h5py.File(tmp_path / "large.h5", "w") as file:
-        group, data = file.create_group("red"), np.frombuffer(b"some bytes", np.uint8)
+        group, data = file.create_group("red"), np.frombuffer(encode(stripes()), np.uint8)
         for i in range(index_cache.FEWEST_IMAGES):
             group[f"{i}.jpg"] = data
     time.sleep(index_cache.SECONDS_TO_SETTLE + 0.1)

@@ -45,7 +45,7 @@ def test_top_level_groups_are_labels(path):
 def test_a_group_without_an_image_is_no_label(path):
     labels = labels_of(path, {"red/1.png": IMAGE, "red/readme": MASK, "meta/a": MASK, "meta/b": MASK})
     assert labels.names == ["red"] and labels.is_counted.tolist() == [False, False, True, True]
-    assert labels.left_out_text() == "left out: meta (2 datasets, none of them an image that can be decoded)"
+    assert labels.left_out_text() == "left out: meta (no image that can be decoded among 2 datasets)"
 
 
 def test_one_image_among_others_makes_a_label(path):
@@ -56,7 +56,7 @@ def test_one_image_among_others_makes_a_label(path):
 def test_images_at_the_root_have_no_label(path):
     labels = labels_of(path, {"1.png": IMAGE, "2.png": IMAGE, "flags": MASK, "ids": MASK, "red/3.png": IMAGE})
     assert by_label(labels) == [None, None, "red"] and labels.without_label == 2
-    assert labels.left_out == ["flags, … at the root (2 datasets that are no images)"]
+    assert labels.left_out == ["flags, … at the root (no image: 2 datasets)"]
 
 
 def test_storage_of_linked_labels_is_left_out(path):
@@ -64,8 +64,8 @@ def test_storage_of_linked_labels_is_left_out(path):
     labels = labels_of(path, {"images/0": IMAGE, "images/1": IMAGE, **links, "red/2": h5py.SoftLink("/none")})
     assert by_label(labels) == ["green", "red"]
     assert labels.left_out == [
-        "images (2 images, which stand under other labels too)",
-        "1 links lead nowhere (red/2)",
+        "images (2 images, under other labels too)",
+        "links that lead nowhere: 1 (red/2)",
     ]
 
 

@@ -21,7 +21,7 @@ def test_links_are_counted_and_the_first_are_named():
         remarks.leave_link_out(NOWHERE, b"red/%d\n.jpg" % i)
     assert remarks
     assert remarks.links_as_text() == (
-        "; 1,200 links lead nowhere (red/0\\n.jpg, red/1\\n.jpg, red/2\\n.jpg, …)"
+        "; links that lead nowhere: 1,200 (red/0\\n.jpg, red/1\\n.jpg, red/2\\n.jpg, …)"
     )
     assert Remarks.from_json(remarks.as_json()) == remarks
 
