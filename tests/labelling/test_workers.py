@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from imagestore.colour.palette import find_palette
+from imagestore.colour.sample_pixels import decode_small
 from imagestore.labelling import workers as workers_module
 from imagestore.labelling.workers import (
     BATCH_BYTES,
@@ -184,7 +184,7 @@ def test_a_killed_worker_costs_nothing(images):
 def test_an_image_that_kills_its_worker_costs_only_itself(sample, monkeypatch):
     deadly = b"this image kills its worker"
     monkeypatch.setattr(
-        workers_module, "find_palette", lambda data: os._exit(9) if data == deadly else find_palette(data)
+        workers_module, "decode_small", lambda data: os._exit(9) if data == deadly else decode_small(data)
     )
     pictures = list(archive_images(sample).items())
     pictures.insert(20, ("deadly.jpg", deadly))
@@ -221,7 +221,7 @@ def test_workers_end_if_their_parent_is_killed():
     source = """
 import multiprocessing, sys, threading, time
 from imagestore.labelling import workers as workers_module
-workers_module.find_palette = lambda data: (print("busy", flush=True), time.sleep(60))
+workers_module.decode_small = lambda data: (print("busy", flush=True), time.sleep(60))
 workers = workers_module.Workers(2)
 print(*[process.pid for process in multiprocessing.active_children()], flush=True)
 list(workers.label([(0, b"image")]))
