@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
@@ -39,10 +39,10 @@ class LinkedFile(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A hard or symbolic link, in the words of the tar. `place` is an offset in the tar."""
+    """A hard or symbolic link. `place` is an offset in the tar."""
 
     name: str
-    target: str
+    targets: list[str]  # the paths in the tar to which it may lead, the likeliest first
     place: int
     is_hard: bool
     body: LinkedFile | None = None  # the file itself, if it comes with the hard link
@@ -67,9 +67,10 @@ class TarLinks:
         self._reasons.append(file.reason)
         self._begin_as_image.append(file.begins_as_image)
 
-    def add_link(self, link: Link) -> None:
-        """Note a link. It is counted by `resolve`."""
-        self._links.append(link)
+    def add_link(self, name: str, target: str, *, place: int, is_hard: bool) -> None:
+        """Note a link in the words of the tar, at the offset `place`. It is counted by `resolve`."""
+        targets = [_path(target)] if is_hard else _targets_of_symbolic_link(name, target)
+        self._links.append(Link(name, targets, place, is_hard))
 
     def add_body(self, file: LinkedFile) -> None:
         """Note that the bytes of the file come with the last link."""
@@ -94,28 +95,27 @@ class TarLinks:
 
     def _targets_of_links(self) -> Iterator[LinkedFile | None]:
         """The file to which each link leads."""
-        wanted = {path for link in self._links for path in _target_paths(link)}
-        found: dict[str, Found] = {}  # what has a wanted path at this place in the tar
+        found: dict[str, Found] = {path: None for link in self._links for path in link.targets}
         of_hard_links: list[Found] = []
         for _, path, entry in heapq.merge(
-            self._image_entries(wanted), self._file_entries(wanted), self._link_entries(), key=itemgetter(0)
+            self._image_entries(found), self._file_entries(found), self._link_entries(), key=itemgetter(0)
         ):
             if isinstance(entry, Link) and entry.is_hard:
                 entry = _first_found(found, entry) or entry.body
                 of_hard_links.append(entry)
-            if path in wanted:
+            if path in found:
                 found[path] = entry
         hard = iter(of_hard_links)
         for link in self._links:
             yield _follow(found, next(hard) if link.is_hard else link)
 
-    def _image_entries(self, wanted: set[str]) -> Iterator[tuple[int, str, Found]]:
+    def _image_entries(self, wanted: Container[str]) -> Iterator[tuple[int, str, Found]]:
         for image, location in _found_among(self.images, wanted):
             is_taken = len(stored_names.encode(image.name)) <= LONGEST_NAME  # no store takes a longer one
             file = LinkedFile(image.size, image.mtime, location, is_taken, begins_as_image=True)
             yield location.offset, _path(image.name), file
 
-    def _file_entries(self, wanted: set[str]) -> Iterator[tuple[int, str, Found]]:
+    def _file_entries(self, wanted: Container[str]) -> Iterator[tuple[int, str, Found]]:
         for file, location in _found_among(self._files, wanted):
             reason, begins = self._reasons[file.position], bool(self._begin_as_image[file.position])
             linked = LinkedFile(file.size, file.mtime, location, False, reason, begins)
@@ -125,7 +125,7 @@ class TarLinks:
         return ((link.place, _path(link.name), link) for link in self._links)
 
 
-def _found_among(members: Members, wanted: set[str]) -> Iterator[tuple[Member, Location]]:
+def _found_among(members: Members, wanted: Container[str]) -> Iterator[tuple[Member, Location]]:
     """The members whose paths are wanted, and where they are."""
     for member in members:
         if _path(member.name) in wanted:
@@ -148,20 +148,18 @@ def _follow(found: dict[str, Found], entry: Found) -> LinkedFile | None:
 
 
 def _first_found(found: dict[str, Found], link: Link) -> Found:
-    return next((found[path] for path in _target_paths(link) if path in found), None)
+    return next((found[path] for path in link.targets if found[path]), None)
 
 
-def _target_paths(link: Link) -> list[str]:
-    """The paths in the tar to which a link may lead, the likeliest first.
+def _targets_of_symbolic_link(name: str, target: str) -> list[str]:
+    """The paths in the tar to which a symbolic link may lead, the likeliest first.
 
-    An absolute symbolic link, as DVC makes them, holds the path of another machine. Its end may be a path of
-    the tar; it must hold all that is hidden, since links to other files need not be known.
+    An absolute one, as DVC makes them, holds a path of another machine. Its end may be a path of the tar. It
+    must hold all that is hidden: other files are images under their own names.
     """
-    if link.is_hard:
-        return [_path(link.target)]
-    if not link.target.startswith("/"):
-        return [_path(posixpath.join(posixpath.dirname(link.name), link.target))]
-    parts = _path(link.target).split("/")
+    if not target.startswith("/"):
+        return [_path(posixpath.join(posixpath.dirname(name), target))]
+    parts = _path(target).split("/")
     first_hidden = next((i for i, part in enumerate(parts) if is_hidden(part)), 0)
     return ["/".join(parts[i:]) for i in range(first_hidden + 1)]
 

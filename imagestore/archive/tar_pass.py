@@ -17,7 +17,7 @@ from imagestore.archive.decompressor import PIECE, Decompressor
 from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
 from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders, open_tar
-from imagestore.archive.tar_links import Link, LinkedFile, TarLinks
+from imagestore.archive.tar_links import LinkedFile, TarLinks
 from imagestore.image_formats import FIRST_BYTES, begins_as_image
 
 LARGEST_TIME = 1 << 62  # seconds; a time beyond it is nonsense, and the index could not hold it
@@ -90,7 +90,7 @@ class TarPass:
         if info.size < 0:
             raise Damaged("a header has a size below zero")
         if info.issym() or info.islnk():
-            self._links.add_link(Link(info.name, info.linkname, info.offset, is_hard=info.islnk()))
+            self._links.add_link(info.name, info.linkname, place=info.offset, is_hard=info.islnk())
             return None
         reason = _reason_to_skip(info)
         if reason is None:
