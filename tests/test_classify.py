@@ -18,6 +18,7 @@ from imagestore.console import main
 from imagestore.training.checkpoint import save_file
 from imagestore.training.labels_file import save_labels
 from imagestore.training.network import ColourNet
+from tests.helpers.archives import pack
 from tests.helpers.commands import Run
 from tests.helpers.small_stores import COLOURS, add, make_store, picture
 
@@ -167,6 +168,22 @@ def test_bad_input_gets_one_line(
         assert len(err.splitlines()) == 1, err
         assert message in err
     assert not (tmp_path / "harmed").exists()
+
+
+def test_a_cut_archive_is_classified_up_to_the_cut(labels, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    images = [(f"{i}.jpg", picture(COLOURS["red"], i)) for i in range(5)]
+    plain = pack(images)
+    (tmp_path / "cut.tar").write_bytes(plain[: plain.index(b"3.jpg") + 600])
+    for count in (3, 9, "all"):
+        status, out, err = classify_here(capsys, tmp_path / "cut.tar", labels, count)
+        assert [name for name, *_ in LINE.findall(out)] == ["0.jpg", "1.jpg", "2.jpg"]
+        assert status == 1 and "cut.tar ends in the middle of '3.jpg' (images before that: 3)" in err
+    (tmp_path / "two.tar").write_bytes(pack(images[:2]) + pack(images[2:]))
+    for flags, found in (([], 2), (["--ignore-zeros"], 5)):
+        status, out, err = classify_here(capsys, tmp_path / "two.tar", labels, "all", *flags)
+        assert (status, len(LINE.findall(out))) == (0, found)
+        assert ("3 more images behind its end mark" in err) == (not flags)
 
 
 class Harmful:
