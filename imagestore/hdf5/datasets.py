@@ -25,13 +25,16 @@ def contiguous_layout() -> h5p.PropDCID:
 
 def is_bytes(dataset: h5d.DatasetID) -> bool:
     """Whether a dataset is a 1-D array of unsigned bytes: the way in which a store holds a file."""
+    return length_of_bytes(dataset) is not None
+
+
+def length_of_bytes(dataset: h5d.DatasetID) -> int | None:
+    """The length of a 1-D array of unsigned bytes; None for any other dataset."""
     kind = dataset.get_type()
-    return (
-        dataset.rank == 1
-        and isinstance(kind, h5t.TypeIntegerID)
-        and kind.get_size() == 1
-        and kind.get_sign() == 0
-    )
+    if not isinstance(kind, h5t.TypeIntegerID) or kind.get_size() != 1 or kind.get_sign() != h5t.SGN_NONE:
+        return None
+    shape = dataset.shape
+    return shape[0] if shape is not None and len(shape) == 1 else None
 
 
 def data_offset(dataset: h5d.DatasetID) -> int:

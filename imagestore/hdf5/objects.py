@@ -15,7 +15,7 @@ import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
 from imagestore import stored_names
-from imagestore.hdf5.datasets import data_offset, integer_attribute, is_bytes
+from imagestore.hdf5.datasets import data_offset, integer_attribute, is_bytes, length_of_bytes
 from imagestore.hdf5.datasets_as_files import (
     CHUNK_CACHE,
     chunk_cache_bytes,
@@ -24,7 +24,18 @@ from imagestore.hdf5.datasets_as_files import (
     raw_file,
 )
 from imagestore.hdf5.element_files import ElementFiles
-from imagestore.hdf5.entry import ARRAY, BYTES, DAMAGED, ELEMENTS, EXTERNAL_LINK, GROUP, SOFT_LINK, Entry
+from imagestore.hdf5.entry import (
+    ARRAY,
+    BYTES,
+    DAMAGED,
+    ELEMENTS,
+    EXTERNAL_LINK,
+    GROUP,
+    NO_OFFSET,
+    SOFT_LINK,
+    Entry,
+)
+from imagestore.hdf5.group_links import GroupLink, links_of
 from imagestore.hdf5.held_files import (
     OTHER_FILE,
     OneFile,
@@ -36,6 +47,7 @@ from imagestore.hdf5.held_files import (
     read_element,
 )
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_descriptor
+from imagestore.hdf5.plain_datasets import first_byte, read_plain_dataset
 from imagestore.hdf5.superblock import is_live
 from imagestore.hdf5.values_as_text import text_of
 
@@ -64,6 +76,7 @@ class Objects:
         mode = h5f.ACC_RDONLY | (h5f.ACC_SWMR_READ if is_live(self.fd) else 0)
         self.file = h5f.open(bytes(path), mode, access)
         self._file_number = h5o.get_info(self.file).fileno
+        self._first_byte = first_byte(self.file, self.fd)
         self._open_datasets: OrderedDict[bytes, _OpenDataset] = OrderedDict()
 
     def entries(self, path: bytes, first: int = 0, lost: Collection[int] = ()) -> Iterator[Entry]:
@@ -75,14 +88,18 @@ class Objects:
         group = h5o.open(self.file, path or b"/")
         if not isinstance(group, h5g.GroupID):
             raise ValueError("not a group")
-        names = sorted(group)
-        taken = set(names)
-        for number, name in enumerate(names[first:], first):
+        links, is_in_this_file = links_of(group), self._is_in_this_file(group)
+        for number, (name, link) in enumerate(links.items()):
+            if number < first:
+                continue
             self.on_step(number)
-            is_lost = number in lost
-            entry = Entry(name=name, kind=DAMAGED) if is_lost else self._entry_of_link(group, name)
+            if number in lost:
+                yield Entry(name, DAMAGED)
+                continue
+            entry = self._plain_entry(name, link) if is_in_this_file else None
+            entry = entry or self._entry_of_link(group, name, link.type)
             if entry is not None and entry.kind == ARRAY:
-                entry = entry._replace(shadowed=name + b".npy" in taken)
+                entry = entry._replace(shadowed=name + b".npy" in links)
             if entry is not None:
                 yield entry
 
@@ -90,12 +107,21 @@ class Objects:
         """The object at a path; the root group if the path is empty. None for a stored type."""
         return self._entry_of_object(h5o.open(self.file, path or b"/"), path.rpartition(b"/")[2])
 
-    def _entry_of_link(self, group: h5g.GroupID, name: bytes) -> Entry | None:
+    def _plain_entry(self, name: bytes, link: GroupLink) -> Entry | None:
+        """The entry of a hard link that leads to a PlainDataset; None for any other link."""
+        if self._first_byte is None or link.type != h5l.TYPE_HARD:
+            return None
+        plain = read_plain_dataset(self.fd, self._first_byte, link.address)
+        if plain is None:
+            return None
+        address = self._file_number, link.address
+        return Entry(name, BYTES, address, plain.links, plain.length, plain.stored, plain.offset)
+
+    def _entry_of_link(self, group: h5g.GroupID, name: bytes, link_type: int) -> Entry | None:
         try:
-            kind = group.links.get_info(name).type
-            if kind == h5l.TYPE_SOFT:
+            if link_type == h5l.TYPE_SOFT:
                 return self._entry_of_soft_link(group, name)
-            if kind == h5l.TYPE_EXTERNAL and not self.follow_external:
+            if link_type == h5l.TYPE_EXTERNAL and not self.follow_external:
                 file, path = group.links.get_val(name)
                 return Entry(name=name, kind=EXTERNAL_LINK, target=file + b":" + path)
             return self._entry_of_object(h5o.open(group, name), name)
@@ -116,24 +142,25 @@ class Objects:
 
     def _entry_of_object(self, h5_object: Object, name: bytes) -> Entry | None:
         info = h5o.get_info(h5_object)
-        common = {"address": (info.fileno, info.addr), "links": info.rc, **_times_and_permissions(h5_object)}
+        address, attributes = (info.fileno, info.addr), _times_and_permissions(h5_object)
         if isinstance(h5_object, h5g.GroupID):
-            return Entry(name=name, kind=GROUP, **common)
+            return Entry(name, GROUP, address, info.rc, **attributes)
         if not isinstance(h5_object, h5d.DatasetID):
             return None  # a stored type: it holds no data
-        common["stored"] = h5_object.get_storage_size()
-        if is_bytes(h5_object):
-            return Entry(
-                name=name, kind=BYTES, size=h5_object.shape[0], offset=data_offset(h5_object), **common
-            )
-        held = self._held_files(h5_object)
+        stored, size, offset = h5_object.get_storage_size(), length_of_bytes(h5_object), NO_OFFSET
+        if size is not None:
+            kind, offset = BYTES, data_offset(h5_object)
+        else:
+            kind, size, offset = self._as_files(h5_object)
+        return Entry(name, kind, address, info.rc, size, stored, offset, **attributes)
+
+    def _as_files(self, dataset: h5d.DatasetID) -> tuple[str, int, int]:
+        """The kind of an array, its size as a file, and its offset."""
+        held = self._held_files(dataset)
         if isinstance(held, OneFile):
-            return Entry(name=name, kind=BYTES, size=held.size, offset=held.offset, **common)
-        if held == ELEMENTS:
-            return Entry(name=name, kind=ELEMENTS, **common)
-        return Entry(
-            name=name, kind=ARRAY, size=dataset_as_file(h5_object, self.follow_external).size, **common
-        )
+            return BYTES, held.size, held.offset
+        size = 0 if held == ELEMENTS else dataset_as_file(dataset, self.follow_external).size
+        return held, size, NO_OFFSET
 
     def _held_files(self, dataset: h5d.DatasetID) -> OneFile | str:
         """What an array holds: one file, ELEMENTS that are files, or only an ARRAY."""
@@ -145,9 +172,12 @@ class Objects:
         except ERRORS_OF_H5PY:  # its bytes cannot be read, or may not be
             return ARRAY
 
+    def _is_in_this_file(self, h5_object: Object) -> bool:
+        return h5o.get_info(h5_object).fileno == self._file_number
+
     def _fd_of(self, dataset: h5d.DatasetID) -> int:
         """The descriptor of this file, if it is the one that holds a dataset."""
-        return self.fd if h5o.get_info(dataset).fileno == self._file_number else OTHER_FILE
+        return self.fd if self._is_in_this_file(dataset) else OTHER_FILE
 
     def element_files(self, path: bytes) -> ElementFiles:
         """The files that a dataset's elements are. Raises ValueError if they are none."""

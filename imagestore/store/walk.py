@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 from h5py import h5a, h5d, h5g, h5l, h5o
@@ -12,8 +13,10 @@ from h5py import h5a, h5d, h5g, h5l, h5o
 from imagestore import stored_names
 from imagestore.hdf5.datasets import data_offset, is_bytes
 from imagestore.hdf5.entry import NO_OFFSET
+from imagestore.hdf5.group_links import GroupLink, links_of
 from imagestore.hdf5.held_files import OTHER_FILE
 from imagestore.hdf5.links import LinkFollower, LinkNotFollowed, Place
+from imagestore.hdf5.plain_datasets import PlainDataset, first_byte, read_plain_dataset
 from imagestore.store.held_images import images_in, is_folder_of_images
 from imagestore.store.image_attributes import read_record
 from imagestore.store.index import IndexBuilder, StoreIndex
@@ -40,7 +43,7 @@ def walk(
     descriptor; without it, the images in datasets of other kinds have no offset. Raises the errors of h5py if
     the file is damaged.
     """
-    walker = _Walker(links or LinkFollower(), IndexBuilder(on_image), fd)
+    walker = _Walker(links or LinkFollower(), IndexBuilder(on_image), file, fd)
     root, at_root = walker.links.root(file, path or Path(file.filename)), []
     for name, member in walker.members(root, b""):
         if isinstance(member.object, h5g.GroupID):
@@ -59,28 +62,49 @@ def walk(
     return walker.builder.build()
 
 
+class PlainPlace(NamedTuple):
+    """A dataset in the store that is an image, and was read without HDF5. See links.Place."""
+
+    dataset: PlainDataset
+    address: FileAndAddress
+    through_link: bool
+    object: None = None
+
+
 class _Walker:
     """A walk through one file: what it follows, and what it has found."""
 
-    def __init__(self, links: LinkFollower, builder: IndexBuilder, fd: int) -> None:
+    def __init__(self, links: LinkFollower, builder: IndexBuilder, file: h5py.File, fd: int) -> None:
         self.links, self.builder, self.objects, self.fd = links, builder, LabelledObjects(), fd
+        self.first_byte = None if fd == OTHER_FILE else first_byte(file.id, fd)
 
-    def members(self, group: Place, prefix: bytes) -> Iterator[tuple[bytes, Place]]:
+    def members(self, group: Place, prefix: bytes) -> Iterator[tuple[bytes, Place | PlainPlace]]:
         """(name, object) of each member of a group, whose path `prefix` ends in "/" if not empty.
 
         The index does not cover links and permissions. Links that cannot be followed are noted in remarks.
         """
         if h5a.exists(group.object, b"Permissions"):
             self.builder.covers_whole_file = False
-        for name in group.object:
-            if group.object.links.get_info(name).type == h5l.TYPE_HARD:
-                yield name, group._replace(object=h5o.open(group.object, name))
+        file_number, _ = _address(group)
+        for name, link in links_of(group.object).items():
+            if link.type == h5l.TYPE_HARD:
+                plain = self._plain_dataset(group, link)
+                if plain is None:
+                    yield name, group._replace(object=h5o.open(group.object, name))
+                else:
+                    yield name, PlainPlace(plain, (file_number, link.address), group.through_link)
                 continue
             self.builder.covers_whole_file = False
             try:
                 yield name, self.links.open(group, name)
             except LinkNotFollowed as error:
                 self.builder.remarks.leave_link_out(error.reason, prefix + name)
+
+    def _plain_dataset(self, group: Place, link: GroupLink) -> PlainDataset | None:
+        """What a hard link leads to, if that can be read without HDF5."""
+        if self.first_byte is None or not group.is_in_store:
+            return None
+        return read_plain_dataset(self.fd, self.first_byte, link.address)
 
     def add_group(
         self,
@@ -107,8 +131,14 @@ class _Walker:
             else:
                 self.add_dataset(member, label, prefix + name)
 
-    def add_dataset(self, place: Place, label: bytes, name: bytes) -> None:
+    def add_dataset(self, place: Place | PlainPlace, label: bytes, name: bytes) -> None:
         """Add the images that a dataset holds: one, one for each element, or none."""
+        if isinstance(place, PlainPlace):
+            dataset = place.dataset
+            self.builder.add(ImageRecord(label=label, name=name, size=dataset.length), dataset.offset)
+            if label != NO_LABEL:
+                self.objects.add(label, place.address, place.through_link)
+            return
         dataset, before = place.object, len(self.builder)
         if isinstance(dataset, h5d.DatasetID) and is_bytes(dataset):
             offset = data_offset(dataset) if place.is_in_store else NO_OFFSET
@@ -129,7 +159,7 @@ class _Walker:
             return ()
         return images_in(place.object, label, name, self._fd_of(place), self.links.follow_external)
 
-    def is_folder_of_images(self, place: Place) -> bool:
+    def is_folder_of_images(self, place: Place | PlainPlace) -> bool:
         """Whether an object is a dataset that holds an image for each element."""
         return isinstance(place.object, h5d.DatasetID) and is_folder_of_images(
             place.object, self._fd_of(place), self.links.follow_external
@@ -139,7 +169,9 @@ class _Walker:
         return self.fd if place.is_in_store else OTHER_FILE
 
 
-def _address(place: Place) -> FileAndAddress:
+def _address(place: Place | PlainPlace) -> FileAndAddress:
     """The number of the file and the address in it: equal for two paths to one object."""
+    if isinstance(place, PlainPlace):
+        return place.address
     info = h5o.get_info(place.object)
     return info.fileno, info.addr

@@ -28,6 +28,11 @@ class ElementListing:
             return None
         return self._node(number, name, *(int(column[number]) for column in self._files[1:]))
 
+    def entries(self) -> Iterator[tuple[bytes, int, int]]:
+        """(name, mode, inode number) of each element, in order: cheaper than its node."""
+        mode, first = self._first.mode, self._first.ino
+        return ((name, mode, first + number) for number, name in enumerate(self._files.names()))
+
     def items(self) -> Iterator[tuple[bytes, Node]]:
         """(name, node) of each element, in order."""
         columns = (column.tolist() for column in self._files[1:])

@@ -50,7 +50,10 @@ class Hdf5Source(Source):
         return self._node(entry, stat.S_IFDIR, ObjectKey(b"", groups=(entry.address,)), nlink=2)
 
     def entries(self, folder: Node) -> Iterator[tuple[bytes, int, int]]:
-        return ((shown_name, node.mode, node.ino) for shown_name, node in self._listing(folder).items())
+        listing = self._listing(folder)
+        if isinstance(listing, ElementListing):
+            return listing.entries()
+        return ((shown_name, node.mode, node.ino) for shown_name, node in listing.items())
 
     def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
         return iter(sorted(self._listing(folder).items()))

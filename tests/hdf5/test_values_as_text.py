@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagestore.hdf5 import values_as_text
-from imagestore.hdf5.values_as_text import decode, elements_as_text, text_of
+from imagestore import stored_names
+from imagestore.hdf5.values_as_text import elements_as_text, text_of
 
 POINT = np.array([(1.5, 2, b"a")], dtype=[("x", "f4"), ("y", "i2"), ("name", "S1")])
 
@@ -40,7 +41,7 @@ def test_a_value_as_text(value, text):
 
 @given(st.binary())
 def test_any_bytes_survive_as_text(data):
-    assert text_of(decode(data)) == data
+    assert text_of(stored_names.decode(data)) == data
 
 
 def test_elements_have_the_length_of_the_longest(tmp_path):
