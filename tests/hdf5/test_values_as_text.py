@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagestore.hdf5 import values_as_text
 from imagestore import stored_names
+from imagestore.hdf5 import values_as_text
 from imagestore.hdf5.values_as_text import elements_as_text, text_of
 
 POINT = np.array([(1.5, 2, b"a")], dtype=[("x", "f4"), ("y", "i2"), ("name", "S1")])
