@@ -16,6 +16,7 @@ from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_ski
 from imagestore.archive.members import Member
 from imagestore.archive.protocol import Archive, no_such_image
 from imagestore.console import UserError, describe
+from imagestore.image_formats import FIRST_BYTES
 
 
 class FolderArchive(Archive):
@@ -83,7 +84,7 @@ class FolderArchive(Archive):
     def _read_file(self, name: str, status: os.stat_result) -> tuple[str | None, bytes]:
         """Return (None, the image's bytes), or the reason why the file is no image. Raises OSError."""
         reason = reason_to_skip_file(name, status)
-        data = b"" if reason else (self.path / name).read_bytes()
+        data = b"" if reason else _read_image(self.path / name)
         return ("not images" if reason is None and not is_image(name, data) else reason), data
 
     def read(self, member: Member) -> bytes:
@@ -104,3 +105,10 @@ class FolderArchive(Archive):
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
+
+
+def _read_image(path: Path) -> bytes:
+    """The bytes of an image; at least the first ones of another file."""
+    with open(path, "rb") as file:
+        beginning = file.read(FIRST_BYTES)
+        return beginning + file.read() if is_image(path.name, beginning) else beginning

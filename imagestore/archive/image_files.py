@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
+from imagestore.decode.memory_bound import memory_bound
 from imagestore.image_formats import begins_as_image, has_image_suffix
 
-LARGEST_IMAGE = 64 << 20  # bytes; no photograph is larger, and each worker holds a few images
 LONGEST_NAME = 32_000  # bytes of a member's name that a store takes: an HDF5 attribute holds 64 KiB
 
 # A run prints its counts in this order, without the folders.
@@ -34,7 +34,7 @@ def reason_to_skip_name(name: str, size: int) -> str | None:
     """Return why a regular file is no image, as far as its name and its size tell, or None."""
     if is_hidden(name):
         return "hidden"
-    if size > LARGEST_IMAGE:
+    if size > memory_bound():  # no worker could decode it
         return "too large" if has_image_suffix(name) else "not images"
     return None
 

@@ -6,12 +6,12 @@ import tarfile
 
 from imagestore.archive.damage import CutShort
 from imagestore.archive.decompressor import Decompressor
-from imagestore.archive.image_files import LARGEST_IMAGE
 
 # The exceptions of tarfile for a header that makes no sense: numbers that are none (pax, sparse), thousands
 # of long names in a row.
 TAR_ERRORS = (tarfile.TarError, ValueError, OverflowError, LookupError, TypeError, RecursionError)
 
+LONGEST_HEADER = 64 << 20  # bytes; pax headers of real archives have a few thousand
 END_MARK = 2  # blocks of zeros; a lone one ends nothing
 
 
@@ -84,6 +84,6 @@ class BoundedReader:
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes. Raises Damaged, and tarfile.HeaderError for an absurd size."""
-        if not 0 <= size <= LARGEST_IMAGE:
+        if not 0 <= size <= LONGEST_HEADER:
             raise tarfile.HeaderError(f"a header claims {size:,} bytes")  # type: ignore[attr-defined]
         return self._read(size)

@@ -18,7 +18,7 @@ from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_ski
 from imagestore.archive.members import Location, Member, Members
 from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders, open_tar
 from imagestore.archive.tar_links import LinkedFile, TarLinks
-from imagestore.image_formats import FIRST_BYTES, begins_as_image
+from imagestore.image_formats import FIRST_BYTES, begins_as_image, has_image_suffix
 
 LARGEST_TIME = 1 << 62  # seconds; a time beyond it is nonsense, and the index could not hold it
 
@@ -110,9 +110,15 @@ class TarPass:
         return _file_of(info)._replace(reason=reason, begins_as_image=begins_as_image(beginning))
 
     def _read_data(self, info: tarfile.TarInfo) -> bytes:
+        """The bytes of an image; at least the first ones of another file."""
         if info.issparse():
             return _read_member(self._headers.tar, info)
-        data = self._decompressor.read(info.size)
+        beginning = b""
+        if not has_image_suffix(info.name):  # a large file that is no image is not read
+            beginning = self._decompressor.read(min(info.size, FIRST_BYTES))
+            if not begins_as_image(beginning):
+                return beginning
+        data = beginning + self._decompressor.read(info.size - len(beginning))
         if len(data) < info.size:
             raise CutShort
         return data

@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from imagestore.archive.image_files import LARGEST_IMAGE, is_image, reason_to_skip_name
+from imagestore.archive.image_files import is_image, reason_to_skip_name
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
@@ -33,15 +33,16 @@ def test_other_files_are_no_images(name, data):
 @pytest.mark.parametrize(
     ("name", "size", "reason"),
     [
-        ("a.jpg", LARGEST_IMAGE, None),
+        ("a.jpg", 2 << 20, None),
         ("./a.jpg", 1, None),
         ("../b/a.jpg", 1, None),
-        ("a.jpg", LARGEST_IMAGE + 1, "too large"),
-        ("a.bin", LARGEST_IMAGE + 1, "not images"),
+        ("a.jpg", (2 << 20) + 1, "too large"),
+        ("a.bin", (2 << 20) + 1, "not images"),
         (".a.jpg", 1, "hidden"),
         (".thumbnails/a.jpg", 1, "hidden"),
         ("__MACOSX/a.jpg", 1, "hidden"),
     ],
 )
-def test_reasons_to_skip_a_file(name, size, reason):
+def test_reasons_to_skip_a_file(name, size, reason, monkeypatch):
+    monkeypatch.setenv("IMAGESTORE_DECODE_MEMORY", "2M")
     assert reason_to_skip_name(name, size) == reason
