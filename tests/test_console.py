@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from imagestore.console import did_you_mean, first_line, printable
-from tests.helpers.commands import ROOT, environment
+from tests.helpers.commands import ROOT, Run, environment
 from tests.helpers.small_commands import run_body, start
 
 
@@ -28,6 +28,7 @@ def test_an_error_is_one_line() -> None:
     status, output, messages = run_body('raise UserError("no such file: x.h5:\\n  give another")')
     assert (status, output) == (1, "")
     assert messages == "tool: error: no such file: x.h5: give another\n"
+    assert run_body('raise UserError("two  spaces.h5: bad")')[2] == "tool: error: two  spaces.h5: bad\n"
 
 
 def test_an_error_of_the_system_names_its_file() -> None:
@@ -140,9 +141,17 @@ def test_a_closed_standard_error_does_not_get_the_next_file(tmp_path: Path) -> N
 
 def test_output_that_the_locale_lacks_is_escaped() -> None:
     ascii_only = {"PYTHONIOENCODING": None, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
-    status, output, messages = run_body(r'print("caf\u00e9 \udce9")', ascii_only, errors="surrogateescape")
-    assert (status, messages) == (0, "")
-    assert output == "caf\\xe9 \udce9\n"
+    body = r'print("caf\u00e9 \udce9"); note("caf\u00e9 \udce9")'
+    status, output, messages = run_body(body, ascii_only, errors="surrogateescape")
+    assert status == 0
+    assert output == messages == "caf\\xe9 \udce9\n"
+
+
+@pytest.mark.parametrize("script", ["colourHeuristic.py", "h5vfs.py", "train_model.py", "classify.py"])
+def test_help_is_printed_in_every_locale(run: Run, script: str) -> None:
+    help_in_ascii = run(script, "--help", env={"PYTHONIOENCODING": "ascii"}).stdout
+    assert help_in_ascii.isascii()
+    assert help_in_ascii.count("\n") == run(script, "--help").stdout.count("\n")
 
 
 def test_printable_names_are_one_line_without_control_characters() -> None:
