@@ -4,7 +4,6 @@ Python 3.6 can read this file and the four scripts. So an old Python can say tha
 """
 
 import os
-import shlex
 import sys
 
 OLDEST_PYTHON = (3, 10)
@@ -31,7 +30,7 @@ def how_to_activate() -> str:
     folder = checkout_as_typed()
     environment, activate = os.path.join(CHECKOUT, ".venv"), _word(folder, ".venv/bin/activate")
     if os.path.realpath(sys.prefix) == os.path.realpath(environment):
-        return f"{shlex.quote(sys.executable)} -m pip install -r {_word(folder, 'requirements.txt')}"
+        return f"{_quoted(sys.executable)} -m pip install -r {_word(folder, 'requirements.txt')}"
     if os.path.exists(os.path.join(environment, "bin/activate")):
         return f"activate the environment: source {activate}"
     make = "make demo" if folder in ("", ".") else f"make -C {_word(folder, '')} demo"
@@ -50,4 +49,10 @@ def checkout_as_typed() -> str:
 def _word(folder: str, name: str) -> str:
     """A path in a folder as a word of a shell's command line."""
     path = os.path.normpath(os.path.join(folder, name))
-    return shlex.quote(f"./{path}" if path.startswith("-") else path)
+    return _quoted(f"./{path}" if path.startswith("-") else path)
+
+
+def _quoted(word: str) -> str:
+    import shlex  # here: all scripts start with this file, and few need it
+
+    return shlex.quote(word)
