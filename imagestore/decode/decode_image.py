@@ -51,8 +51,9 @@ def decode_rgb(data: bytes, at_least: tuple[int, int] | None = None) -> Image.Im
         encoded = separate_metadata(data)
         image = _open(encoded.data)
         orientation = read_orientation(encoded.exif or exif_blocks(image), encoded.xmp)
-        wanted = _scale_for(image.size, at_least or image.size)
-        loaded = _load(image, encoded.data, wanted, len(data), is_turned=orientation != UPRIGHT)
+        scale = _scale_for(image, at_least or image.size)
+        held = _bytes_held(data, encoded.data)
+        loaded = _load(image, encoded.data, scale, held, is_turned=orientation != UPRIGHT)
         return on_white(make_upright(to_8_bits(loaded.image), orientation))
 
 
@@ -65,9 +66,9 @@ def decode_8_bits(data: bytes, size_to_decode: Callable[[int, int], tuple[int, i
     with errors_as_not_an_image():
         encoded = separate_metadata(data)
         image = _open(encoded.data)
-        wanted = _scale_for(image.size, size_to_decode(*image.size))
-        loaded = _load(image, encoded.data, wanted, len(data), is_turned=False)
-        is_first_of_several = has_several_frames(data, image)
+        scale = _scale_for(image, size_to_decode(*image.size))
+        loaded = _load(image, encoded.data, scale, _bytes_held(data, encoded.data), is_turned=False)
+        is_first_of_several = has_several_frames(data, image, len(data) - len(encoded.data))
         return Decoded(to_8_bits(loaded.image), loaded.is_incomplete, is_first_of_several)
 
 
@@ -79,12 +80,18 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
+def _bytes_held(data: bytes, without_metadata: bytes) -> int:
+    return len(data) + (0 if without_metadata is data else len(without_metadata))
+
+
 # ----- scales of a JPEG -----
 
 
-def _scale_for(size: tuple[int, int], enough: tuple[int, int]) -> int:
-    """The largest of SCALES at which a picture of this size is at least as large as `enough`."""
-    ratio = min(size[0] // enough[0], size[1] // enough[1])
+def _scale_for(image: Image.Image, enough: tuple[int, int]) -> int:
+    """The largest of SCALES at which a JPEG is at least as large as `enough`; 1 for other formats."""
+    if not isinstance(image, JpegImageFile):
+        return 1
+    ratio = min(image.width // enough[0], image.height // enough[1])
     return max((scale for scale in SCALES if scale <= ratio), default=1)
 
 
@@ -97,16 +104,15 @@ def _reduce(image: JpegImageFile, scale: int) -> None:
 
 
 def _load(image: Image.Image, data: bytes, scale: int, held: int, *, is_turned: bool) -> Decoded:
-    """The picture in the mode of the file. `held` bytes are in memory beside `data`."""
-    held += len(data)
+    """The picture in the mode of the file. `held` are the bytes of files in memory."""
+    needed = held + memory_needed(image, scale, is_turned=is_turned)
     if isinstance(image, JpegImageFile):
-        scales = [larger for larger in SCALES if larger >= scale]
-        bound = memory_bound()
-        costs = {each: held + memory_needed(image, each, is_turned=is_turned) for each in scales}
-        scale = next((each for each in scales if costs[each] <= bound), scales[-1])
-        check_memory(costs[scale], image.size)
+        while needed > memory_bound() and scale < SCALES[-1]:
+            scale *= 2
+            needed = held + memory_needed(image, scale, is_turned=is_turned)
+        check_memory(needed, image.size)
         return _load_jpeg(image, data, scale)
-    check_memory(held + memory_needed(image, is_turned=is_turned), image.size)
+    check_memory(needed, image.size)
     scale_transparent_colour(image)
     if isinstance(image, PngImageFile):
         return Decoded(_load_png(image, data))

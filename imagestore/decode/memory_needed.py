@@ -24,7 +24,7 @@ def check_memory(needed: int, size: tuple[int, int]) -> None:
     bound = memory_bound()
     if needed > bound:
         takes = f"{size[0]:,} x {size[1]:,} pixels would take {needed >> 20:,} MB to decode"
-        raise NotAnImage(f"{takes}, more than {bound >> 20:,} MB (see {VARIABLE})")
+        raise NotAnImage(f"{takes}, more than {bound >> 20:,} MB: {VARIABLE} sets the bound")
 
 
 def check_canvas(data: bytes) -> None:
