@@ -1,7 +1,7 @@
 """Archives of images: tar files, compressed or not, and folders.
 
 Begin with open_archive.py, which opens an archive of any format, and protocol.py, which says what an archive
-offers. tar_archive.py reads a tar with the help of tar_pass.py and of a decompressor. The table of
-decompressors is in compression_formats.py. An archive belongs to one thread. After a fork, parent and child
-may both use it.
+offers. tar_archive.py reads a tar with the help of tar_pass.py, which gets headers from tar_headers.py and
+bytes from a decompressor. The table of decompressors is in compression_formats.py. An archive belongs to one
+thread. After a fork, parent and child may both use it.
 """
