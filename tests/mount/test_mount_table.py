@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from imagestore.mount.mount_table import find_mount, user_mounts
+from imagestore.mount.mount_table import find_mount, unmount_command, user_mounts
+from tests.helpers.commands import ROOT
 from tests.helpers.mounts import H5VFS, is_mounted, mounted_below, refused, shell
 
 pytestmark = pytest.mark.usefixtures("fuse_library")
@@ -17,6 +19,23 @@ def test_fusermount_unmounts_too(run, store, mountpoint):
     run("h5vfs.py", store[0], mountpoint)
     shell("fusermount", "-u", mountpoint)
     assert not is_mounted(mountpoint)
+
+
+def test_the_advice_names_a_program_that_can_unmount(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    programs = {name: tmp_path / name for name in ("fusermount3", "fusermount", "umount")}
+    for program in programs.values():
+        program.touch(mode=0o755)
+    script = f"{H5VFS[0]} {ROOT}/h5vfs.py -u /m"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert unmount_command(Path("/m")) == script
+    programs["fusermount"].chmod(0o4755)  # fusermount3 is conda's: it does not become root
+    assert unmount_command(Path("/m")) == "fusermount -u /m"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for name, command in (("fusermount3", "fusermount3 -u /m"), ("fusermount", "fusermount -u /m")):
+        assert unmount_command(Path("/m")) == command
+        programs[name].unlink()
+    assert unmount_command(Path("/m")) == "umount /m"
 
 
 def test_odd_mountpoints_are_listed_and_unmounted(run, store, mountpoint, tmp_path):
