@@ -45,7 +45,7 @@ def benchmarks() -> list[str]:
 def measure(names: list[str]) -> tuple[list[list[str]], list[str]]:
     """Run benchmarks; return the rows of their tables, and the names of those that failed."""
     failed = []
-    with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as results:
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8", suffix=".jsonl") as results:
         environment = {**os.environ, "BENCH_RESULTS": results.name}
         for name in names:
             print(f"--- {name}", file=sys.stderr, flush=True)

@@ -106,7 +106,7 @@ def process_tree(pid: int) -> list[int]:
 def memory_of(pid: int) -> int:
     """The proportional set size of one process in bytes; 0 if it has ended."""
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))

@@ -45,7 +45,7 @@ def print_table(title: str, figures: Sequence[Figure]) -> None:
     rows = [figure.row() for figure in figures]
     print(f"\n### {title}\n\n{machine()}\n\n{markdown([HEADINGS, *rows])}", flush=True)
     if results := os.environ.get("BENCH_RESULTS"):
-        with open(results, "a") as file:
+        with open(results, "a", encoding="utf-8") as file:
             file.writelines(json.dumps([title, *row]) + "\n" for row in rows)
 
 
@@ -68,7 +68,7 @@ def machine() -> str:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()
