@@ -11,13 +11,12 @@ import stat
 from pathlib import Path
 
 from imagestore.archive.folder_archive import FolderArchive
+from imagestore.archive.no_archive import describe_no_archive
 from imagestore.archive.protocol import Archive
 from imagestore.archive.tar_archive import TarArchive, find_tar
 from imagestore.console import UserError, describe
-from imagestore.hdf5.superblock import SIGNATURE as HDF5_SIGNATURE
 
-BEGINNING = 512  # bytes by which a format is recognised
-ZIP_SIGNATURE = b"PK\3\4"
+BEGINNING = 0x8010  # bytes by which a file is recognised; ISO 9660 has its mark behind 32 KiB
 
 
 def open_archive(path: Path, index: Path | None = None, *, ignore_zeros: bool = False) -> Archive:
@@ -56,7 +55,7 @@ def _open_by_content(path: Path, descriptor: int, index: Path | None, ignore_zer
     compression = find_tar(path, descriptor, beginning)
     if compression is not None:
         return TarArchive(path, descriptor, compression, index, ignore_zeros=ignore_zeros)
-    raise UserError(f"{path} {_describe(beginning)}: an archive is a .tar, .tar.gz, .tar.bz2 or .tar.xz")
+    raise UserError(f"{path} {describe_no_archive(path, descriptor, beginning)}")
 
 
 def _read_beginning(path: Path, descriptor: int) -> bytes:
@@ -67,12 +66,3 @@ def _read_beginning(path: Path, descriptor: int) -> bytes:
     if not beginning:
         raise UserError(f"{path} is empty: download or copy it again")
     return beginning
-
-
-def _describe(beginning: bytes) -> str:
-    """Return what a file that is no archive seems to be."""
-    if beginning.startswith(HDF5_SIGNATURE):
-        return "is an HDF5 file, no archive"
-    if beginning.startswith(ZIP_SIGNATURE):
-        return "is a zip file: unpack it and give the folder"
-    return "is no tar archive, or is damaged"
