@@ -18,6 +18,7 @@ import numpy as np
 from h5py import h5d, h5f, h5p
 
 from imagestore.hdf5.datasets import check_readable, is_bytes
+from imagestore.hdf5.stored_bytes import blocks
 from imagestore.hdf5.values_as_text import elements_as_text
 
 CHUNK_CACHE = (
@@ -55,18 +56,11 @@ class DatasetFile:
         return b"".join(self._read_elements(first, last))[skip : skip + size]
 
     def _read_elements(self, first: int, last: int) -> Iterator[bytes]:
-        """The elements first:last in C order, as the fewest blocks along one axis each."""
-        source, shape = h5py.Dataset(self.dataset), self.shape or (1,)
-        steps = [
-            math.prod(shape[axis + 1 :]) for axis in range(len(shape))
-        ]  # elements per index of each axis
-        while first < last:
-            at = [first // step % length for step, length in zip(steps, shape, strict=True)]
-            axis = next(a for a, step in enumerate(steps) if first % step == 0 and step <= last - first)
-            count = min((last - first) // steps[axis], shape[axis] - at[axis])
-            block = (*at[:axis], slice(at[axis], at[axis] + count)) if self.shape else ()
+        """The elements first:last in C order."""
+        source = h5py.Dataset(self.dataset)
+        for start, count in blocks(self.shape, first, last):
+            block = tuple(slice(at, at + n) for at, n in zip(start, count, strict=True)) if self.shape else ()
             yield np.ascontiguousarray(source[block]).astype(self.dtype.base, copy=False).tobytes()
-            first += count * steps[axis]
 
 
 def dataset_as_file(dataset: h5d.DatasetID, follow_external: bool) -> DatasetFile:
@@ -87,11 +81,6 @@ def dataset_as_file(dataset: h5d.DatasetID, follow_external: bool) -> DatasetFil
     # Elements that are arrays themselves become further axes of the NumPy array.
     header = _numpy_header(shape + dtype.shape, dtype.base)
     return DatasetFile(dataset=dataset, header=header, shape=shape, dtype=dtype)
-
-
-def raw_file(dataset: h5d.DatasetID) -> DatasetFile:
-    """The data of an open dataset without a header, for types whose elements NumPy holds as they are."""
-    return DatasetFile(dataset=dataset, header=b"", shape=dataset.shape, dtype=_plain_type(dataset.dtype))
 
 
 def open_to_read(file: h5f.FileID, path: bytes, *, cache_bytes: int, follow_external: bool) -> h5d.DatasetID:

@@ -21,10 +21,10 @@ from h5py import h5d, h5i, h5t
 
 from imagestore.hdf5.byte_records import ByteRecords, content_size, is_byte, records_of
 from imagestore.hdf5.datasets import check_readable, data_offset
-from imagestore.hdf5.datasets_as_files import raw_file
 from imagestore.hdf5.element_files import ElementFiles
 from imagestore.hdf5.entry import NO_OFFSET
 from imagestore.hdf5.global_heap import HeapReader
+from imagestore.hdf5.stored_bytes import stored_bytes_of
 from imagestore.hdf5.vlen_descriptors import read_descriptors
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
 
@@ -104,12 +104,12 @@ def read_element(dataset: h5d.DatasetID, number: int, size: int) -> bytes:
     if is_vlen_bytes(dataset):
         return _vlen_value(dataset, number)[:size]
     records = records_of(dataset)
-    return raw_file(dataset).read(number * records.width, size)
+    return stored_bytes_of(dataset)(number * records.width, size)
 
 
 def read_file(dataset: h5d.DatasetID, size: int) -> bytes:
     """The first `size` bytes of a dataset that is one file, through HDF5. See `read_element`."""
-    return _vlen_value(dataset, 0)[:size] if is_vlen_bytes(dataset) else raw_file(dataset).read(0, size)
+    return _vlen_value(dataset, 0)[:size] if is_vlen_bytes(dataset) else stored_bytes_of(dataset)(0, size)
 
 
 # ----- elements of variable length -----
@@ -177,7 +177,7 @@ def _reader(dataset: h5d.DatasetID, fd: int, follow_external: bool) -> ReadBytes
     if start != NO_OFFSET:
         return lambda offset, size: os.pread(fd, size, start + offset)
     check_readable(dataset, follow_external)
-    return raw_file(dataset).read
+    return stored_bytes_of(dataset)
 
 
 def _data_offset(dataset: h5d.DatasetID, fd: int) -> int:

@@ -21,7 +21,6 @@ from imagestore.hdf5.datasets_as_files import (
     chunk_cache_bytes,
     dataset_as_file,
     open_to_read,
-    raw_file,
 )
 from imagestore.hdf5.element_files import ElementFiles
 from imagestore.hdf5.entry import (
@@ -48,6 +47,7 @@ from imagestore.hdf5.held_files import (
 )
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_descriptor
 from imagestore.hdf5.plain_datasets import first_byte, read_plain_dataset
+from imagestore.hdf5.stored_bytes import stored_bytes_of
 from imagestore.hdf5.superblock import is_live
 from imagestore.hdf5.values_as_text import text_of
 
@@ -215,7 +215,7 @@ class Objects:
             return dataset_as_file(dataset, self.follow_external).read
         if is_vlen_bytes(dataset):
             return lambda offset, size: read_element(dataset, 0, offset + size)[offset:]
-        return raw_file(dataset).read
+        return stored_bytes_of(dataset)
 
     def attributes(self, path: bytes) -> dict[str, bytes]:
         """The attributes of an object as text (see `text_of`), without those that cannot be read."""

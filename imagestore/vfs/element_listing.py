@@ -41,6 +41,12 @@ class ElementListing:
 
     def _node(self, number: int, name: bytes, size: int, offset: int, heap_number: int) -> Node:
         first = self._first
-        key = ObjectKey(first.key.path + b"/" + name, offset, heap_number=heap_number, element=number)
+        key = ObjectKey(
+            path=first.key.path + b"/" + name,
+            offset=offset,
+            permissions=first.key.permissions,
+            element=number,
+            heap_number=heap_number,
+        )
         blocks, ino = -(-size // SECTOR), first.ino + number
         return Node(first.mode, ino, 1, size, blocks, first.mtime_ns, first.ctime_ns, first.source, key)

@@ -165,6 +165,20 @@ def test_elements_of_several_axes_are_numbered_in_c_order(tmp_path):
     assert contents(path) == PICTURES[:6]
 
 
+@pytest.mark.parametrize("chunks", [None, (3,)])
+def test_opaque_values_with_a_tag(tmp_path, chunks):
+    width = max(map(len, PICTURES))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        kind, layout = h5py.h5t.create(h5py.h5t.OPAQUE, width), h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        kind.set_tag(b"image/jpeg")
+        if chunks:
+            layout.set_chunk(chunks)
+        space = h5py.h5s.create_simple((len(PICTURES),))
+        dataset = h5py.h5d.create(file.id, b"x", kind, space, dcpl=layout)
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, opaque(PICTURES), mtype=kind)
+    assert contents(tmp_path / "a.h5") == PICTURES
+
+
 def test_elements_that_are_no_images_are_files_without_a_suffix(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:

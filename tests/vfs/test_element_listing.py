@@ -75,7 +75,7 @@ def test_elements_have_the_times_and_permissions_of_their_dataset(tmp_path):
         dataset.attrs["Modified"], dataset.attrs["Permissions"] = np.int64(10**9), np.int64(0o400)
     with open_tree([path]) as tree:
         node = tree.find(b"/rose/images/000000.jpg")
-        assert (node.mtime_ns, node.mode & 0o777) == (10**18, 0o400)
+        assert (node.mtime_ns, node.mode & 0o777, tree.permissions(node)) == (10**18, 0o400, 0o400)
 
 
 def test_rows_in_compressed_chunks_are_read_through_hdf5(tmp_path):
