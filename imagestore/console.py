@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from types import FrameType
@@ -142,9 +143,15 @@ def _escape(error: UnicodeError) -> tuple[bytes, int]:
 
 def note(text: str) -> None:
     """Write a message to standard error in one write, so that lines of several processes do not mix."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), _without_bars():
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
+
+
+def _without_bars() -> AbstractContextManager[object]:
+    """Take progress bars off the terminal, and draw them again below what is written."""
+    tqdm = sys.modules.get("tqdm")  # not imported before there is a bar
+    return tqdm.tqdm.external_write_mode(sys.stderr) if tqdm else contextlib.nullcontext()
 
 
 def fail(program: str, message: str) -> int:

@@ -119,6 +119,22 @@ def test_progress_on_a_terminal_is_a_bar_if_the_work_is_long(seconds: float, bar
     assert ("labelling" in output) == ("\r" in output.replace("\r\n", "")) == bar
 
 
+def test_a_note_under_a_bar_has_a_line_of_its_own() -> None:
+    main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    process = start(
+        'with progress(4, "labelling") as bar:\n'
+        '    bar.update(1); time.sleep(0.5); bar.update(1); note("skipped a")',
+        stderr=terminal,
+    )
+    assert process.wait(timeout=30) == 0
+    output = os.read(main, 10_000).decode()
+    os.close(main)
+    os.close(terminal)
+    assert "labelling" in output
+    assert "\rskipped a\r\n" in output  # behind a carriage return, not behind the bar
+
+
 def test_a_full_log_costs_no_results() -> None:
     with open("/dev/full", "w") as full:
         process = start('note("lost"); print("kept")', stderr=full)

@@ -89,13 +89,20 @@ class HDF5Dataset(Dataset):
 
     def __getitems__(self, positions: Sequence[int]) -> list[tuple[Any, int]]:
         """The items at `positions` whose images can be decoded. A DataLoader calls this for each batch."""
-        items = []
+        return self.items_and_skipped(positions)[0]
+
+    def items_and_skipped(self, positions: Sequence[int]) -> tuple[list[tuple[Any, int]], dict[int, str]]:
+        """The items at `positions` whose images can be decoded, and why each other one cannot be.
+
+        The reasons are lines with the path of the image, by its position.
+        """
+        items, skipped = [], {}
         for i in positions:
             try:
                 items.append(self[i])
-            except (NotAnImage, StoreError):
-                continue
-        return items
+            except (NotAnImage, StoreError) as error:
+                skipped[i] = f"{self.path_of(i)}: {error}"
+        return items, skipped
 
     def locate(self, i: int) -> tuple[ImageStore, int]:
         """The store that holds image `i`, and the image's position in it. Raises IndexError."""

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imagestore.console import note, printable, progress
+from imagestore.console import progress
 from imagestore.decode.errors import NotAnImage
 from imagestore.processes import Stop
 from imagestore.store.reader import StoreError
 from imagestore.training.batches import Batches
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.free_memory import available_memory
+from imagestore.training.skipped_images import note_skipped
 from imagestore.training.streamed_batches import StreamedBatches
 
 IMAGES_BETWEEN_CHECKS = 256  # decoding checks for a signal after so many images
-SKIPPED_NAMED = 10  # images that cannot be decoded are named, up to so many
 
 
 def make_batches(
@@ -50,10 +50,7 @@ def _decode_part(dataset: HDF5Dataset, part: np.ndarray, workers: int, stop: Sto
     """Decode images with a progress bar, and tell the user which of them cannot be decoded."""
     with progress(len(part), "decoding") as bar:
         batches = decode_into_memory(dataset, part, workers, bar.update, stop)
-    for line in batches.skipped[:SKIPPED_NAMED]:
-        note(f"train_model: skipped {printable(line)}")
-    if len(batches.skipped) > SKIPPED_NAMED:
-        note(f"train_model: skipped {len(batches.skipped):,} images in all, because they cannot be decoded")
+    note_skipped(batches.skipped)
     return batches
 
 

@@ -6,16 +6,17 @@ import os
 import signal
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from imagestore.processes import blocked, end_with_parent
 from imagestore.training.dataset import HDF5Dataset
+from imagestore.training.skipped_images import NAMED, note_count, note_names
 
 
 @dataclass
@@ -25,6 +26,7 @@ class StreamedBatches:
     dataset: HDF5Dataset
     positions: np.ndarray  # int64 (N,), in the dataset
     workers: int
+    skipped: dict[int, str] = field(default_factory=dict)  # path and reason, by the position in the dataset
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -48,12 +50,33 @@ class StreamedBatches:
             # torch warns if there are more workers than processors, but the user asked for them.
             warnings.simplefilter("ignore")
             loader = DataLoader(
-                self.dataset, batch_sampler=chunks, num_workers=workers, collate_fn=_collate,
+                _WithReasons(self.dataset), batch_sampler=chunks, num_workers=workers, collate_fn=_collate,
                 multiprocessing_context="fork" if workers else None,
                 worker_init_fn=partial(_end_with_training, os.getpid()),
             )  # fmt: skip
             batches = iter(loader)
-        yield from batches
+        skipped_before = len(self.skipped)
+        for images, labels, skipped in batches:
+            self._note_new(skipped)
+            yield images, labels
+        if len(self.skipped) > skipped_before:
+            note_count(len(self.skipped))
+
+    def _note_new(self, skipped: dict[int, str]) -> None:
+        """Name images that are skipped for the first time, up to NAMED in all."""
+        new = [line for position, line in skipped.items() if position not in self.skipped]
+        note_names(new[: max(0, NAMED - len(self.skipped))])
+        self.skipped |= skipped
+
+
+@dataclass(frozen=True)
+class _WithReasons(Dataset):
+    """A dataset as its workers see it: they also say what they skip."""
+
+    dataset: HDF5Dataset
+
+    def __getitems__(self, positions: list[int]) -> tuple[list[tuple[Tensor, int]], dict[int, str]]:
+        return self.dataset.items_and_skipped(positions)
 
 
 def _end_with_training(training: int, worker: int) -> None:
@@ -61,9 +84,12 @@ def _end_with_training(training: int, worker: int) -> None:
     end_with_parent(signal.SIGKILL, training)
 
 
-def _collate(items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
-    """Items as one batch. A batch is empty if none of its images can be decoded."""
+def _collate(
+    items_and_skipped: tuple[list[tuple[Tensor, int]], dict[int, str]],
+) -> tuple[Tensor, Tensor, dict[int, str]]:
+    """Items as one batch, and what was skipped. A batch is empty if none of its images can be decoded."""
+    items, skipped = items_and_skipped
     if not items:
-        return torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
+        return torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64), skipped
     images, labels = default_collate(items)
-    return images, labels
+    return images, labels, skipped

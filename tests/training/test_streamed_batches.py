@@ -14,6 +14,7 @@ import torch
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.decoded_cache import decode_into_memory
 from imagestore.training.streamed_batches import StreamedBatches
+from tests.helpers.small_stores import add, make_store
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -37,6 +38,29 @@ def test_a_batch_without_decodable_images_is_empty(broken_stores: list[Path], wo
     broken = [dataset.path_of(i) for i in range(20)].index("white/text.jpg")
     ((images, labels),) = StreamedBatches(dataset, np.array([broken]), workers).iterate(torch.tensor([0]), 4)
     assert (len(images), len(labels)) == (0, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_images_that_are_skipped_are_named_once(
+    broken_stores: list[Path], workers: int, capsys: pytest.CaptureFixture
+) -> None:
+    stream = StreamedBatches(HDF5Dataset(broken_stores, size=16), np.arange(20), workers)
+    for _ in range(2):  # epochs
+        assert sum(len(labels) for _, labels in stream.iterate(torch.arange(20), 4)) == 18
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["skipped blue/half.jpg", "skipped white/text.jpg"]
+    assert all(line.startswith("train_model: ") and line.count(": ") >= 2 for line in lines)
+
+
+def test_ten_skipped_images_are_named_and_all_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    store = make_store(tmp_path / "a.h5", 3)
+    for i in range(12):
+        add(store, f"red/text_{i:02d}.jpg", b"not an image at all")
+    stream = StreamedBatches(HDF5Dataset(store, size=16), np.arange(15), workers=1)
+    list(stream.iterate(torch.arange(15), 4))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 11 and lines[0].startswith("train_model: skipped red/text_00.jpg: ")
+    assert lines[-1] == "train_model: skipped 12 images in all, because they cannot be decoded"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
