@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +19,7 @@ from imagestore.training.device import choose_device
 from imagestore.training.evaluation import predict
 
 BATCH_SIZE = 256  # images
+BATCH_BYTES = 64 << 20  # of encoded images, after which a batch is full
 
 
 def predict_labels(
@@ -35,7 +35,7 @@ def predict_labels(
     network = load_model(weights, labels, chosen_device)
     pictures = iter(pictures)
     with ThreadPoolExecutor(workers) as pool:
-        while batch := list(itertools.islice(pictures, BATCH_SIZE)):
+        while batch := _next_batch(pictures):
             decoded = _decode_batch(batch, int(network.side), pool)
             if not decoded:
                 continue
@@ -45,6 +45,18 @@ def predict_labels(
                 decoded, numbers.tolist(), confidences.tolist(), strict=True
             ):
                 yield Answer(picture, labels[number], confidence)
+
+
+def _next_batch(pictures: Iterator[Picture]) -> list[Picture]:
+    """The next pictures, until there are BATCH_SIZE of them or they have BATCH_BYTES; none at the end."""
+    batch: list[Picture] = []
+    size = 0
+    for picture in pictures:
+        batch.append(picture)
+        size += len(picture.data)
+        if len(batch) == BATCH_SIZE or size >= BATCH_BYTES:
+            break
+    return batch
 
 
 def _decode_batch(
