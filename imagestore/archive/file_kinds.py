@@ -75,9 +75,9 @@ def _markup(data: bytes) -> bytes:
 
 
 def _is_text(data: bytes) -> bool:
-    """Text in UTF-8; its last character may be cut."""
+    """Text in UTF-8, of more than one word; its last character may be cut."""
     text = data[:TEXT_BYTES]
-    if not text or text.translate(None, _NO_TEXT) != text:
+    if len(text.split()) < 2 or text.translate(None, _NO_TEXT) != text:
         return False
     try:
         text.decode()
