@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from imagestore.decode.decode_image import Decoded, decode_8_bits
-from imagestore.decode.errors import errors_as_not_an_image
+from imagestore.decode.errors import NotAnImage
 from imagestore.decode.to_rgb import to_8_bits
 
 # A larger image is averaged down to at least as many pixels, and mostly to fewer than four times as many.
@@ -30,9 +30,11 @@ def sample_pixels(image: bytes | Image.Image) -> np.ndarray:
     Transparent pixels are laid on white. Invisible pixels are left out if there are visible ones. Embedded
     colour profiles are not applied. Raises NotAnImage.
     """
-    with errors_as_not_an_image():
-        full = decode_small(image).image if isinstance(image, bytes) else to_8_bits(image)
-        return _to_rgb(_average_down(full))
+    full = decode_small(image).image if isinstance(image, bytes) else image
+    try:
+        return _to_rgb(_average_down(to_8_bits(full)))
+    except MemoryError:
+        raise NotAnImage("needs more memory than there is") from None
 
 
 def decode_small(data: bytes) -> Decoded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
@@ -26,9 +27,8 @@ END = b"\xff\xd9"
 _marker_behind_scan = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A marker with its parameters."""
+class Segment(NamedTuple):
+    """A marker with its parameters. (A dataclass takes three times as long to make.)"""
 
     marker: int  # without its byte 255
     start: int  # of the marker in the file

@@ -8,24 +8,26 @@ import io
 from PIL import Image
 from PIL.MpoImagePlugin import MpoImageFile
 
-HEAD = 1 << 17  # bytes in which a JPEG says that more pictures follow
+OTHER_SEGMENTS = 4096  # bytes: beside metadata, what may stand in a JPEG before it says that more follow
 SEVERAL_FRAMES = "Multi-Frame"  # in Pillow's names of the kinds of pictures of an MPO (CIPA DC-007, 5.2.3.3)
 
 
-def has_several_frames(data: bytes, image: Image.Image) -> bool:
-    """`data` is the file, `image` what was opened of it.
+def has_several_frames(data: bytes, image: Image.Image, metadata_bytes: int) -> bool:
+    """`data` is the file, `image` what was opened of it without so many bytes of metadata.
 
     Pages count, and so do the views of a stereo camera. Layers, sizes of an icon, thumbnails and gain maps
     are no frames.
     """
+    if image.format == "JPEG" and not metadata_bytes:  # where more pictures are announced
+        return False
     with contextlib.suppress(Exception):  # damage behind the first frame does not matter
         match image.format:
-            case "JPEG" | "MPO":
-                return data.find(b"MPF\0", 0, HEAD) >= 0 and _has_several_views(data)
-            case "PNG":
-                return (
-                    b"acTL" in data[: data.find(b"IDAT")] and b"fdAT" in data
-                )  # the first frame has no fdAT
+            case "JPEG":
+                return data.find(b"MPF\0", 0, metadata_bytes + OTHER_SEGMENTS) >= 0 and _has_several_views(
+                    data
+                )
+            case "PNG":  # the first frame is no fdAT
+                return data.find(b"acTL", 0, data.find(b"IDAT")) >= 0 and b"fdAT" in data
             case "WEBP":
                 return data.count(b"ANMF") > 1
             case "GIF":
