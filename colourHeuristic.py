@@ -80,6 +80,13 @@ def _add_partition(commands: argparse._SubParsersAction) -> None:
         "fraction", metavar="FRACTION", type=fraction, help="share of images for training, 0 to 1"
     )
     _add_labelling_options(command)
+    command.add_argument(
+        "--split",
+        metavar="FILE",
+        type=given_path,
+        help="CSV file with the columns name and split (train, val, test), or setid.mat: it decides for the "
+        "images that it names, and FRACTION for the others",
+    )
     command.set_defaults(run=_run_partition)
 
 
@@ -105,18 +112,61 @@ def _add_labelling_options(command: argparse.ArgumentParser) -> None:
         type=shard,
         help="label only share K of N; auto takes K and N from the Slurm array job",
     )
+    _add_label_source(command)
     _add_archive_options(command)
+    command.set_defaults(parser=command)
+
+
+def _add_label_source(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("labels")
+    group.add_argument(
+        "--labels",
+        metavar="WHAT",
+        default="colour",
+        help="colour (the default), folder (that holds the image), source (what the collection says), "
+        "or a file: .csv, .tsv, .json, .mat",
+    )
+    group.add_argument("--name-column", metavar="TITLE", help="column of the names in a CSV file")
+    group.add_argument(
+        "--label-column", metavar="TITLE", help="column of the labels, or variable of a .mat file"
+    )
+    group.add_argument(
+        "--class-names", metavar="FILE", type=given_path, help="names of labels that are numbers"
+    )
+    group.add_argument(
+        "--unlabelled",
+        metavar="LABEL",
+        help="the label of images that have none (default: they are left out)",
+    )
+    group.add_argument(
+        "--no-palette",
+        action="store_true",
+        help="keep no colours with the images, and decode none (not with --labels colour)",
+    )
 
 
 def _labelling_options(arguments: argparse.Namespace) -> "RunOptions":
+    from imagestore.labelling.label_sources import COLOUR, LabelOptions
     from imagestore.labelling.sort_and_partition import RunOptions
 
+    if arguments.no_palette and arguments.labels == COLOUR:
+        arguments.parser.error("--no-palette decodes no image: say with --labels where the labels come from")
+    label_options = LabelOptions(
+        labels=arguments.labels,
+        name_column=arguments.name_column,
+        label_column=arguments.label_column,
+        class_names=arguments.class_names,
+        unlabelled=arguments.unlabelled,
+    )
     return RunOptions(
         seed=arguments.seed,
         workers=arguments.workers,
         shard=arguments.shard,
         index=arguments.index,
         ignore_zeros=arguments.ignore_zeros,
+        label_options=label_options,
+        keeps_palettes=not arguments.no_palette,
+        split=getattr(arguments, "split", None),
     )
 
 

@@ -26,6 +26,7 @@ class Member:
     mtime: int
     crc32: int
     position: int
+    label: str | None = None  # what the archive itself says, if it says anything
 
 
 class Location(NamedTuple):

@@ -11,11 +11,13 @@ from pathlib import Path
 from imagestore.archive.protocol import DamagedArchive, WrongImages
 from imagestore.console import FAILED, UserError, fail, note
 from imagestore.files.disk_room import DiskFull
+from imagestore.labelling.name_table import AmbiguousName
 from imagestore.processes import Stop
 from imagestore.store.writer import StoreWriter
 
 PROGRAM = "colourHeuristic"
 NAMES_SHOWN = 5  # of images that were left out
+UNLABELLED_SHOWN = 10  # one sees the rule in their names
 
 
 @dataclass
@@ -30,7 +32,8 @@ class RunReport:
     error: str = ""  # the error that ended the run early, if there is one
     needs_whole_archive: bool = False  # whether the error is that the archive is cut short or broken
     already_stored: int = 0  # images that a store had before
-    undecodable: list[str] = field(default_factory=list)  # a line for each image without a label
+    undecodable: list[str] = field(default_factory=list)  # a line for each image that cannot be decoded
+    unlabelled: list[str] = field(default_factory=list)  # the name of each image that has no label
     first_of_several: int = 0  # new images whose files hold more frames or pages
     incomplete: list[str] = field(default_factory=list)  # the name of each new image that lacks its end
     unreadable: list[str] = field(default_factory=list)  # a line for each damaged image of a merged store
@@ -61,10 +64,14 @@ def noting_errors(report: RunReport) -> Iterator[None]:
 
 @contextlib.contextmanager
 def discarding_wrong_images(writers: list[StoreWriter]) -> Iterator[None]:
-    """Discard all new images if a checksum of the archive says that some of these images are wrong."""
+    """Discard all new images if some of them are wrong, or if some of their labels are.
+
+    The first is so if the archive's checksum does not fit, the second if names in a table of labels have two
+    meanings.
+    """
     try:
         yield
-    except WrongImages:
+    except (WrongImages, AmbiguousName):
         for writer in writers:
             writer.discard()
         raise
@@ -107,6 +114,7 @@ def decide_ending(report: RunReport, writers: list[StoreWriter]) -> Ending:
         )
     if not any(len(writer) for writer in writers):
         reason = " that can be decoded" if report.undecodable else ""
+        reason = " that has a label" if report.unlabelled else reason
         return Ending(FAILED, f"{report.source}: holds no image{reason}", without_result=True)
     return Ending(0)
 
@@ -133,16 +141,20 @@ def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping
         note(f"passed over: {', '.join(reasons)}")
     if report.undecodable:
         note(f"skipped because they cannot be decoded: {_count_and_first(report.undecodable)}")
+    if report.unlabelled:
+        note(f"left out because they have no label: {_count_and_first(report.unlabelled, UNLABELLED_SHOWN)}")
     if report.first_of_several:
         note(f"only the first of several frames or pages is labelled: {report.first_of_several:,} images")
     if report.incomplete:
-        note(f"incomplete, because only the end of the file is missing: {_count_and_first(report.incomplete)}")
+        note(
+            f"incomplete, because only the end of the file is missing: {_count_and_first(report.incomplete)}"
+        )
     if report.unreadable:
         note(f"left out because they cannot be read: {_count_and_first(report.unreadable)}")
 
 
-def _count_and_first(lines: list[str]) -> str:
+def _count_and_first(lines: list[str], shown: int = NAMES_SHOWN) -> str:
     """The number of lines, and the first of them."""
-    text = f"{len(lines):,} images: {'; '.join(lines[:NAMES_SHOWN])}"
-    more = len(lines) - NAMES_SHOWN
+    text = f"{len(lines):,} images: {'; '.join(lines[:shown])}"
+    more = len(lines) - shown
     return f"{text}; and {more:,} more" if more > 0 else text

@@ -1,4 +1,4 @@
-"""The commands `sort` and `partition`: label images of an archive, and add them to stores.
+"""The commands `sort` and `partition`: give images of an archive their labels, and add them to stores.
 
 If something ends a run early (a signal, a full disk, an archive that breaks off), the images that are
 finished are published, and the report says how to go on. The archive and the seed decide which images are
@@ -13,8 +13,10 @@ import random
 import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from imagestore import stored_names
 from imagestore.archive.image_files import LONGEST_NAME
@@ -24,9 +26,12 @@ from imagestore.archive.protocol import Archive, DamagedArchive
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
 from imagestore.console import Progress, UserError, note, printable, progress
 from imagestore.labelling.choose_members import choose_runs, choose_runs_in_shard, is_for_training, share
+from imagestore.labelling.label_sources import COLOUR, LabelOf, LabelOptions, describe_source, label_source
 from imagestore.labelling.run_report import RunReport, discarding_wrong_images, finish, noting_errors
-from imagestore.labelling.workers import Labelled, Undecodable, Workers
+from imagestore.labelling.split_sources import TRAINING, PartOf, split_source
+from imagestore.labelling.workers import Undecodable, Workers
 from imagestore.processes import cpu_count, stopping
+from imagestore.store.label_names import group_name
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter, identity
 
@@ -42,6 +47,9 @@ class RunOptions:
     shard: tuple[int, int] | None = None  # (k, n): only share k of 1…n
     index: Path | None = None  # of the archive; None: in the user's cache folder
     ignore_zeros: bool = False  # read on behind an end mark of the archive
+    label_options: LabelOptions = field(default_factory=LabelOptions)
+    keeps_palettes: bool = True  # False: no image is decoded
+    split: Path | None = None  # the file that says which images `partition` puts into which store
 
     @property
     def fixed_seed(self) -> int:
@@ -53,11 +61,16 @@ class RunOptions:
 class Run:
     """Everything that a run has open, and its report."""
 
-    workers: Workers
+    options: RunOptions
+    workers: Workers | None  # None if no image is decoded
     source: Archive
     writers: list[StoreWriter]
     report: RunReport
     started: int  # seconds since 1970
+
+
+class RunStopped(Exception):
+    """A signal came before the run had the list of the archive's members."""
 
 
 def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOptions) -> int:
@@ -66,18 +79,12 @@ def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOption
     Returns the exit status. Raises UserError.
     """
     with _open_run(archive, [output], options) as run:
-        with noting_errors(run.report):
-            members = _list_members(run)
-            if options.shard is None:
-                new = _positions_of_new(members, run.writers[0])
-                if members and len(new) < count:
-                    note(f"{archive}: {len(new):,} images are not in {output} yet; taking all of them")
-                positions = choose_runs(new, count, chunk, random.Random(options.seed))
-            else:  # choose from all members: a shard does not know which images the other shards have
-                rng = random.Random(options.fixed_seed)
-                positions = choose_runs_in_shard(len(members), count, chunk, rng, options.shard)
+        with noting_errors(run.report), contextlib.suppress(RunStopped):
+            label_of = label_source(options.label_options, lambda: _list_members(run))
+            positions = _choose_positions(run, label_of, count, chunk)
+            images = _read_members(run.source, positions)
             with progress(len(positions), "labelling") as bar, discarding_wrong_images(run.writers):
-                for image, data in _label_new(run, _read_members(run.source, positions), bar):
+                for _, image, data in _label_new(run, images, label_of, bar):
                     run.writers[0].add(image, data)
             _raise_damage(run.source)
         _publish(run)
@@ -87,21 +94,21 @@ def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOption
 def partition(archive: Path, train: Path, test: Path, fraction: float, options: RunOptions) -> int:
     """Put each image into the store `train`, with probability `fraction`, or else into the store `test`.
 
-    The seed and the member's name decide, so that another run moves no image. Returns the exit status.
-    Raises UserError.
+    The seed and the member's name decide, so that another run moves no image. A split file decides for the
+    images that it names. Returns the exit status. Raises UserError.
     """
     if os.path.realpath(train) == os.path.realpath(test):
         raise UserError(f"{train} is given twice: each of the two parts needs its own file")
     with _open_run(archive, [train, test], options) as run:
-        with noting_errors(run.report):
-            if options.shard is None:
-                total, images = None, run.source.stream()
-            else:
-                positions = share(len(_list_members(run)), options.shard)
-                total, images = len(positions), _read_members(run.source, positions)
+        with noting_errors(run.report), contextlib.suppress(RunStopped):
+            label_of = label_source(options.label_options, lambda: _list_members(run))
+            part_of = _split_source(run)
+            total, images = _stream_share(run)
             with progress(total, "labelling") as bar, discarding_wrong_images(run.writers):
-                for image, data in _label_new(run, images, bar):
-                    is_training = is_for_training(options.fixed_seed, image.member, fraction)
+                for member, image, data in _label_new(run, images, label_of, bar):
+                    part = part_of(member)
+                    by_name = is_for_training(options.fixed_seed, image.member, fraction)
+                    is_training = by_name if part is None else part == TRAINING
                     run.writers[0 if is_training else 1].add(image, data)
             _raise_damage(run.source)
         _publish(run)
@@ -114,35 +121,72 @@ def _open_run(archive: Path, outputs: list[Path], options: RunOptions) -> Iterat
     started = int(time.time())
     with contextlib.ExitStack() as opened:
         # The workers come first: they are forked, and neither threads nor HDF5 files may exist then.
-        workers = opened.enter_context(Workers(options.workers or cpu_count()))
+        count = options.workers or cpu_count()
+        workers = opened.enter_context(Workers(count)) if options.keeps_palettes else None
         report = RunReport(archive, opened.enter_context(stopping()))
         source = opened.enter_context(open_archive(archive, options.index, ignore_zeros=options.ignore_zeros))
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
-        yield Run(workers=workers, source=source, writers=writers, report=report, started=started)
+        yield Run(
+            options=options, workers=workers, source=source, writers=writers, report=report, started=started
+        )
+
+
+# ----- which images -----
 
 
 def _list_members(run: Run) -> Sequence[Member]:
-    """All members of the archive, up to its damage if there is one; none if a signal ends the first pass."""
+    """All members of the archive, up to its damage if there is one. Raises RunStopped, UserError."""
     if not run.source.indexed:
         with contextlib.closing(run.source.stream()) as first_pass, contextlib.suppress(DamagedArchive):
             for _ in first_pass:
                 if run.report.stop.requested:
-                    return []
+                    raise RunStopped
     return run.source.members()
+
+
+def _choose_positions(run: Run, label_of: LabelOf | None, count: int, chunk: int) -> Sequence[int]:
+    """The positions of the members that `sort` adds, or tries to add."""
+    members, options = _list_members(run), run.options
+    if options.shard is not None:  # choose from all members: a shard does not know what the other shards have
+        rng = random.Random(options.fixed_seed)
+        return choose_runs_in_shard(len(members), count, chunk, rng, options.shard)
+    new = _positions_of_new(members, run.writers[0], label_of)
+    if members and len(new) < count:
+        output = run.writers[0].path.name
+        note(f"{run.source.path}: {len(new):,} images are not in {output} yet; taking all of them")
+    return choose_runs(new, count, chunk, random.Random(options.seed))
+
+
+def _positions_of_new(
+    members: Sequence[Member], writer: StoreWriter, label_of: LabelOf | None
+) -> Sequence[int]:
+    """The positions of the members that the store does not have, and that have a label.
+
+    Positions take little memory; a million members would take a third of a gigabyte.
+    """
+    new = (member for member in members if _identity(member) not in writer)
+    return array("q", (member.position for member in new if label_of is None or label_of(member) is not None))
+
+
+def _stream_share(run: Run) -> tuple[int | None, Iterator[tuple[Member, bytes]]]:
+    """The number of images that this run of `partition` reads, if it is known, and these images."""
+    if run.options.shard is None:
+        return None, run.source.stream()
+    positions = share(len(_list_members(run)), run.options.shard)
+    return len(positions), _read_members(run.source, positions)
+
+
+def _split_source(run: Run) -> PartOf:
+    """The function that says which part the split file gives to a member. Without a file, it says None."""
+    if run.options.split is None:
+        return lambda member: None
+    return split_source(run.options.split, run.options.label_options.name_column, lambda: _list_members(run))
 
 
 def _raise_damage(source: Archive) -> None:
     """Raise the error of an archive that is not whole, after all images before its damage are labelled."""
     if source.damage:
         raise source.damage
-
-
-def _positions_of_new(members: Sequence[Member], writer: StoreWriter) -> array[int]:
-    """The positions of the members that the store does not have.
-
-    Positions take little memory; a million members would take a third of a gigabyte.
-    """
-    return array("q", (member.position for member in members if _identity(member) not in writer))
 
 
 def _read_members(source: Archive, positions: Iterable[int]) -> Iterator[tuple[Member, bytes]]:
@@ -152,22 +196,47 @@ def _read_members(source: Archive, positions: Iterable[int]) -> Iterator[tuple[M
         yield member, source.read(member)
 
 
+# ----- their labels -----
+
+
 def _label_new(
-    run: Run, images: Iterator[tuple[Member, bytes]], bar: Progress
-) -> Iterator[tuple[ImageRecord, bytes]]:
+    run: Run, images: Iterator[tuple[Member, bytes]], label_of: LabelOf | None, bar: Progress
+) -> Iterator[tuple[Member, ImageRecord, bytes]]:
     """Label the images that no store has, until a signal asks for the end; yield each with its bytes.
 
-    Images that cannot be decoded go into the report.
+    `label_of` says the labels; if it is None, the colours do. Images without a label, and images that cannot
+    be decoded, go into the report.
     """
-    for member, data, result in run.workers.label(_skip_stored(run, images, bar)):
+    new = _skip_unlabelled(run, _skip_stored(run, images, bar), label_of, bar)
+    if run.workers is None:
+        for (member, label), data in new:
+            bar.update()
+            yield member, _make_record(member, label, len(data), None, run.started), data
+        return
+    for (member, label), data, result in run.workers.label(new):
         bar.update()
         if isinstance(result, Undecodable):
             run.report.undecodable.append(f"{printable(member.name)} ({result.reason})")
-        else:
-            if result.is_incomplete:
-                run.report.incomplete.append(printable(member.name))
-            run.report.first_of_several += result.is_first_of_several
-            yield _make_record(member, len(data), result, run.started), data
+            continue
+        if result.is_incomplete:
+            run.report.incomplete.append(printable(member.name))
+        run.report.first_of_several += result.is_first_of_several
+        label = result.label if label is None else label
+        yield member, _make_record(member, label, len(data), result.palette, run.started), data
+
+
+def _skip_unlabelled(
+    run: Run, images: Iterator[tuple[Member, bytes]], label_of: LabelOf | None, bar: Progress
+) -> Iterator[tuple[tuple[Member, str | None], bytes]]:
+    """The images that have a label, each with it. The label is None if the colours will decide it."""
+    with contextlib.closing(images):
+        for member, data in images:
+            label = None if label_of is None else label_of(member)
+            if label_of is not None and label is None:
+                run.report.unlabelled.append(printable(member.name))
+                bar.update()
+            else:
+                yield (member, label), data
 
 
 def _skip_stored(
@@ -185,7 +254,7 @@ def _skip_stored(
                 run.report.already_stored += 1
             else:
                 yield member, data
-                continue  # _label_new counts it
+                continue  # _label_new or _skip_unlabelled counts it
             bar.update()
 
 
@@ -193,22 +262,33 @@ def _identity(member: Member) -> int:
     return identity(stored_names.encode(member.name), member.size, member.crc32)
 
 
-def _make_record(member: Member, size: int, labelled: Labelled, created: int) -> ImageRecord:
+def _make_record(
+    member: Member, label: str, size: int, palette: np.ndarray | None, created: int
+) -> ImageRecord:
     name = stored_names.encode(member.name)
     return ImageRecord(
-        label=stored_names.encode(labelled.label),
+        label=stored_names.encode(group_name(label)),
         name=name,
         size=size,
         member=name,
         crc32=member.crc32,
         mtime=member.mtime,
         created=created,
-        palette=labelled.palette,
+        palette=palette,
     )
 
 
 def _publish(run: Run) -> None:
-    """Put the stores in their places, with a note on the heuristic that labelled the new images."""
-    heuristic = {"version": HEURISTIC_VERSION, "settings": heuristic_settings(), "since": run.started}
+    """Put the stores in their places, with a note on what labelled the new images."""
     for writer in run.writers:
-        writer.publish([heuristic])
+        writer.publish([_describe_labelling(run)])
+
+
+def _describe_labelling(run: Run) -> dict[str, object]:
+    """What a store keeps of the labelling of its images: the source of the labels, and the heuristic."""
+    source, heuristic = {}, {}
+    if run.options.label_options.labels != COLOUR:
+        source = describe_source(run.options.label_options)
+    if run.options.keeps_palettes:
+        heuristic = {"version": HEURISTIC_VERSION, "settings": heuristic_settings()}
+    return {**source, **heuristic, "since": run.started}

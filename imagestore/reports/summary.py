@@ -32,11 +32,20 @@ def summary(paths: list[str], *, as_csv: bool, follow_external: bool = False) ->
             note_what_is_left_out("colourHeuristic", store, found)
             if parts := found.parts_text():
                 note(f"colourHeuristic: {store.path}: {parts}")
+            if origins := _origins(store):
+                note(f"colourHeuristic: {store.path}: labels come from: {', '.join(origins)}")
         if as_csv:
             _print_csv(stores, labels)
         else:
             _print_counts(labels)
     return 0
+
+
+def _origins(store: ImageStore) -> list[str]:
+    """Files and kinds of --labels that the labels of a store come from; empty if colours made all of them."""
+    records = store.heuristics()
+    origins = [str(record.get("file", record.get("labels", "colour"))) for record in records]
+    return [] if set(origins) <= {"colour"} else [printable(origin) for origin in dict.fromkeys(origins)]
 
 
 def _print_counts(labels: list[StoreLabels]) -> None:

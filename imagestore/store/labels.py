@@ -21,6 +21,7 @@ import numpy as np
 from imagestore import stored_names
 from imagestore.console import note, printable
 from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
+from imagestore.store.label_names import label_of_group
 from imagestore.store.reader import ImageStore, StoreError
 from imagestore.store.walk import NO_LABEL as ROOT
 
@@ -110,7 +111,7 @@ def _numbered(
     number = np.full(len(groups) + 1, NO_LABEL)  # the last is that of NO_LABEL
     number[with_images] = np.arange(len(with_images))
     label = np.where(is_counted, number[group], NO_LABEL)
-    names = [stored_names.decode(groups[i]) for i in with_images.tolist()]
+    names = [label_of_group(stored_names.decode(groups[i])) for i in with_images.tolist()]
     return StoreLabels(names=names, label=label, is_counted=is_counted, left_out=left_out)
 
 

@@ -1,0 +1,126 @@
+"""Where the labels of a run come from (--labels), if they are not the images' colours.
+
+To add a source, add a function that returns a `LabelOf`, and a line in `label_source`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagestore.archive.members import Member
+from imagestore.console import UserError, did_you_mean, printable
+from imagestore.labelling.class_names import read_class_names
+from imagestore.labelling.name_table import NameTable
+from imagestore.labelling.natural_order import numbers_in_natural_order
+from imagestore.labelling.read_tables import read_table
+
+COLOUR, FOLDER, SOURCE = "colour", "folder", "source"
+KINDS = (COLOUR, FOLDER, SOURCE)
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".json")
+LABEL_COLUMNS = ("label", "class", "target")
+
+LabelOf = Callable[[Member], str | None]  # the label of a member; None if it has none. Raises AmbiguousName
+ListMembers = Callable[[], Sequence[Member]]  # all members, which may need a pass over the archive
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """The options that say which label an image gets."""
+
+    labels: str = COLOUR  # one of KINDS, or the path of a file
+    name_column: str | None = None  # of a CSV file; None: the usual titles
+    label_column: str | None = None  # of a CSV file, or the variable of a .mat file; None: the usual titles
+    class_names: Path | None = None  # the file that gives numbers their names
+    unlabelled: str | None = None  # the label of images that have none; None: they are left out
+
+
+def label_source(options: LabelOptions, list_members: ListMembers) -> LabelOf | None:
+    """The function that says the label of a member; None if its colour is its label. Raises UserError."""
+    if options.labels == COLOUR:
+        return None
+    if options.labels == FOLDER:
+        return _named(_label_of_folder, options, None)
+    if options.labels == SOURCE:
+        return _named(_label_in_source, options, None)
+    return _label_in_file(Path(options.labels), options, list_members)
+
+
+def describe_source(options: LabelOptions) -> dict[str, object]:
+    """What a store keeps of the source of its labels: the kind, and of a file its name and checksum."""
+    if options.labels in KINDS:
+        return {"labels": options.labels}
+    path = Path(options.labels)
+    description = {"labels": path.suffix.lower().removeprefix("."), "file": path.name}
+    with contextlib.suppress(OSError):  # somebody has removed the file since
+        description["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return description
+
+
+# ----- of the archive itself -----
+
+
+def _label_of_folder(member: Member) -> str | None:
+    """The name of the folder that holds the member, as in an ImageFolder."""
+    folder = member.name.rpartition("/")[0].rpartition("/")[2]
+    return None if folder in ("", ".", "..") else folder
+
+
+def _label_in_source(member: Member) -> str | None:
+    """What the collection itself says."""
+    return member.label
+
+
+# ----- of a file -----
+
+
+def _label_in_file(path: Path, options: LabelOptions, list_members: ListMembers) -> LabelOf:
+    if not path.is_file():
+        raise UserError(
+            f"--labels {printable(str(path))}: no such file, and none of {', '.join(KINDS)}"
+            f"{did_you_mean(str(path), KINDS)}"
+        )
+    suffix = path.suffix.lower()
+    if suffix == ".mat":
+        return _label_in_mat_file(path, options, list_members())
+    if suffix not in TABLE_SUFFIXES:
+        raise UserError(f"--labels {printable(str(path))}: neither .csv, .tsv, .json nor .mat")
+    columns = (options.label_column,) if options.label_column else LABEL_COLUMNS
+    rows = read_table(path, columns, options.name_column)
+    table = NameTable(path, rows)
+    return _named(lambda member: table.find(member.name), options, table.values())
+
+
+def _label_in_mat_file(path: Path, options: LabelOptions, members: Sequence[Member]) -> LabelOf:
+    """The n-th number is the label of the n-th image in natural order."""
+    from imagestore.labelling.mat_file import read_vectors
+
+    vectors = read_vectors(path)
+    name = options.label_column or ("labels" if "labels" in vectors else next(iter(vectors), ""))
+    if name not in vectors or (len(vectors) > 1 and name != "labels" and not options.label_column):
+        raise UserError(
+            f"{path}: name one of its variables with --label-column: {', '.join(vectors) or 'it has none'}"
+        )
+    numbers = vectors[name]
+    if len(numbers) != len(members):
+        raise UserError(
+            f"{path}: {name} has {len(numbers):,} numbers, and the archive has {len(members):,} images: "
+            "they do not belong together"
+        )
+    place = numbers_in_natural_order(members)
+    labels = [str(number) for number in numbers.tolist()]
+    return _named(lambda member: labels[place[member.position]], options, set(labels))
+
+
+def _named(label_of: LabelOf, options: LabelOptions, labels: set[str] | None) -> LabelOf:
+    """The source with the names of --class-names in place of numbers, and --unlabelled in place of none."""
+    names = read_class_names(options.class_names, labels) if options.class_names else {}
+
+    def named_label_of(member: Member) -> str | None:
+        label = label_of(member)
+        return options.unlabelled if label is None else names.get(label, label)
+
+    return named_label_of

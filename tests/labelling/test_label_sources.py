@@ -1,0 +1,159 @@
+"""--labels, --class-names, --unlabelled and --no-palette, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from imagestore.colour.palette import HEURISTIC_VERSION
+from imagestore.store.labels import find_labels
+from imagestore.store.reader import ImageStore
+from tests.helpers.archives import pack, write
+from tests.helpers.small_stores import picture
+from tests.helpers.stored_images import stored_images
+
+SPECIES = {"rose/2.jpg": "rose", "rose/10.jpg": "rose", "tulip/1.jpg": "tulip", "tulip/b/3.jpg": "tulip"}
+
+
+@pytest.fixture
+def flowers_tgz(tmp_path):
+    """Four pictures in two folders, one of them deeper."""
+    pictures = [(name, picture((200, 30, 30), i)) for i, name in enumerate(SPECIES)]
+    return write(tmp_path / "flowers.tgz", pack(pictures, "gz"))
+
+
+def labels_of(path) -> dict[str, str]:
+    """Member -> label of all images of a store."""
+    with ImageStore(path) as store:
+        labels = find_labels(store)
+        return {store.index.member(i).decode(): labels.name_of(i) for i in range(len(store))}
+
+
+def write_source(folder, kind: str) -> str:
+    """A file that says the species, or the numbers 1 and 2 in the order of the names; its name."""
+    file = folder / f"labels.{kind}"
+    if kind == "csv":
+        file.write_text("name,label\n" + "".join(f"{name},{label}\n" for name, label in SPECIES.items()))
+    elif kind == "tsv":
+        file.write_text("class\tfile\n" + "".join(f"{label}\t{name}\n" for name, label in SPECIES.items()))
+    elif kind == "json":
+        file.write_text(json.dumps(SPECIES))
+    else:  # in natural order: rose/2, rose/10, tulip/1, tulip/b/3
+        savemat(file, {"labels": np.array([[1, 1, 2, 2]])})
+    return file.name
+
+
+@pytest.mark.parametrize("options", [[], ["--no-palette"]], ids=["with palettes", "without"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "mat"])
+def test_a_file_says_the_labels(run, flowers_tgz, tmp_path, kind, options):
+    (tmp_path / "names.txt").write_text("rose\ntulip\n")
+    source = write_source(tmp_path, kind)
+    run("colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1,
+        "--labels", source, "--class-names", "names.txt", *options)  # fmt: skip
+    assert labels_of(tmp_path / "a.h5") == SPECIES
+    with ImageStore(tmp_path / "a.h5") as store:
+        assert [store.palette(i) is None for i in range(4)] == [bool(options)] * 4
+
+
+def test_the_folder_is_the_label_and_the_bytes_stay(run, flowers_tgz, tmp_path):
+    run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 4, 2, "--labels", "folder")
+    assert labels_of(tmp_path / "a.h5") == SPECIES | {"tulip/b/3.jpg": "b"}
+    assert stored_images(tmp_path / "a.h5") == {
+        name: picture((200, 30, 30), i) for i, name in enumerate(SPECIES)
+    }
+
+
+def test_any_text_can_be_a_label(run, flowers_tgz, tmp_path):
+    labels = dict(zip(SPECIES, ["AC/DC", "", ".", "%2F"], strict=True))
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    run("colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1, "--labels", "labels.json")
+    assert labels_of(tmp_path / "a.h5") == labels
+    summary = run("colourHeuristic.py", "summary", "a.h5").stdout
+    assert [line.split("  ")[0] for line in summary.splitlines()] == ["", "%2F", ".", "AC/DC", "total"]
+
+
+def test_images_without_a_label_are_left_out_counted_and_named(run, flowers_tgz, tmp_path):
+    (tmp_path / "labels.csv").write_text("name,label\n2.jpg,rose\n10.jpg,rose\n")
+    command = ["colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1, "--labels", "labels.csv"]
+    done = run(*command)
+    assert "left out because they have no label: 2 images: tulip/1.jpg; tulip/b/3.jpg\n" in done.stderr
+    assert labels_of(tmp_path / "a.h5").keys() == {"rose/2.jpg", "rose/10.jpg"}
+    run(*command, "--unlabelled", "other")
+    assert labels_of(tmp_path / "a.h5")["tulip/1.jpg"] == "other"
+
+
+def test_sort_takes_its_count_from_the_images_with_a_label(run, flowers_tgz, tmp_path):
+    (tmp_path / "labels.csv").write_text("name,label\n2.jpg,rose\n3.jpg,tulip\n")
+    run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 2, 1, "--labels", "labels.csv")
+    assert labels_of(tmp_path / "a.h5") == {"rose/2.jpg": "rose", "tulip/b/3.jpg": "tulip"}
+
+
+def test_a_store_keeps_what_labelled_it(run, flowers_tgz, tmp_path):
+    write_source(tmp_path, "csv")
+    command = ["colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1]
+    run(*command, "--labels", "labels.csv", "--no-palette")
+    with ImageStore(tmp_path / "a.h5") as store:
+        [source] = store.heuristics()
+    assert (source["labels"], source["file"], len(source["sha256"])) == ("csv", "labels.csv", 64)
+    assert "version" not in source
+    assert "labels come from: labels.csv\n" in run("colourHeuristic.py", "summary", "a.h5").stderr
+
+
+def test_labels_of_colours_are_kept_as_before(run, flowers_tgz, tmp_path):
+    run("colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1)
+    with ImageStore(tmp_path / "a.h5") as store:
+        [source] = store.heuristics()
+    assert source.keys() == {"version", "settings", "since"}
+    assert source["version"] == HEURISTIC_VERSION
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,label\n2.jpg,rose\n./2.jpg,tulip\n", "names 2.jpg twice, with rose and with tulip"),
+        ("name,label\nx/2.jpg,rose\ny/2.jpg,tulip\n", "rose/2.jpg could be x/2.jpg or y/2.jpg"),
+        ("name,label\n", "holds no image that has a label"),
+    ],
+)
+def test_a_table_that_cannot_be_right_stores_nothing(run, flowers_tgz, tmp_path, text, message):
+    (tmp_path / "labels.csv").write_text(text)
+    command = ["colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1, "--labels", "labels.csv"]
+    done = run(*command, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("colourHeuristic: error: ")
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_numbers_that_do_not_belong_to_the_archive_are_refused(run, flowers_tgz, tmp_path):
+    savemat(tmp_path / "l.mat", {"labels": np.array([[1, 1, 2]])})
+    done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 1, 1, "--labels", "l.mat", check=False)
+    assert "labels has 3 numbers, and the archive has 4 images" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "coluor", "labels.xls"])
+def test_a_source_that_is_none_is_one_line(run, flowers_tgz, tmp_path, name):
+    (tmp_path / "labels.xls").touch()
+    done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 1, 1, "--labels", name, check=False)
+    assert done.returncode == 1
+    assert f"--labels {name}: " in done.stderr
+    assert ("did you mean" in done.stderr) == (name == "coluor")
+
+
+def test_colours_need_palettes(run, flowers_tgz):
+    done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 1, 1, "--no-palette", check=False)
+    assert done.returncode == 2
+    assert "say with --labels where the labels come from" in done.stderr
+
+
+def test_without_palettes_no_image_is_decoded(run, tmp_path):
+    archive = write(tmp_path / "broken.tar", pack([("rose/1.jpg", b"\xff\xd8\xff no picture")]))
+    command = ["colourHeuristic.py", "sort", archive, "a.h5", 1, 1, "--labels", "folder"]
+    done = run(*command, check=False)
+    assert done.returncode == 1
+    assert "holds no image that can be decoded" in done.stderr
+    run(*command, "--no-palette")
+    assert labels_of(tmp_path / "a.h5") == {"rose/1.jpg": "rose"}
