@@ -151,7 +151,7 @@ def test_another_interpreter_is_named(tmp_path: Path) -> None:
     assert start_of_script("./train_model.py", ROOT, "/nowhere") == start
 
 
-def test_an_environment_that_links_to_this_interpreter_is_another(tmp_path: Path) -> None:
+def test_an_environment_that_links_to_python_is_another(tmp_path: Path) -> None:
     (tmp_path / "python3").symlink_to(sys.executable)
     assert start_of_script("./train_model.py", ROOT, str(tmp_path))[0] == sys.executable
 
