@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from h5py import h5d, h5t
+from h5py import h5t
 
 from imagestore.image_formats import suffix_of
 
@@ -26,22 +26,24 @@ class ByteRecords(NamedTuple):
     )
 
 
-def records_of(dataset: h5d.DatasetID) -> ByteRecords | None:
-    """The records of a dataset; None if it is empty, an array of another kind, or its records are huge.
+def may_be_bytes(kind: h5t.TypeID) -> bool:
+    """Whether `records_of` finds records of this type, if the shape is right."""
+    is_text = isinstance(kind, h5t.TypeStringID) and not kind.is_variable_str()
+    return is_text or is_byte(kind)
+
+
+def records_of(kind: h5t.TypeID, shape: tuple[int, ...] | None) -> ByteRecords | None:
+    """The records of a dataset of this type and shape; None if there are none, or they are huge.
 
     An array of single bytes is one record if only one of its axes is longer than 1, and rows if two are.
     """
-    kind, shape = dataset.get_type(), dataset.shape
-    if shape is None or 0 in shape:
+    if not may_be_bytes(kind) or shape is None or 0 in shape:
         return None
-    if isinstance(kind, h5t.TypeIntegerID) and is_byte(kind):
+    if isinstance(kind, h5t.TypeIntegerID):
         records = _rows([length for length in shape if length > 1])
-    elif is_byte(kind):
-        records = ByteRecords(math.prod(shape), kind.get_size(), is_list=bool(shape), is_opaque=True)
-    elif isinstance(kind, h5t.TypeStringID) and not kind.is_variable_str():
-        records = ByteRecords(math.prod(shape), kind.get_size(), is_list=bool(shape))
     else:
-        return None
+        is_opaque = isinstance(kind, h5t.TypeOpaqueID)
+        records = ByteRecords(math.prod(shape), kind.get_size(), is_list=bool(shape), is_opaque=is_opaque)
     return records if records and records.width <= LARGEST_RECORD else None
 
 

@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
-from h5py import h5d, h5i, h5t
+from h5py import h5d, h5i, h5s, h5t
 
-from imagestore.hdf5.byte_records import ByteRecords, content_size, is_byte, records_of
+from imagestore.hdf5.byte_records import ByteRecords, content_size, is_byte, may_be_bytes, records_of
 from imagestore.hdf5.datasets import check_readable, data_offset
 from imagestore.hdf5.element_files import ElementFiles
-from imagestore.hdf5.entry import NO_OFFSET
+from imagestore.hdf5.entry import ELEMENTS, NO_OFFSET
 from imagestore.hdf5.global_heap import HeapReader
 from imagestore.hdf5.stored_bytes import stored_bytes_of
 from imagestore.hdf5.vlen_descriptors import read_descriptors
@@ -48,34 +48,26 @@ class OneFile(NamedTuple):
     is_image: bool  # whether the bytes begin as an image
 
 
-def one_file(dataset: h5d.DatasetID, fd: int, follow_external: bool = False) -> OneFile | None:
-    """The file that a dataset is; None if it is something else.
+def held_files(dataset: h5d.DatasetID, fd: int, follow_external: bool = False) -> OneFile | str | None:
+    """The file that a dataset is, ELEMENTS if each of its elements is a file, or None.
 
     This is for datasets that are no 1-D arrays of unsigned bytes: those are files, whatever they begin with.
+    A few elements are read at most, and none if the type says enough.
     """
-    if dataset.rank == 0 and is_vlen_bytes(dataset):
-        return _vlen_file(dataset, fd, follow_external)
-    records = records_of(dataset)
-    if records is None or records.is_list:
+    kind = dataset.get_type()
+    if isinstance(kind, h5t.TypeVlenID):
+        return _held_vlen(dataset, kind, fd, follow_external)
+    records = records_of(kind, dataset.shape) if may_be_bytes(kind) else None
+    if records is None or records.count > MOST_ELEMENTS:
         return None
     read = _reader(dataset, fd, follow_external)
+    if records.is_list:
+        return ELEMENTS if _suffix_of_records(records, read) else None
     is_image = begins_as_image(read(0, min(FIRST_BYTES, records.width)))
     if not is_image and not records.is_opaque:
         return None
     size = records.width if records.is_opaque else content_size(read(0, records.width))
     return OneFile(size, _data_offset(dataset, fd), is_image)
-
-
-def holds_element_files(dataset: h5d.DatasetID, fd: int, follow_external: bool = False) -> bool:
-    """Whether each element of a dataset is a file. This reads a few of the elements at most."""
-    if not dataset.rank or dataset.get_space().get_simple_extent_npoints() > MOST_ELEMENTS:
-        return False
-    if is_vlen_bytes(dataset):
-        return True
-    records = records_of(dataset)
-    if records is None or not records.is_list:
-        return False
-    return bool(_suffix_of_records(records, _reader(dataset, fd, follow_external)))
 
 
 def element_files(
@@ -84,13 +76,14 @@ def element_files(
     follow_external: bool = False,
     on_read: Callable[[int], object] = no_step,
 ) -> ElementFiles:
-    """The files of a dataset for which `holds_element_files` is true.
+    """The files of a dataset that holds ELEMENTS.
 
     `on_read` is called with the number of an element before this and the next elements are read.
     """
     if is_vlen_bytes(dataset):
         return _vlen_files(dataset, fd, follow_external, on_read)
-    records, read = records_of(dataset), _reader(dataset, fd, follow_external)
+    records = records_of(dataset.get_type(), dataset.shape)
+    read = _reader(dataset, fd, follow_external)
     size = np.fromiter(_content_sizes(records, read, on_read), np.int64, records.count)
     start = _data_offset(dataset, fd)
     offset = np.full(records.count, NO_OFFSET)
@@ -103,7 +96,7 @@ def read_element(dataset: h5d.DatasetID, number: int, size: int) -> bytes:
     """The first `size` bytes of an element, through HDF5. The caller makes sure that they may be read."""
     if is_vlen_bytes(dataset):
         return _vlen_value(dataset, number)[:size]
-    records = records_of(dataset)
+    records = records_of(dataset.get_type(), dataset.shape)
     return stored_bytes_of(dataset)(number * records.width, size)
 
 
@@ -119,6 +112,18 @@ def is_vlen_bytes(dataset: h5d.DatasetID) -> bool:
     """Whether each element of a dataset is a list, of any length, of single bytes or of opaque values."""
     kind = dataset.get_type()
     return isinstance(kind, h5t.TypeVlenID) and is_byte(kind.get_super())
+
+
+def _held_vlen(
+    dataset: h5d.DatasetID, kind: h5t.TypeVlenID, fd: int, follow_external: bool
+) -> OneFile | str | None:
+    if not is_byte(kind.get_super()):
+        return None
+    space = dataset.get_space()
+    if space.get_simple_extent_type() == h5s.SCALAR:
+        return _vlen_file(dataset, fd, follow_external)
+    is_list = space.get_simple_extent_type() == h5s.SIMPLE
+    return ELEMENTS if is_list and space.get_simple_extent_npoints() <= MOST_ELEMENTS else None
 
 
 def _vlen_file(dataset: h5d.DatasetID, fd: int, follow_external: bool) -> OneFile:
@@ -189,12 +194,14 @@ def _suffix_of_records(records: ByteRecords, read: ReadBytes) -> str:
 
     Only the first record, the last and one between them are looked at.
     """
-    suffixes = []
+    first_suffix = ""
     for number in sorted({0, records.count // 2, records.count - 1}):
         head = read(number * records.width, min(FIRST_BYTES, records.width))
-        if head.strip(b"\0"):
-            suffixes.append(suffix_of(head))
-    return suffixes[0] if suffixes and all(suffixes) else ""
+        suffix = suffix_of(head)
+        if not suffix and head.strip(b"\0"):
+            return ""
+        first_suffix = first_suffix or suffix
+    return first_suffix
 
 
 def _content_sizes(records: ByteRecords, read: ReadBytes, on_read: Callable[[int], object]) -> Iterator[int]:

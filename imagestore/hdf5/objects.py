@@ -39,10 +39,9 @@ from imagestore.hdf5.held_files import (
     OTHER_FILE,
     OneFile,
     element_files,
-    holds_element_files,
+    held_files,
     is_vlen_bytes,
     no_step,
-    one_file,
     read_element,
 )
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_descriptor
@@ -165,10 +164,7 @@ class Objects:
     def _held_files(self, dataset: h5d.DatasetID) -> OneFile | str:
         """What an array holds: one file, ELEMENTS that are files, or only an ARRAY."""
         try:
-            fd = self._fd_of(dataset)
-            if holds_element_files(dataset, fd, self.follow_external):
-                return ELEMENTS
-            return one_file(dataset, fd, self.follow_external) or ARRAY
+            return held_files(dataset, self._fd_of(dataset), self.follow_external) or ARRAY
         except ERRORS_OF_H5PY:  # its bytes cannot be read, or may not be
             return ARRAY
 

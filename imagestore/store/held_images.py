@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from h5py import h5d
 
 from imagestore.hdf5.element_files import ElementFiles
-from imagestore.hdf5.entry import NO_OFFSET
+from imagestore.hdf5.entry import ELEMENTS, NO_OFFSET
 from imagestore.hdf5.global_heap import HeapReader
-from imagestore.hdf5.held_files import element_files, holds_element_files, is_vlen_bytes, one_file
+from imagestore.hdf5.held_files import element_files, held_files, is_vlen_bytes
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
 from imagestore.store.image_attributes import read_record
 from imagestore.store.record import ImageRecord
@@ -18,7 +18,7 @@ from imagestore.store.record import ImageRecord
 def is_folder_of_images(dataset: h5d.DatasetID, fd: int, follow_external: bool) -> bool:
     """Whether a dataset holds an image for each element. `fd` is that of `held_files`."""
     try:
-        return holds_element_files(dataset, fd, follow_external)
+        return held_files(dataset, fd, follow_external) == ELEMENTS
     except ERRORS_OF_H5PY:  # its bytes cannot be read, or may not be
         return is_vlen_bytes(dataset)
 
@@ -32,14 +32,13 @@ def images_in(
     read, the dataset counts as one image, so that whoever reads it learns why. `fd` is that of `held_files`.
     """
     try:
-        if holds_element_files(dataset, fd, follow_external):
+        held = held_files(dataset, fd, follow_external)
+        if held == ELEMENTS:
             files = element_files(dataset, fd, follow_external)
             if files.suffix:
                 yield from _element_images(files, read_record(dataset, label, name, 0), fd)
-            return
-        file = one_file(dataset, fd, follow_external)
-        if file is not None and file.is_image:
-            yield read_record(dataset, label, name, file.size), file.offset
+        elif held and held.is_image:
+            yield read_record(dataset, label, name, held.size), held.offset
     except ERRORS_OF_H5PY:
         if is_vlen_bytes(dataset):
             yield read_record(dataset, label, name, 0), NO_OFFSET

@@ -27,7 +27,8 @@ from imagestore.console import UserError, first_line, progress
 from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.element_files import element_number
-from imagestore.hdf5.held_files import OTHER_FILE, holds_element_files, read_element, read_file
+from imagestore.hdf5.entry import ELEMENTS
+from imagestore.hdf5.held_files import OTHER_FILE, held_files, read_element, read_file
 from imagestore.hdf5.links import LinkFollower, LinkNotFollowed, Place
 from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
@@ -53,9 +54,7 @@ class ImageStore:
     store's folder or below it, and all of them with `follow_external`.
     """
 
-    def __init__(
-        self, path: str | Path, require_images: bool = True, follow_external: bool = False
-    ) -> None:
+    def __init__(self, path: str | Path, require_images: bool = True, follow_external: bool = False) -> None:
         self.path, self.follow_external = Path(path), follow_external
         self._fd = open_descriptor(self.path)
         self._state_at_open = self._state()
@@ -208,7 +207,8 @@ class ImageStore:
         try:
             check_readable(dataset, self.follow_external)
             number = element_number(os.path.basename(self.index.name(i)))
-            if holds_element_files(dataset, OTHER_FILE, self.follow_external) and number is not None:
+            is_element = held_files(dataset, OTHER_FILE, self.follow_external) == ELEMENTS
+            if is_element and number is not None:
                 return read_element(dataset, number, size)
             return read_file(dataset, size)
         except (OSError, RuntimeError, ValueError) as error:

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from imagestore.hdf5.element_files import ElementFiles
-from imagestore.hdf5.entry import NO_OFFSET
+from imagestore.hdf5.entry import ELEMENTS, NO_OFFSET
 from imagestore.hdf5.global_heap import HeapReader
 from imagestore.hdf5.held_files import (
     OTHER_FILE,
     OneFile,
     element_files,
-    holds_element_files,
-    one_file,
+    held_files,
     read_element,
     read_file,
 )
@@ -36,9 +35,8 @@ def make(path: Path, value: object, **options: object) -> Path:
 def found(path: Path) -> tuple[OneFile | None, ElementFiles | None]:
     """What the dataset "x" holds; each offset is compared with the bytes in the file."""
     with path.open("rb") as raw, h5py.File(path) as file:
-        dataset, fd = file["x"].id, raw.fileno()
-        holds = holds_element_files(dataset, fd)
-        return one_file(dataset, fd), element_files(dataset, fd) if holds else None
+        held = held_files(file["x"].id, raw.fileno())
+        return (None, element_files(file["x"].id, raw.fileno())) if held == ELEMENTS else (held, None)
 
 
 def contents(path: Path) -> list[bytes]:
@@ -246,5 +244,5 @@ def test_bytes_that_may_not_be_read_are_not_looked_at(tmp_path):
         shape = padded(PICTURES).shape
         dataset = file.create_dataset("x", shape, np.uint8, external=[(str(tmp_path / "raw"), 0, 10**7)])
         with pytest.raises(OSError, match="another file"):
-            holds_element_files(dataset.id, OTHER_FILE)
-        assert holds_element_files(dataset.id, OTHER_FILE, follow_external=True)
+            held_files(dataset.id, OTHER_FILE)
+        assert held_files(dataset.id, OTHER_FILE, follow_external=True) == ELEMENTS
