@@ -55,7 +55,10 @@ def suffix_of(data: bytes) -> str:
 def format_of(data: bytes) -> ImageFormat | None:
     """The format that the first bytes of a file have, for a file that is taken for an image."""
     start = bytes(data[:FIRST_BYTES])
-    return next((row for row in FORMATS if row.begins(start)), None)
+    for row in FORMATS:
+        if row.begins(start):
+            return row
+    return None
 
 
 # ----- formats with a long mark -----
