@@ -72,7 +72,7 @@ class ImageStore:
         """Raise UserError if the store holds no image."""
         if require_images and not len(self):
             raise UserError(
-                f"{self.path}: holds no image (an image is a dataset of the bytes of an image file in a group, "
+                f"{self.path}: holds no image (an image is a dataset of an image file's bytes, in a group, "
                 f"and the name of the group is its label){self.index.remarks.links_as_text()}"
             )
 
