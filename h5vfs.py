@@ -88,7 +88,7 @@ def mount_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--follow", action="store_true", help="if another file replaces a mounted one, show that (slower)"
     )
-    parser.add_argument("--follow-external", action="store_true", help="follow HDF5 links into other files")
+    add_follow_external(parser)
     parser.add_argument(
         "--idle-timeout",
         type=_seconds,
@@ -111,6 +111,15 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def add_follow_external(parser: argparse.ArgumentParser) -> None:
+    """Add the flag --follow-external."""
+    parser.add_argument(
+        "--follow-external",
+        action="store_true",
+        help="follow HDF5 links into other files, and read datasets whose bytes are in other files",
+    )
+
+
 def tools_parser() -> argparse.ArgumentParser:
     """The parser of the commands that mount nothing."""
     parser = argparse.ArgumentParser(prog=PROGRAM)
@@ -121,6 +130,7 @@ def tools_parser() -> argparse.ArgumentParser:
     unpack = tools.add_parser("unpack", help="copy all files to a plain folder")
     unpack.add_argument("paths", nargs="+", metavar="FILE.h5")
     unpack.add_argument("folder", type=given_path, metavar="FOLDER")
+    add_follow_external(unpack)
     for tool in (pack, unpack):
         tool.add_argument(
             "--include",
@@ -145,6 +155,8 @@ def tools_parser() -> argparse.ArgumentParser:
     cat.add_argument("path", metavar="PATH")
     verify = tools.add_parser("verify", help="read all images, compare their checksums")
     verify.add_argument("paths", nargs="+", metavar="FILE.h5")
+    for tool in (listing, cat, verify):
+        add_follow_external(tool)
     return parser
 
 
@@ -157,18 +169,20 @@ def use_tool(arguments: argparse.Namespace) -> int:
     if arguments.tool == "unpack":
         from imagestore.tools.unpack import unpack
 
-        return unpack(arguments.paths, arguments.folder, arguments.include, arguments.exclude)
+        return unpack(
+            arguments.paths, arguments.folder, arguments.include, arguments.exclude, arguments.follow_external
+        )
     if arguments.tool == "ls":
         from imagestore.tools.ls import ls
 
-        return ls([arguments.file], arguments.path, arguments.long)
+        return ls([arguments.file], arguments.path, arguments.long, arguments.follow_external)
     if arguments.tool == "cat":
         from imagestore.tools.cat import cat
 
-        return cat([arguments.file], arguments.path)
+        return cat([arguments.file], arguments.path, arguments.follow_external)
     from imagestore.tools.verify import verify
 
-    return verify(arguments.paths)
+    return verify(arguments.paths, arguments.follow_external)
 
 
 def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:

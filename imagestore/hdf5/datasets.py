@@ -6,8 +6,8 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5p, h5s, h5t
 
 from imagestore.hdf5.entry import NO_OFFSET
-from imagestore.hdf5.external_data import has_external_data
-from imagestore.hdf5.filters import check_filters
+from imagestore.hdf5.external_data import has_external_data, sources_in_this_file
+from imagestore.hdf5.filters import check_filters, load_plugins
 
 FILE_FORMAT = "imagestore 1"  # the root attribute H5VFS of each file that is made here
 INTEGER_TYPES = {"<u4": h5t.STD_U32LE, "<i8": h5t.STD_I64LE}  # NumPy's name: HDF5's type
@@ -44,11 +44,18 @@ def data_offset(dataset: h5d.DatasetID) -> int:
 
 
 def check_readable(dataset: h5d.DatasetID, follow_external: bool = False) -> None:
-    """Raise OSError if a filter is missing, or if the bytes are in another file and may not be read there."""
-    properties = dataset.get_create_plist()
-    if not follow_external and has_external_data(properties):
+    """Raise OSError if a filter is missing, or if the bytes are in another file and may not be read there.
+
+    This loads the filters, of a virtual dataset those of its sources too.
+    """
+    if not follow_external and has_external_data(dataset):
         raise OSError("its bytes are in another file, which is only read with --follow-external")
+    properties = dataset.get_create_plist()
     check_filters(properties)
+    if properties.get_layout() == h5d.VIRTUAL:
+        load_plugins()  # for sources in other files, which only HDF5 opens
+        for source in sources_in_this_file(dataset):
+            check_filters(source.get_create_plist())
 
 
 def integer_attribute(owner: h5g.GroupID | h5d.DatasetID, name: bytes) -> int | None:

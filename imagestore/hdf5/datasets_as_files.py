@@ -1,8 +1,8 @@
 """A dataset read as a file, a slice at a time. Runs in the helper process only, since HDF5 may crash.
 
 A 1-D uint8 dataset is a file with its bytes. Any other dataset is a NumPy file: a header made here, and then
-the elements in C order. Elements that NumPy has no type for (text of any length, references, ragged arrays)
-become text. The format of the header:
+the elements in C order. Texts and lists of any length become texts of the length of the longest. For elements
+of other types that NumPy lacks, see `memory_types.py`. The format of the header:
 https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import h5py
 import numpy as np
-from h5py import h5d, h5f, h5p
+from h5py import h5d, h5f, h5p, h5t
 
 from imagestore.hdf5.datasets import check_readable, is_bytes
-from imagestore.hdf5.stored_bytes import blocks
-from imagestore.hdf5.values_as_text import elements_as_text
+from imagestore.hdf5.memory_types import holds_objects, memory_type, numpy_type
+from imagestore.hdf5.stored_bytes import Block, blocks, read_block
+from imagestore.hdf5.values_as_text import longest_text, objects_in, slices_of, text_of
+from imagestore.hdf5.vlen_descriptors import OTHER_FILE
 
 CHUNK_CACHE = (
     16 << 20
@@ -34,8 +35,9 @@ class DatasetFile:
     dataset: h5d.DatasetID
     header: bytes
     shape: tuple[int, ...]
-    dtype: np.dtype
-    text: bytes | None = None  # all of the data, if the elements are shown as text
+    dtype: np.dtype  # of an element in the file
+    memory: h5t.TypeID | None = None  # the type to read elements with; None if they are read as h5py does
+    is_text: bool = False  # whether elements are Python objects for h5py, and become text
 
     @property
     def size(self) -> int:
@@ -48,39 +50,47 @@ class DatasetFile:
         return head + self._read_data(max(0, offset - len(self.header)), size - len(head))
 
     def _read_data(self, offset: int, size: int) -> bytes:
-        if self.text is not None:
-            return self.text[offset : offset + size]
         first = offset // self.dtype.itemsize
         last = min(-(-(offset + size) // self.dtype.itemsize), math.prod(self.shape))
         skip = offset - first * self.dtype.itemsize
-        return b"".join(self._read_elements(first, last))[skip : skip + size]
+        data = b"".join(map(self._read_block, blocks(self.shape, first, last)))
+        return data[skip : skip + size]
 
-    def _read_elements(self, first: int, last: int) -> Iterator[bytes]:
-        """The elements first:last in C order."""
-        source = h5py.Dataset(self.dataset)
-        for start, count in blocks(self.shape, first, last):
-            block = tuple(slice(at, at + n) for at, n in zip(start, count, strict=True)) if self.shape else ()
-            yield np.ascontiguousarray(source[block]).astype(self.dtype.base, copy=False).tobytes()
+    def _read_block(self, block: Block) -> bytes:
+        if self.memory is not None:
+            return read_block(self.dataset, block, self.memory)
+        if self.is_text:
+            return np.array(
+                [text_of(value) for value in objects_in(self.dataset, block)], self.dtype
+            ).tobytes()
+        values = h5py.Dataset(self.dataset)[slices_of(self.dataset, block)]
+        return np.ascontiguousarray(values).astype(self.dtype.base, copy=False).tobytes()
 
 
-def dataset_as_file(dataset: h5d.DatasetID, follow_external: bool) -> DatasetFile:
-    """An open dataset as a file.
+def dataset_as_file(dataset: h5d.DatasetID, follow_external: bool, fd: int = OTHER_FILE) -> DatasetFile:
+    """An open dataset as a file; `fd` is the HDF5 file that holds it.
 
-    Raises OSError or ValueError if its elements are text and cannot be read: all of them are read at once.
+    To learn how long texts are, their descriptors are read from there. Other lists, and texts in another
+    file, are read whole. Raises CannotBeShown, or OSError if they cannot be read.
     """
     shape = dataset.shape if dataset.shape is not None else (0,)
     if is_bytes(dataset):
         return DatasetFile(dataset=dataset, header=b"", shape=shape, dtype=np.dtype(np.uint8))
-    if dataset.dtype.hasobject:
-        texts = elements_as_text(dataset, shape, follow_external)
-        header = _numpy_header(shape, texts.dtype)
-        return DatasetFile(
-            dataset=dataset, header=header, shape=shape, dtype=texts.dtype, text=texts.tobytes()
-        )
-    dtype = _plain_type(dataset.dtype)
+    kind = dataset.get_type()
+    if holds_objects(kind):
+        dtype = np.dtype(f"S{longest_text(dataset, shape, follow_external, fd)}")
+        header = _numpy_header(shape, dtype)
+        return DatasetFile(dataset=dataset, header=header, shape=shape, dtype=dtype, is_text=True)
+    dtype, memory = _types(kind)
     # Elements that are arrays themselves become further axes of the NumPy array.
     header = _numpy_header(shape + dtype.shape, dtype.base)
-    return DatasetFile(dataset=dataset, header=header, shape=shape, dtype=dtype)
+    return DatasetFile(dataset=dataset, header=header, shape=shape, dtype=dtype, memory=memory)
+
+
+def _types(kind: h5t.TypeID) -> tuple[np.dtype, h5t.TypeID | None]:
+    """NumPy's type of elements, and HDF5's to read them with (see DatasetFile)."""
+    dtype = numpy_type(kind)
+    return memory_type(kind) if dtype is None else (dtype, None)
 
 
 def open_to_read(file: h5f.FileID, path: bytes, *, cache_bytes: int, follow_external: bool) -> h5d.DatasetID:
@@ -101,20 +111,6 @@ def chunk_cache_bytes(dataset: h5d.DatasetID) -> int:
     if properties.get_layout() != h5d.CHUNKED:
         return CHUNK_CACHE
     return max(CHUNK_CACHE, math.prod(properties.get_chunk()) * dataset.get_type().get_size())
-
-
-def _plain_type(dtype: np.dtype) -> np.dtype:
-    """A type without h5py's notes (such as the names of an enumeration), which no NumPy file can hold."""
-    if dtype.subdtype is not None:
-        base, shape = dtype.subdtype
-        return np.dtype((_plain_type(base), shape))
-    if dtype.names is None:
-        return np.dtype(dtype.str)
-    fields = [dtype.fields[name] for name in dtype.names]
-    formats, offsets = [_plain_type(field[0]) for field in fields], [field[1] for field in fields]
-    return np.dtype(
-        {"names": dtype.names, "formats": formats, "offsets": offsets, "itemsize": dtype.itemsize}
-    )
 
 
 def _numpy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:

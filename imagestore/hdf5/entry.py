@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 GROUP, BYTES, ELEMENTS, ARRAY, DAMAGED = "group", "bytes", "elements", "array", "damaged"
-SOFT_LINK, EXTERNAL_LINK = "soft link", "external link"
+SOFT_LINK, EXTERNAL_LINK, UNSHOWN = "soft link", "external link", "cannot be shown"
 NO_OFFSET = -1  # in place of an offset: only HDF5 can read the bytes of this dataset
 
 
@@ -14,7 +14,7 @@ class Entry(NamedTuple):
 
     name: bytes
     # GROUP, BYTES (a dataset that is a file), ELEMENTS (a dataset whose elements are files), ARRAY (any other
-    # dataset), SOFT_LINK, EXTERNAL_LINK or DAMAGED
+    # dataset), SOFT_LINK, EXTERNAL_LINK, UNSHOWN or DAMAGED
     kind: str
     address: tuple[int, int] = (0, 0)  # number of the file, address in it: equal for hard links
     links: int = 1  # hard links to the object
@@ -24,6 +24,6 @@ class Entry(NamedTuple):
     modified: int | None = None
     created: int | None = None
     permissions: int | None = None
-    target: bytes = b""  # of a link
+    target: bytes = b""  # of a link; of UNSHOWN, the reason
     target_is_array: bool = False  # of a soft link
     shadowed: bool = False  # a link NAME.npy exists beside this array, or beside the target

@@ -117,6 +117,11 @@ class HelperProcess:
         self._ask("read", path, offset, size)
         return self._receive_answer()
 
+    def missing_sources(self, path: bytes) -> list[str]:
+        """The sources of a virtual dataset that are not there. Raises OSError."""
+        self._ask("missing_sources", path)
+        return self._receive_answer()
+
     def close(self) -> None:
         """End the helper process. The next question starts another."""
         if self._connection is None:
@@ -200,6 +205,9 @@ def _answer_questions(connection: Connection, helper: HelperProcess) -> None:
     from imagestore.hdf5.objects import Objects
 
     objects: Objects | None = None
+    if helper.follow_external:  # HDF5 looks for external files in the current folder
+        with contextlib.suppress(OSError):
+            os.chdir(helper.path.parent)
     while True:
         try:
             method, *arguments = connection.recv()

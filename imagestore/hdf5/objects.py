@@ -5,6 +5,7 @@ A group is a folder, a dataset is a file (see `datasets_as_files.py`). Not threa
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from imagestore import stored_names
 from imagestore.hdf5.datasets import data_offset, integer_attribute, is_bytes, length_of_bytes
 from imagestore.hdf5.datasets_as_files import (
     CHUNK_CACHE,
+    DatasetFile,
     chunk_cache_bytes,
     dataset_as_file,
     open_to_read,
@@ -32,8 +34,11 @@ from imagestore.hdf5.entry import (
     GROUP,
     NO_OFFSET,
     SOFT_LINK,
+    UNSHOWN,
     Entry,
 )
+from imagestore.hdf5.external_data import missing_sources, unreadable_target
+from imagestore.hdf5.filters import MissingFilter
 from imagestore.hdf5.group_links import GroupLink, links_of
 from imagestore.hdf5.held_files import (
     OTHER_FILE,
@@ -44,6 +49,7 @@ from imagestore.hdf5.held_files import (
     no_step,
     read_element,
 )
+from imagestore.hdf5.memory_types import CannotBeShown
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_descriptor
 from imagestore.hdf5.plain_datasets import first_byte, read_plain_dataset
 from imagestore.hdf5.stored_bytes import stored_bytes_of
@@ -120,12 +126,21 @@ class Objects:
         try:
             if link_type == h5l.TYPE_SOFT:
                 return self._entry_of_soft_link(group, name)
-            if link_type == h5l.TYPE_EXTERNAL and not self.follow_external:
-                file, path = group.links.get_val(name)
-                return Entry(name=name, kind=EXTERNAL_LINK, target=file + b":" + path)
+            if link_type == h5l.TYPE_EXTERNAL:
+                return self._entry_of_external_link(group, name)
             return self._entry_of_object(h5o.open(group, name), name)
+        except (CannotBeShown, MissingFilter) as reason:
+            return Entry(name=name, kind=UNSHOWN, target=str(reason).encode())
         except (*ERRORS_OF_H5PY, TypeError, OverflowError):
             return Entry(name=name, kind=DAMAGED)
+
+    def _entry_of_external_link(self, group: h5g.GroupID, name: bytes) -> Entry | None:
+        """What the link leads to; the link itself if it may not be followed or leads nowhere."""
+        if self.follow_external:
+            with contextlib.suppress(*ERRORS_OF_H5PY):
+                return self._entry_of_object(h5o.open(group, name), name)
+        file, path = group.links.get_val(name)
+        return Entry(name=name, kind=EXTERNAL_LINK, target=file + b":" + path)
 
     def _entry_of_soft_link(self, group: h5g.GroupID, name: bytes) -> Entry:
         target = group.links.get_val(name)
@@ -135,7 +150,7 @@ class Objects:
             is_direct = group.links.get_info(target).type != h5l.TYPE_SOFT
             is_array = is_direct and entry is not None and entry.kind == ARRAY
             shadowed = is_array and target + b".npy" in group
-        except ERRORS_OF_H5PY:  # the link leads nowhere
+        except (*ERRORS_OF_H5PY, CannotBeShown):  # the link leads nowhere
             is_array = shadowed = False
         return Entry(name=name, kind=SOFT_LINK, target=target, target_is_array=is_array, shadowed=shadowed)
 
@@ -146,6 +161,10 @@ class Objects:
             return Entry(name, GROUP, address, info.rc, **attributes)
         if not isinstance(h5_object, h5d.DatasetID):
             return None  # a stored type: it holds no data
+        if h5_object.get_offset() is None:
+            target = unreadable_target(h5_object, self.path.parent, self.follow_external)
+            if target is not None:
+                return Entry(name=name, kind=EXTERNAL_LINK, target=target)
         stored, size, offset = h5_object.get_storage_size(), length_of_bytes(h5_object), NO_OFFSET
         if size is not None:
             kind, offset = BYTES, data_offset(h5_object)
@@ -158,8 +177,11 @@ class Objects:
         held = self._held_files(dataset)
         if isinstance(held, OneFile):
             return BYTES, held.size, held.offset
-        size = 0 if held == ELEMENTS else dataset_as_file(dataset, self.follow_external).size
+        size = 0 if held == ELEMENTS else self._as_file(dataset).size
         return held, size, NO_OFFSET
+
+    def _as_file(self, dataset: h5d.DatasetID) -> DatasetFile:
+        return dataset_as_file(dataset, self.follow_external, self._fd_of(dataset))
 
     def _held_files(self, dataset: h5d.DatasetID) -> OneFile | str:
         """What an array holds: one file, ELEMENTS that are files, or only an ARRAY."""
@@ -208,10 +230,15 @@ class Objects:
     def _reader_of(self, dataset: h5d.DatasetID) -> Callable[[int, int], bytes]:
         """What reads up to (offset, size) bytes of a dataset as a file."""
         if is_bytes(dataset) or not isinstance(self._held_files(dataset), OneFile):
-            return dataset_as_file(dataset, self.follow_external).read
+            return self._as_file(dataset).read
         if is_vlen_bytes(dataset):
             return lambda offset, size: read_element(dataset, 0, offset + size)[offset:]
         return stored_bytes_of(dataset)
+
+    def missing_sources(self, path: bytes) -> list[str]:
+        """The sources of a virtual dataset that are not there (see external_data); none of another object."""
+        dataset = h5o.open(self.file, path)
+        return missing_sources(dataset, self.path.parent) if isinstance(dataset, h5d.DatasetID) else []
 
     def attributes(self, path: bytes) -> dict[str, bytes]:
         """The attributes of an object as text (see `text_of`), without those that cannot be read."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from h5py import h5d, h5s
+from h5py import h5d, h5s, h5t
 
 Block = tuple[tuple[int, ...], tuple[int, ...]]  # the first index and the number of indices along each axis
 
@@ -16,11 +16,12 @@ def stored_bytes_of(dataset: h5d.DatasetID) -> Callable[[int, int], bytes]:
 
     Elements of variable length and references are stored elsewhere: this is not for them.
     """
-    shape, width = dataset.shape, dataset.get_type().get_size()
+    shape, kind = dataset.shape, dataset.get_type()
+    width = kind.get_size()
 
     def read(offset: int, size: int) -> bytes:
         first, last = offset // width, min(-(-(offset + size) // width), math.prod(shape))
-        data = b"".join(_read_block(dataset, block) for block in blocks(shape, first, last))
+        data = b"".join(read_block(dataset, block, kind) for block in blocks(shape, first, last))
         return data[offset - first * width :][:size]
 
     return read
@@ -38,8 +39,9 @@ def blocks(shape: tuple[int, ...], first: int, last: int) -> Iterator[Block]:
         first += count * steps[axis]
 
 
-def _read_block(dataset: h5d.DatasetID, block: Block) -> bytes:
-    kind, (start, count) = dataset.get_type(), block
+def read_block(dataset: h5d.DatasetID, block: Block, kind: h5t.TypeID) -> bytes:
+    """The elements of a block as values of the type `kind`; there is no conversion to the dataset's own type."""
+    start, count = block
     data = np.empty(math.prod(count), f"V{kind.get_size()}")
     in_file = dataset.get_space()
     if dataset.rank:

@@ -13,6 +13,7 @@ from h5py import h5d, h5f, h5i, h5p, h5s, h5t
 
 from imagestore.hdf5.filters import check_filters
 
+OTHER_FILE = -1  # in place of the descriptor of the file that holds a dataset
 # "length" counts values, not bytes. "collection" is an address and "number" an object of the global heap.
 DESCRIPTOR = np.dtype([("length", "<u4"), ("collection", "<i8"), ("number", "<u4")])
 

@@ -12,12 +12,12 @@ from imagestore.tools.resolve_path import resolve_argument
 from imagestore.vfs.open_tree import open_tree
 
 
-def cat(stores: Sequence[str | Path], path: str) -> int:
+def cat(stores: Sequence[str | Path], path: str, follow_external: bool = False) -> int:
     """Write the bytes of a file to standard output; return the exit status.
 
     Raises UserError if there is no such file, OSError if it is damaged.
     """
-    with open_tree(stores) as tree:
+    with open_tree(stores, follow_external=follow_external) as tree:
         _, node = resolve_argument(tree, path)
         if node.is_folder:
             words = [*script("h5vfs.py"), "ls", *map(path_argument, (*stores, path))]

@@ -23,6 +23,7 @@ UNCHANGED_FILES = Kind("unchanged file", "unchanged files")
 LINKS = Kind("link", "links")
 HARD_LINKS = Kind("hard link", "hard links")
 OUTSIDE_LINKS = Kind("link out of the folder", "links out of the folder")
+NOT_SHOWN = Kind("object that cannot be shown", "objects that cannot be shown")
 SPECIAL_FILES = Kind("special file", "special files")
 
 

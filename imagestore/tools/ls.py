@@ -14,12 +14,14 @@ from imagestore.vfs.node import Node
 from imagestore.vfs.open_tree import open_tree
 
 
-def ls(stores: Sequence[str | Path], path: str = "/", long: bool = False) -> int:
+def ls(
+    stores: Sequence[str | Path], path: str = "/", long: bool = False, follow_external: bool = False
+) -> int:
     """Print the names in a folder, or the path of a file itself; return the exit status.
 
     `long` adds the mode, size and time of each, as `ls -lh` does. Raises UserError if there is no such path.
     """
-    with open_tree(stores) as tree:
+    with open_tree(stores, follow_external=follow_external) as tree:
         real_path, node = resolve_argument(tree, path)
         listing = tree.children(node) if node.is_folder else iter([(real_path.strip(b"/"), node)])
         for name, child in listing:

@@ -30,7 +30,8 @@ def resolve_argument(tree: Tree, path: str) -> tuple[bytes, Node]:
 def resolve_path(tree: Tree, path: bytes) -> tuple[bytes, Node]:
     """The absolute path that `path` leads to, without symbolic links, `.` and `..`, and the node there.
 
-    Raises UserError if the path does not exist, or if links lead in a circle.
+    Raises UserError if the path does not exist, is in another file or cannot be shown, or if links lead in a
+    circle.
     """
     waiting, links = deque(path.split(b"/")), 0
     resolved, node = b"", tree.root
@@ -47,8 +48,19 @@ def resolve_path(tree: Tree, path: bytes) -> tuple[bytes, Node]:
             links += 1
             if links > MOST_LINKS:
                 raise UserError(f"{printable(path)}: a link that leads to itself")
-            waiting.extendleft(reversed(tree.target(child, child_path).split(b"/")))
+            target = tree.target(child, child_path)
+            _check_leads_somewhere(path, target)
+            waiting.extendleft(reversed(target.split(b"/")))
     return resolved or b"/", node
+
+
+def _check_leads_somewhere(path: bytes, target: bytes) -> None:
+    """Raise UserError if the text of a link says that it stands for something that is not in the tree."""
+    if shown_names.is_elsewhere(target):
+        says = f"{shown_names.what_link_says(target)}; --follow-external reads them if they are there"
+        raise UserError(f"{printable(path)}: {says}")
+    if shown_names.is_not_shown(target):
+        raise UserError(f"{printable(path)}: {shown_names.what_link_says(target)}")
 
 
 def _find_child(tree: Tree, folder: bytes, name: bytes, path: bytes) -> tuple[bytes, Node]:

@@ -11,8 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagestore.console import progress
-from imagestore.tools.copy_report import FILES, HARD_LINKS, LINKS, UNCHANGED_FILES, CopyReport, NotCopied
+from imagestore.console import note, printable, progress
+from imagestore.tools.copy_report import (
+    FILES,
+    HARD_LINKS,
+    LINKS,
+    NOT_SHOWN,
+    UNCHANGED_FILES,
+    CopyReport,
+    NotCopied,
+)
 from imagestore.tools.copy_walk import walk
 from imagestore.tools.disk_names import disk_name, original_name
 from imagestore.tools.folder_writer import DISK_ERRORS, FolderWriter, Metadata
@@ -20,19 +28,25 @@ from imagestore.tools.globs import Globs
 from imagestore.tools.link_targets import may_lead_outside
 from imagestore.vfs.node import Node
 from imagestore.vfs.open_tree import open_tree
+from imagestore.vfs.shown_names import is_not_shown, what_link_says
 from imagestore.vfs.tree import Tree
 
 
 def unpack(
-    stores: Sequence[str | Path], folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    stores: Sequence[str | Path],
+    folder: Path,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    follow_external: bool = False,
 ) -> int:
     """Copy the contents of stores into `folder`, which is made if it is missing; return the exit status.
 
-    Damaged files are named, and make the exit status 1; all other files are unpacked. Raises UserError, or
-    OSError if the disk is full or fails.
+    With `follow_external`, what is in other files is copied too; otherwise it becomes a link that leads
+    nowhere. Damaged files are named, and make the exit status 1; all other files are unpacked. Raises
+    UserError, or OSError if the disk is full or fails.
     """
     report = CopyReport()
-    with open_tree(stores) as tree, FolderWriter(folder) as writer:
+    with open_tree(stores, follow_external=follow_external) as tree, FolderWriter(folder) as writer:
         unpacker = Unpacker(tree, writer, report)
         with progress(tree.usage().images or None, "unpack", "files") as bar:
             for entry in walk(TreeEntry(tree, tree.root, b"", b"/"), Globs(include, exclude), report):
@@ -119,6 +133,10 @@ class Unpacker:
 
     def _copy_symlink(self, entry: TreeEntry) -> None:
         target = self._tree.target(entry.node, entry.tree_path)
+        if is_not_shown(target):
+            note(f"h5vfs: {printable(entry.reported_path)}: {what_link_says(target)}")
+            self._report.skipped[NOT_SHOWN] += 1
+            return
         text = b"/".join(original_name(part) for part in target.split(b"/"))
         if may_lead_outside(text, depth=entry.path.count(b"/")):
             raise NotCopied("a link that leads out of the folder")

@@ -24,10 +24,11 @@ from imagestore.store.index import StoreIndex
 from imagestore.store.trailer import read_trailer
 from imagestore.vfs.node import Node
 from imagestore.vfs.open_tree import open_tree
+from imagestore.vfs.shown_names import is_elsewhere, is_not_shown, what_link_says
 from imagestore.vfs.tree import Tree
 
 
-def verify(stores: Sequence[str | Path]) -> int:
+def verify(stores: Sequence[str | Path], follow_external: bool = False) -> int:
     """Verify each store, print a line for each, and name each bad file; return the exit status.
 
     Raises UserError if a glob matches nothing.
@@ -35,7 +36,7 @@ def verify(stores: Sequence[str | Path]) -> int:
     status = 0
     for path in expand_paths(stores):
         try:
-            verdict = verify_store(path)
+            verdict = verify_store(path, follow_external)
         except UserError as error:
             note(f"h5vfs: error: {error}")
             status = FAILED
@@ -50,29 +51,53 @@ class Verdict:
     """The result for one store: how many files are right, how many have no checksum, and which are bad."""
 
     store: Path
+    follow_external: bool = False
     right: int = 0
     unchecked: int = 0
     bad: list[bytes] = field(default_factory=list)  # paths
+    not_shown: int = 0
+    elsewhere: int = 0
 
     def add_bad(self, path: bytes, reason: object) -> None:
         """Record a bad file or folder, and name it."""
         self.bad.append(path)
-        note(f"h5vfs: {self.store}: {printable(path.strip(b'/')) or '/'}: {reason}")
+        self.remark(path, reason)
+
+    def add_link(self, path: bytes, target: bytes) -> None:
+        """Count a link for what cannot be shown or is in another file; name it if that is a surprise."""
+        self.not_shown += is_not_shown(target)
+        self.elsewhere += is_elsewhere(target)
+        if is_not_shown(target):
+            self.remark(path, what_link_says(target))
+        elif is_elsewhere(target) and self.follow_external:
+            self.remark(path, f"{what_link_says(target)} (not there)")
+
+    def remark(self, path: bytes, text: object) -> None:
+        """Write a line about a file or folder."""
+        note(f"h5vfs: {self.store}: {printable(path.strip(b'/')) or '/'}: {text}")
 
     def summary(self) -> str:
         """The line for standard output."""
         parts = [f"{self.right + self.unchecked + len(self.bad):,} files", f"{self.right:,} checksums right"]
         if self.unchecked:
             parts.append(f"{self.unchecked:,} readable, without a checksum")
+        if self.elsewhere:
+            where = "that are not there" if self.follow_external else "(see --follow-external)"
+            parts.append(f"{self.elsewhere:,} in other files {where}")
+        if self.not_shown:
+            parts.append(f"{self.not_shown:,} cannot be shown")
         if self.bad:
             parts.append(f"{len(self.bad):,} bad")
         return f"{self.store}: {', '.join(parts)}"
 
 
-def verify_store(path: Path) -> Verdict:
+def verify_store(path: Path, follow_external: bool = False) -> Verdict:
     """Read all files of a store, in the order in which their bytes are on the disk. Raises UserError."""
-    with open_tree([path], use_index=False) as tree, _open_index(path) as index:
-        verifier = _StoreVerifier(tree, index, Verdict(path))
+    with (
+        open_tree([path], use_index=False, follow_external=follow_external) as tree,
+        _open_index(path) as index,
+    ):
+        verifier = _StoreVerifier(tree, index, Verdict(path, follow_external))
         files = sorted(verifier.find_files(), key=lambda file: tree.data_offset(file.node))
         with progress(len(files), f"verify {path.name}", "files") as bar:
             for file in files:
@@ -122,7 +147,9 @@ class _StoreVerifier:
                 child = _File(folder.path + b"/" + name, node)
                 if node.is_folder:
                     waiting.append(child)
-                elif node.is_file and node.ino not in seen:
+                elif node.is_symlink:
+                    self.verdict.add_link(child.path, self._tree.target(node, child.path))
+                elif node.ino not in seen:
                     yield child
                 if node.nlink > 1:
                     seen.add(node.ino)
@@ -135,6 +162,7 @@ class _StoreVerifier:
             for piece in self._tree.pieces(file.node):
                 for checksum in checksums:
                     checksum.digest.update(piece)
+            self._remark_missing_sources(file)
         except OSError as error:
             self.verdict.add_bad(file.path, error.strerror)
             return
@@ -144,6 +172,12 @@ class _StoreVerifier:
             self.verdict.right += 1
         else:
             self.verdict.unchecked += 1
+
+    def _remark_missing_sources(self, file: _File) -> None:
+        """Name the sources of a virtual dataset that are missing: its values there are made up."""
+        if self._tree.data_offset(file.node) < 0:
+            for source in self._tree.missing_sources(file.node):
+                self.verdict.remark(file.path, f"its source {source} is missing; fill values stand for it")
 
     def verify_index(self) -> None:
         """Add the images of the index that HDF5 did not find to the bad files; call it after all files."""

@@ -14,7 +14,17 @@ import stat
 from collections.abc import Iterator
 
 from imagestore.console import UserError
-from imagestore.hdf5.entry import ARRAY, DAMAGED, ELEMENTS, EXTERNAL_LINK, GROUP, NO_OFFSET, SOFT_LINK, Entry
+from imagestore.hdf5.entry import (
+    ARRAY,
+    DAMAGED,
+    ELEMENTS,
+    EXTERNAL_LINK,
+    GROUP,
+    NO_OFFSET,
+    SOFT_LINK,
+    UNSHOWN,
+    Entry,
+)
 from imagestore.hdf5.global_heap import HeapReader
 from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.hdf5.why_not_opened import why_not_opened
@@ -105,7 +115,9 @@ class Hdf5Source(Source):
             target = _relative_target(entry, folder.path, depth=len(folder.groups) - 1)
             return shown_name, self._symlink(entry, path, target)
         if entry.kind == EXTERNAL_LINK:
-            return shown_name, self._symlink(entry, path, b"%external:" + shown_names.escape(entry.target))
+            return shown_name, self._symlink(entry, path, shown_names.elsewhere(entry.target))
+        if entry.kind == UNSHOWN:
+            return shown_name, self._symlink(entry, path, shown_names.not_shown(entry.target))
         if entry.kind == ARRAY:
             node = self._node(entry, stat.S_IFREG, ObjectKey(path), entry.links)
             return shown_names.numpy_file(entry.name, entry.shadowed), node._replace(is_generated=True)
@@ -192,6 +204,9 @@ class Hdf5Source(Source):
         if node.is_symlink or node.is_damaged or node.key.element >= 0:
             return {}
         return self._helper.attributes(node.key.path)
+
+    def missing_sources(self, node: Node) -> list[str]:
+        return [] if node.key.element >= 0 else self._helper.missing_sources(node.key.path)
 
     def target(self, node: Node) -> bytes:
         if not node.is_symlink:

@@ -193,6 +193,9 @@ class IndexedSource(Source):
     def attributes(self, node: Node) -> dict[str, bytes]:
         return self._helper.attributes(self.hdf5_path(node))
 
+    def missing_sources(self, node: Node) -> list[str]:
+        return []
+
     def target(self, node: Node) -> bytes:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))  # an indexed store has no links
 

@@ -9,6 +9,11 @@ here:
     <start>%~<hash><suffix>  a name longer than 255 bytes
 
 The shown name of a link with an empty name is '%-'.
+
+What cannot be shown is a symbolic link that leads nowhere, whose text says why:
+
+    %external:file.h5:%2Fx   the object is in another file, which is not followed or not there
+    %not shown: <reason>     the object is not damaged, but no file can hold it
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ LONGEST = 255  # bytes of a name on Linux (NAME_MAX)
 LONGEST_SUFFIX = 16  # bytes
 MARK = b"%~"
 EMPTY_NAME = b"%-"
+EXTERNAL, NOT_SHOWN = b"%external:", b"%not shown: "
 HASH_DIGITS = 16
 _UNUSUAL = re.compile(rb"[/\0%\x80-\xff]|^\.{0,2}$")
 _LOOKS_ESCAPED = re.compile(rb"%(?=[0-9A-Fa-f]{2}|[~-])")
@@ -83,6 +89,37 @@ def numpy_file(name: bytes, is_taken: bool) -> bytes:
     if len(text) + len(ending) > LONGEST:
         text = shorten(text, LONGEST - len(ending))
     return text + ending
+
+
+def elsewhere(target: bytes) -> bytes:
+    """The text of a link for an object in another file; `target` says where."""
+    return EXTERNAL + escape(target)
+
+
+def not_shown(reason: bytes) -> bytes:
+    """The text of a link for an object that cannot be shown."""
+    return NOT_SHOWN + escape(reason)
+
+
+def is_elsewhere(text: bytes) -> bool:
+    """Whether the text of a link was made by `elsewhere`."""
+    return text.startswith(EXTERNAL)
+
+
+def is_not_shown(text: bytes) -> bool:
+    """Whether the text of a link was made by `not_shown`."""
+    return text.startswith(NOT_SHOWN)
+
+
+def what_link_says(text: bytes) -> str:
+    """What a user is told of a link whose text was made by `elsewhere` or `not_shown`."""
+    if is_elsewhere(text):
+        return f"its data are elsewhere: {_readable(text.removeprefix(EXTERNAL))}"
+    return f"cannot be shown: {_readable(text.removeprefix(NOT_SHOWN))}"
+
+
+def _readable(escaped: bytes) -> str:
+    return unescape(escaped).decode(errors="replace")
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:

@@ -50,6 +50,9 @@ class Source(Protocol):
         Raises OSError if the bytes are damaged, or may not be those of the time when the store was opened.
         """
 
+    def missing_sources(self, node: Node) -> list[str]:
+        """The sources of a virtual dataset that are not there: HDF5 gives fill values. Raises OSError."""
+
     def attributes(self, node: Node) -> dict[str, bytes]:
         """The HDF5 attributes of a node: text as UTF-8, other values as JSON. Raises OSError."""
 

@@ -241,6 +241,10 @@ class Tree:
         """The permissions that the store keeps for a node, or None. Its mode has only some of them."""
         return self.sources[node.source].permissions(node)
 
+    def missing_sources(self, node: Node) -> list[str]:
+        """The sources of a virtual dataset that are not there: HDF5 gives fill values. Raises OSError."""
+        return self.sources[node.source].missing_sources(node)
+
     def data_offset(self, node: Node) -> int:
         """Where the bytes of a file begin in the store file; NO_OFFSET if only HDF5 can read them."""
         return self.sources[node.source].data_offset(node)

@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 
 from imagestore.hdf5.datasets_as_files import CHUNK_CACHE
-from imagestore.hdf5.entry import ARRAY, BYTES, DAMAGED, EXTERNAL_LINK, GROUP, NO_OFFSET, SOFT_LINK, Entry
+from imagestore.hdf5.entry import (
+    ARRAY,
+    BYTES,
+    DAMAGED,
+    EXTERNAL_LINK,
+    GROUP,
+    NO_OFFSET,
+    SOFT_LINK,
+    UNSHOWN,
+    Entry,
+)
 from imagestore.hdf5.objects import MOST_OPEN_DATASETS, Objects
 from tests.helpers.odd_stores import (
     CREATED,
@@ -126,12 +136,16 @@ def test_an_external_link_is_only_followed_on_request(odd, following):
 
 
 def test_bytes_in_other_files_are_only_read_on_request(odd, following):
-    for name in (b"files/outside.jpg", b"files/virtual.jpg"):
+    for name, target in (
+        (b"outside.jpg", bytes(odd.path.with_suffix(".raw"))),
+        (b"virtual.jpg", b"other.h5"),
+    ):
+        assert entries(odd, b"files")[name] == Entry(name=name, kind=EXTERNAL_LINK, target=target)
         with pytest.raises(OSError, match="another file"):
-            odd.read(name, 0, 10)
+            odd.read(b"files/" + name, 0, 10)
     assert following.read(b"files/outside.jpg", 0, 5000) == some_bytes(1)
     assert following.read(b"files/virtual.jpg", 0, 5000) == some_bytes(3)
-    assert entries(odd, b"arrays")[b"virtual_texts"].kind == DAMAGED
+    assert entries(odd, b"arrays")[b"virtual_texts"].kind == EXTERNAL_LINK
     assert entries(following, b"arrays")[b"virtual_texts"].kind == ARRAY
 
 
@@ -164,7 +178,7 @@ def test_an_array_of_long_texts_costs_only_itself(tmp_path):
         file["label/plain.jpg"] = np.frombuffer(some_bytes(1), np.uint8)
     with path.open("rb") as file:
         kinds = {entry.name: entry.kind for entry in Objects(file.fileno(), path, False).entries(b"label")}
-    assert kinds == {b"plain.jpg": BYTES, b"texts": DAMAGED}
+    assert kinds == {b"plain.jpg": BYTES, b"texts": UNSHOWN}
 
 
 def test_attributes_are_text_or_json(odd):

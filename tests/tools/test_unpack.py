@@ -109,10 +109,19 @@ def test_bytes_of_other_files_are_not_unpacked(run: Run, tmp_path: Path):
         layout[:] = h5py.VirtualSource(str(tmp_path / "own.h5"), "data", (size,))
         file.create_virtual_dataset("label/virtual", layout)
         file["label/good"] = np.arange(3, dtype=np.uint8)
-    done = run("h5vfs.py", "unpack", "hostile.h5", "out", check=False)
-    assert done.returncode == 1
-    assert done.stderr.count("another file") == 3
-    assert os.listdir(tmp_path / "out/label") == ["good"]
+        nested = h5py.VirtualLayout((size,), np.uint8)  # its source is in its own file, but not its bytes
+        nested[:] = h5py.VirtualSource(".", "label/raw", (size,))
+        file.create_virtual_dataset("label/nested", nested)
+        file["link"] = h5py.ExternalLink(str(tmp_path / "own.h5"), "/data")
+        through_link = h5py.VirtualLayout((size,), np.uint8)
+        through_link[:] = h5py.VirtualSource(".", "link", (size,))
+        file.create_virtual_dataset("label/through_link", through_link)
+    assert "6 links, 1 file" in run("h5vfs.py", "unpack", "hostile.h5", "out").stderr
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["good"]
+    assert all(os.readlink(path).startswith("%external:") for path in (tmp_path / "out/label").glob("[!g]*"))
+    run("h5vfs.py", "unpack", "hostile.h5", "all", "--follow-external")
+    for name in ("raw", "virtual", "nested", "through_link"):
+        assert (tmp_path / "all/label" / name).read_bytes() == secret.read_bytes()
 
 
 def test_other_files_are_unpacked_if_one_is_damaged(run: Run, sample_store: Path, tmp_path: Path):
