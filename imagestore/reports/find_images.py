@@ -13,20 +13,18 @@ from typing import TypeVar
 import numpy as np
 
 from imagestore import stored_names
-from imagestore.archive.image_files import is_image
 from imagestore.archive.members import Member
 from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive, DamagedArchive
 from imagestore.console import UserError, describe, did_you_mean, note
 from imagestore.hdf5.superblock import is_hdf5
+from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
 from imagestore.reports.found_image import ArchiveImage, FoundImage, ImageFile, StoreImage, StreamedImage
 from imagestore.store.expand_paths import GLOB_CHARACTERS
 from imagestore.store.labels import StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.reader import ImageStore
 
 Found = TypeVar("Found")
-
-BEGINNING = 16  # bytes of a file that tell whether it is an image
 
 
 @contextmanager
@@ -66,10 +64,11 @@ def _is_image_file(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            beginning = file.read(BEGINNING)
+            beginning = file.read(FIRST_BYTES)
     except OSError as error:
         raise UserError(describe(error)) from None
-    return is_image("", beginning)
+    found = format_of(beginning)
+    return found is not None and (not found.only_by_name or has_image_suffix(path.name))
 
 
 def _find_argument(find: Callable[[str], Found], argument: str) -> Found:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from imagestore.colour.colour_names import all_labels
+from tests.decode.test_formats import OTHERS, WRITTEN
 from tests.helpers.commands import ROOT, Run, environment
 
 REPORT = """{}: green  (green covers 60%)
@@ -31,6 +32,14 @@ def test_a_member_has_three_dominant_colours(run: Run, archive: Path) -> None:
 def test_an_image_file_and_a_folder_are_sources_too(run: Run, folder: Path) -> None:
     assert run("colourHeuristic.py", "identify", folder / "a.png").stdout == REPORT.format("a.png")
     assert run("colourHeuristic.py", "identify", folder, "a.png").stdout == REPORT.format("a.png")
+
+
+@pytest.mark.parametrize("kind", ["PPM as text", "PCX", "SGI", "ICO", "QOI", "PSD", "TGA", "compressed TGA"])
+def test_an_image_file_may_have_any_format(run: Run, tmp_path: Path, kind: str) -> None:
+    """Only a TGA needs its name."""
+    name = "picture.TGA" if "TGA" in kind else "picture"
+    (tmp_path / name).write_bytes((WRITTEN | OTHERS)[kind]())
+    assert run("colourHeuristic.py", "identify", name).stdout.startswith(f"{name}: orange ")
 
 
 def test_an_image_that_is_named_twice_is_printed_once(run: Run, archive: Path) -> None:
