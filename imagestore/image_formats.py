@@ -18,7 +18,7 @@ from dataclasses import dataclass
 FIRST_BYTES = 512  # enough of a file for every check
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ImageFormat:
     """A row of the table."""
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 
 from imagestore.decode.cut_jpeg import complete_jpeg
 from imagestore.decode.errors import errors_as_not_an_image
@@ -22,12 +21,13 @@ from imagestore.decode.jpeg_structure import check_claims
 from imagestore.decode.memory_bound import memory_bound
 from imagestore.decode.memory_needed import check_canvas, check_memory, memory_needed
 from imagestore.decode.orientation import UPRIGHT, exif_blocks, make_upright, read_orientation
+from imagestore.decode.pixels_and_metadata import pixels_only, read_metadata
 from imagestore.decode.png_chunks import with_right_end
 from imagestore.decode.quiet import silencing_standard_error
-from imagestore.decode.separate_metadata import separate_metadata
 from imagestore.decode.several_frames import has_several_frames
 from imagestore.decode.to_rgb import on_white, scale_transparent_colour, to_8_bits
 
+SMALL_JPEG = 1 << 20  # bytes
 SCALES = (1, 2, 4, 8)  # to which libjpeg can reduce a picture while it decodes it
 
 
@@ -48,12 +48,11 @@ def decode_rgb(data: bytes, at_least: tuple[int, int] | None = None) -> Image.Im
     decoded at the largest scale that fits. Raises NotAnImage.
     """
     with errors_as_not_an_image():
-        encoded = separate_metadata(data)
-        image = _open(encoded.data)
-        orientation = read_orientation(encoded.exif or exif_blocks(image), encoded.xmp)
-        scale = _scale_for(image, at_least or image.size)
-        held = _bytes_held(data, encoded.data)
-        loaded = _load(image, encoded.data, scale, held, is_turned=orientation != UPRIGHT)
+        opened = _open(data)
+        metadata = read_metadata(data)
+        orientation = read_orientation(metadata.exif or exif_blocks(opened.image), metadata.xmp)
+        scale = _scale_for(opened.image, at_least or opened.image.size)
+        loaded = _load(opened, scale, is_turned=orientation != UPRIGHT)
         return on_white(make_upright(to_8_bits(loaded.image), orientation))
 
 
@@ -64,24 +63,44 @@ def decode_8_bits(data: bytes, size_to_decode: Callable[[int, int], tuple[int, i
     is decoded at the smallest scale (1/1, 1/2, 1/4, 1/8) that is at least as large; other formats ignore it.
     """
     with errors_as_not_an_image():
-        encoded = separate_metadata(data)
-        image = _open(encoded.data)
-        scale = _scale_for(image, size_to_decode(*image.size))
-        loaded = _load(image, encoded.data, scale, _bytes_held(data, encoded.data), is_turned=False)
-        is_first_of_several = has_several_frames(data, image, len(data) - len(encoded.data))
+        opened = _open(data)
+        scale = _scale_for(opened.image, size_to_decode(*opened.image.size))
+        loaded = _load(opened, scale, is_turned=False)
+        is_first_of_several = has_several_frames(data, opened.image)
         return Decoded(to_8_bits(loaded.image), loaded.is_incomplete, is_first_of_several)
 
 
-def _open(data: bytes) -> Image.Image:
+# ----- opening -----
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An image that is not decoded yet."""
+
+    image: Image.Image
+    data: bytes  # what its decoder reads
+    file_bytes: int  # in memory: the file, and `data` if that is a copy
+
+
+def _open(data: bytes) -> _Opened:
     check_canvas(data)
-    image = open_image(data)
+    image = _open_with_metadata(data)
+    needed = pixels_only(data) if image is None else data
+    if image is None:
+        image = open_image(needed)
     if isinstance(image, JpegImageFile):
-        check_claims(image, data)
-    return image
+        check_claims(image, needed)
+    return _Opened(image, needed, len(data) + (0 if needed is data else len(needed)))
 
 
-def _bytes_held(data: bytes, without_metadata: bytes) -> int:
-    return len(data) + (0 if without_metadata is data else len(without_metadata))
+def _open_with_metadata(data: bytes) -> Image.Image | None:
+    """A small JPEG, unless damage in its metadata hinders; this is fast, and no later step looks at them."""
+    if len(data) > SMALL_JPEG or not data.startswith(b"\xff\xd8\xff"):
+        return None
+    try:
+        return JpegImageFile(io.BytesIO(data))
+    except (SyntaxError, ValueError, OSError):
+        return None
 
 
 # ----- scales of a JPEG -----
@@ -103,18 +122,19 @@ def _reduce(image: JpegImageFile, scale: int) -> None:
 # ----- pixels -----
 
 
-def _load(image: Image.Image, data: bytes, scale: int, held: int, *, is_turned: bool) -> Decoded:
-    """The picture in the mode of the file. `held` are the bytes of files in memory."""
-    needed = held + memory_needed(image, scale, is_turned=is_turned)
+def _load(opened: _Opened, scale: int, *, is_turned: bool) -> Decoded:
+    """The picture in the mode of the file."""
+    image, data = opened.image, opened.data
+    needed = opened.file_bytes + memory_needed(image, scale, is_turned=is_turned)
     if isinstance(image, JpegImageFile):
         while needed > memory_bound() and scale < SCALES[-1]:
             scale *= 2
-            needed = held + memory_needed(image, scale, is_turned=is_turned)
+            needed = opened.file_bytes + memory_needed(image, scale, is_turned=is_turned)
         check_memory(needed, image.size)
         return _load_jpeg(image, data, scale)
     check_memory(needed, image.size)
     scale_transparent_colour(image)
-    if isinstance(image, PngImageFile):
+    if image.format == "PNG":
         return Decoded(_load_png(image, data))
     with silencing_standard_error if format_of(image).silence_standard_error else contextlib.nullcontext():
         image.load()
@@ -138,7 +158,7 @@ def _load_jpeg(image: JpegImageFile, data: bytes, scale: int) -> Decoded:
     return Decoded(image.crop((0, 0, image.width, rows)), is_incomplete=True)
 
 
-def _load_png(image: PngImageFile, data: bytes) -> Image.Image:
+def _load_png(image: Image.Image, data: bytes) -> Image.Image:
     try:
         image.load()
         return image

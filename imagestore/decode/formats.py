@@ -7,7 +7,7 @@ import importlib
 import io
 import struct
 
-from PIL import Image, features
+from PIL import Image
 
 from imagestore import image_formats
 from imagestore.decode import tiff_kinds
@@ -75,6 +75,8 @@ def _load_reader(row: ImageFormat) -> None:
 
 
 def _why_not_opened(row: ImageFormat) -> str:
+    from PIL import features  # takes a moment, and is hardly ever needed
+
     if row.feature and not features.check(row.feature):
         command = pip_install("--upgrade", "Pillow")
         return f"{row.name} cannot be read, because Pillow is built without it: {command}"

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import TiffImageFile
 
 PIXELS_AT_A_TIME = 1 << 18  # so the temporary arrays stay small
 
@@ -110,5 +109,5 @@ def _is_unsigned(image: Image.Image) -> bool:
 
 def _tiff_tag(image: Image.Image, tag: int) -> int | None:
     """The first value of a tag of a TIFF; None if there is none."""
-    value = image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
+    value = image.tag_v2.get(tag) if image.format == "TIFF" else None
     return value[0] if isinstance(value, tuple) else value

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import re
 
-from imagestore.decode.without_metadata import WithoutMetadata
-
 # An entry of the table of items: version, flags, the item's number, its protection, its kind
 _exif_entry = re.compile(rb"(infe(?:\x02.{3}.{2}|\x03.{3}.{4}).{2})Exif", re.DOTALL)
 
 
-def separate_metadata(data: bytes) -> WithoutMetadata:
+def pixels_only(data: bytes) -> bytes:
     """The file with its EXIF blocks as blocks of a kind that nothing reads."""
-    return WithoutMetadata(_exif_entry.sub(rb"\1skip", data))
+    return _exif_entry.sub(rb"\1skip", data)

@@ -10,18 +10,15 @@ import struct
 
 from imagestore.decode import png_chunks
 from imagestore.decode.errors import NotAnImage
-from imagestore.decode.without_metadata import WithoutMetadata
 
 LIST, ENTRY = 6, 16  # bytes of the head and of each entry of the list
 LONGEST_SIDE = 2048  # pixels of a bitmap inside. The list can say 256 at most
 
 
-def separate_metadata(data: bytes) -> WithoutMetadata:
+def pixels_only(data: bytes) -> bytes:
     """The largest picture of an icon: a PNG, or an icon of nothing else. Raises NotAnImage, struct.error."""
     picture = _largest_picture(data)
-    if picture.startswith(png_chunks.SIGNATURE):
-        return png_chunks.separate_metadata(picture)
-    return WithoutMetadata(picture)
+    return png_chunks.pixels_only(picture) if picture.startswith(png_chunks.SIGNATURE) else picture
 
 
 def _largest_picture(data: bytes) -> bytes:

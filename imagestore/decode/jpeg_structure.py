@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from imagestore.decode.errors import NotAnImage
-from imagestore.decode.without_metadata import WithoutMetadata
+from imagestore.decode.metadata import Metadata
 
 MOST_SCANS = 100  # of a progressive JPEG: each takes time. Encoders write about ten
 PIXELS_PER_BYTE = 512  # at most: a Huffman code has a bit or more, and 64 pixels have a code or more
@@ -22,6 +23,7 @@ FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # the other three are tables
 PROGRESSIVE_FRAMES = {0xC2, 0xC6, 0xCA, 0xCE}
 WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xD9)}  # among them are restart markers and the start of the image
 END = b"\xff\xd9"
+XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 
 # In the data of a scan, a 0 follows each byte 255 that is data; restart markers belong to the scan.
 _marker_behind_scan = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -56,25 +58,28 @@ class Structure:
     has_end: bool = False
 
 
-def separate_metadata(data: bytes) -> WithoutMetadata:
-    """A JPEG with the segments that its pixels need, and the EXIF and XMP blocks of the others."""
-    kept, exif, xmp = [data[:2]], [], b""
+def pixels_only(data: bytes) -> bytes:
+    """A JPEG with the segments that its pixels need."""
+    kept = [data[:2]]
     kept_from = 2  # where the bytes begin that are neither kept yet nor left out
-    for segment in _segments(data):
-        if segment.marker == START_OF_SCAN:
-            break
-        if not _is_metadata(segment):
-            continue
-        kept.append(data[kept_from : segment.start])
-        end = segment.start + 4 + len(segment.body)
-        kept_from = max(data.find(b"\xff", end), end)  # decoders pass over what stands between segments
-        if segment.marker == APP1 and segment.body.startswith(b"Exif\0\0"):
-            exif.append(segment.body[6:])
-        elif segment.marker == APP1 and segment.body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
-            xmp = xmp or segment.body
-    if kept_from == 2:
-        return WithoutMetadata(data)
-    return WithoutMetadata(b"".join([*kept, memoryview(data)[kept_from:]]), exif, xmp)
+    for segment in _header(data):
+        if _is_metadata(segment):
+            kept.append(data[kept_from : segment.start])
+            end = segment.start + 4 + len(segment.body)
+            kept_from = max(data.find(b"\xff", end), end)  # decoders pass over what stands between segments
+    return b"".join([*kept, memoryview(data)[kept_from:]]) if kept_from > 2 else data
+
+
+def read_metadata(data: bytes) -> Metadata:
+    """The EXIF and XMP blocks of a JPEG."""
+    blocks = [segment.body for segment in _header(data) if segment.marker == APP1]
+    xmp = [block for block in blocks if block.startswith(XMP_MARK)]
+    return Metadata([block for block in blocks if block.startswith(b"Exif\0\0")], b"".join(xmp[:1]))
+
+
+def _header(data: bytes) -> Iterator[Segment]:
+    """The segments before the first scan."""
+    return itertools.takewhile(lambda segment: segment.marker != START_OF_SCAN, _segments(data))
 
 
 def _is_metadata(segment: Segment) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from imagestore.decode.errors import NotAnImage
 from imagestore.decode.formats import format_of
@@ -55,14 +54,14 @@ def _bytes_per_pixel(image: Image.Image) -> int:
 
 def _reader_bytes(image: Image.Image) -> int:
     """Bytes that the reader holds beside the picture."""
-    if isinstance(image, TiffImageFile):
+    if image.format == "TIFF":
         return _strip_bytes(image)
     if is_progressive_jpeg(image):
         return _coefficient_bytes(image)
     return image.width * image.height * format_of(image).reader_bytes_per_pixel
 
 
-def _strip_bytes(image: TiffImageFile) -> int:
+def _strip_bytes(image: Image.Image) -> int:
     """Bytes of the part of a TIFF that is decompressed at a time."""
     if image.tag_v2.get(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED:
         return 0

@@ -24,6 +24,7 @@ TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_marks = re.compile(rb"(?:Exif\0\0)*")  # some programs write several
 _in_xmp = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)([1-8])""")
 
 
@@ -49,7 +50,5 @@ def read_orientation(exif: Iterable[bytes], xmp: bytes = b"") -> int:
 
 def orientation_of_exif(block: bytes) -> int | None:
     """The orientation of an EXIF block, which is a TIFF without pixels; None if it cannot be read."""
-    while block.startswith(b"Exif\0\0"):
-        block = block[6:]
-    value = read_whole_number(block, ORIENTATION_TAG)
+    value = read_whole_number(block[_marks.match(block).end() :], ORIENTATION_TAG)
     return value if value == UPRIGHT or value in TRANSPOSITIONS else None

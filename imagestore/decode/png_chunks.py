@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from imagestore.decode.without_metadata import WithoutMetadata
+from imagestore.decode.metadata import Metadata
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, COLOUR, PALETTE = 0, 2, 3  # kinds of pixels that may have a transparent colour
@@ -49,23 +49,31 @@ class Chunk:
         return self.whole[8 + self.length :] == _checksum(self.whole[4 : 8 + self.length])
 
 
-def separate_metadata(data: bytes) -> WithoutMetadata:
-    """A PNG of the chunks that its pixels need, and the EXIF and XMP blocks of the others."""
-    kept, exif, xmp = [SIGNATURE], [], b""
+def pixels_only(data: bytes) -> bytes:
+    """A PNG of the chunks that its pixels need. It has an end, unless the file ends inside one of them."""
+    kept: list[Chunk] = []
     header = palette = b""
     for chunk in read_chunks(data):
         if chunk.kind == b"IHDR":
             header = header or chunk.body
         elif chunk.kind == b"PLTE":
             palette = palette or chunk.body
+        if _is_for_pixels(chunk, header, palette):
+            kept.append(chunk)
+    end = b"" if kept and kept[-1].is_cut else write_chunk(b"IEND", b"")
+    return b"".join([SIGNATURE, *(chunk.whole for chunk in kept), end])
+
+
+def read_metadata(data: bytes) -> Metadata:
+    """The EXIF and XMP blocks of a PNG."""
+    exif: list[bytes] = []
+    xmp = b""
+    for chunk in read_chunks(data):
         if chunk.kind in (b"eXIf", b"tEXt", b"zTXt"):
             exif += _exif_blocks(chunk)
         elif chunk.kind == b"iTXt" and chunk.body.startswith(b"XML:com.adobe.xmp\0"):
             xmp = chunk.body
-        elif _is_for_pixels(chunk, header, palette):
-            kept.append(chunk.whole)
-    is_cut = len(kept) > 1 and chunk.is_cut
-    return WithoutMetadata(b"".join(kept if is_cut else [*kept, write_chunk(b"IEND", b"")]), exif, xmp)
+    return Metadata(exif, xmp)
 
 
 def _is_for_pixels(chunk: Chunk, header: bytes, palette: bytes) -> bool:
@@ -122,7 +130,7 @@ def _checksum(data: bytes | memoryview) -> bytes:
 
 
 def with_right_end(data: bytes) -> bytes | None:
-    """A PNG of `separate_metadata` that did not decode, with its pixels packed again.
+    """A PNG of `pixels_only` that did not decode, with its pixels packed again.
 
     None if rows are missing, or if a checksum says that they are damaged. So a file that is cut behind its
     last row is a picture, and one whose writer got only the sum over the pixels wrong.

@@ -6,26 +6,22 @@ import contextlib
 import io
 
 from PIL import Image
-from PIL.MpoImagePlugin import MpoImageFile
 
-OTHER_SEGMENTS = 4096  # bytes: beside metadata, what may stand in a JPEG before it says that more follow
+HEAD = 1 << 20  # bytes in which a JPEG says that more pictures follow
 SEVERAL_FRAMES = "Multi-Frame"  # in Pillow's names of the kinds of pictures of an MPO (CIPA DC-007, 5.2.3.3)
 
 
-def has_several_frames(data: bytes, image: Image.Image, metadata_bytes: int) -> bool:
-    """`data` is the file, `image` what was opened of it without so many bytes of metadata.
+def has_several_frames(data: bytes, image: Image.Image) -> bool:
+    """`data` is the file, `image` what was opened of it, with or without its metadata.
 
     Pages count, and so do the views of a stereo camera. Layers, sizes of an icon, thumbnails and gain maps
     are no frames.
     """
-    if image.format == "JPEG" and not metadata_bytes:  # where more pictures are announced
-        return False
     with contextlib.suppress(Exception):  # damage behind the first frame does not matter
         match image.format:
             case "JPEG":
-                return data.find(b"MPF\0", 0, metadata_bytes + OTHER_SEGMENTS) >= 0 and _has_several_views(
-                    data
-                )
+                is_announced = "mp" in image.info or (len(data) > HEAD and data.find(b"MPF\0", 0, HEAD) >= 0)
+                return is_announced and _has_several_views(data)
             case "PNG":  # the first frame is no fdAT
                 return data.find(b"acTL", 0, data.find(b"IDAT")) >= 0 and b"fdAT" in data
             case "WEBP":
@@ -39,7 +35,7 @@ def has_several_frames(data: bytes, image: Image.Image, metadata_bytes: int) -> 
 
 def _has_several_views(data: bytes) -> bool:
     jpeg = Image.open(io.BytesIO(data), formats=["JPEG"])
-    if not isinstance(jpeg, MpoImageFile):
+    if jpeg.format != "MPO":
         return False
     kinds = [entry["Attribute"]["MPType"] for entry in jpeg.mpinfo[0xB002]]
     return sum(kind.startswith(SEVERAL_FRAMES) for kind in kinds) > 1

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from imagestore.decode.without_metadata import WithoutMetadata
+from imagestore.decode.metadata import Metadata
 
 # What the pixels depend on: the size, the bits, the compression, and where the data is. TIFF 6.0, appendix A.
 PIXEL_TAGS = frozenset(
@@ -45,18 +45,22 @@ class Directory:
     next: bytes  # the place of the next directory as it is written; empty where the file ends before it
 
 
-def separate_metadata(data: bytes) -> WithoutMetadata:
-    """A TIFF whose first directory has only the entries that its pixels need. The whole is its EXIF block."""
+def pixels_only(data: bytes) -> bytes:
+    """A TIFF whose first directory has only the entries that its pixels need."""
     directory = read_directory(data)
     if directory is None:
-        return WithoutMetadata(data)
-    kept = [entry for entry in directory.entries if _tag(directory.layout, entry) in PIXEL_TAGS]
+        return data
     layout = directory.layout
+    kept = [entry for entry in directory.entries if _tag(layout, entry) in PIXEL_TAGS]
     written = struct.pack(layout.order + layout.count, len(kept)) + b"".join(kept)
     written += directory.next.ljust(layout.size(layout.place), b"\0")
     view = memoryview(data)
-    end = directory.start + len(written)
-    return WithoutMetadata(b"".join([view[: directory.start], written, view[end:]]), [data])
+    return b"".join([view[: directory.start], written, view[directory.start + len(written) :]])
+
+
+def read_metadata(data: bytes) -> Metadata:
+    """A TIFF as its own EXIF block: the orientation stands in its first directory."""
+    return Metadata([data])
 
 
 def read_whole_number(block: bytes, tag: int) -> int | None:

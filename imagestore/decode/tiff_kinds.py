@@ -6,8 +6,7 @@ sample, and the kinds of extra samples (`PIL.TiffImagePlugin.OPEN_INFO`).
 
 from __future__ import annotations
 
-from PIL.TiffImagePlugin import II, MM, OPEN_INFO
-
+II, MM = b"II", b"MM"  # the byte orders
 WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 RAW_MODES = {  # sample format, bits -> Pillow's mode, and how the file has it in each byte order
@@ -23,6 +22,8 @@ RAW_MODES = {  # sample format, bits -> Pillow's mode, and how the file has it i
 
 def add_kinds() -> None:
     """Have Pillow open these kinds too; the kinds that it knows stay as they are."""
+    from PIL.TiffImagePlugin import OPEN_INFO  # takes a moment, and most archives hold no TIFF
+
     for (sample_format, bits), (mode, raw_modes) in RAW_MODES.items():
         for order, raw_mode in raw_modes.items():
             for photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO):

@@ -5,26 +5,28 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from imagestore.decode.without_metadata import WithoutMetadata
+from imagestore.decode.metadata import Metadata
 
 PIXEL_CHUNKS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
 METADATA_FLAGS = 0x20 | 0x08 | 0x04  # of VP8X: ICC profile, EXIF, XMP
 
 
-def separate_metadata(data: bytes) -> WithoutMetadata:
-    """A WebP of the chunks that its pixels need, and the EXIF and XMP blocks of the others."""
-    kept, exif, xmp = [], [], b""
+def pixels_only(data: bytes) -> bytes:
+    """A WebP of the chunks that its pixels need."""
+    kept: list[bytes | memoryview] = []
     for kind, chunk in _chunks(data):
-        if kind == b"VP8X":
-            kept += [chunk[:8], bytes([chunk[8] & ~METADATA_FLAGS]), chunk[9:]] if len(chunk) > 8 else []
+        if kind == b"VP8X" and len(chunk) > 8:
+            kept += [chunk[:8], bytes([chunk[8] & ~METADATA_FLAGS]), chunk[9:]]
         elif kind in PIXEL_CHUNKS:
             kept.append(chunk)
-        elif kind == b"EXIF":
-            exif.append(bytes(chunk[8:]))
-        elif kind == b"XMP ":
-            xmp = bytes(chunk[8:])
-    size = 4 + sum(map(len, kept))
-    return WithoutMetadata(b"".join([b"RIFF", struct.pack("<I", size), b"WEBP", *kept]), exif, xmp)
+    return b"".join([b"RIFF", struct.pack("<I", 4 + sum(map(len, kept))), b"WEBP", *kept])
+
+
+def read_metadata(data: bytes) -> Metadata:
+    """The EXIF and XMP blocks of a WebP."""
+    chunks = [(kind, bytes(chunk[8:])) for kind, chunk in _chunks(data) if kind in (b"EXIF", b"XMP ")]
+    exif = [block for kind, block in chunks if kind == b"EXIF"]
+    return Metadata(exif, b"".join(block for kind, block in chunks if kind == b"XMP "))
 
 
 def read_size(data: bytes) -> tuple[int, int] | None:

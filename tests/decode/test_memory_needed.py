@@ -17,7 +17,7 @@ from imagestore.decode.decode_image import decode_rgb
 from imagestore.decode.formats import open_image
 from imagestore.decode.memory_needed import memory_needed
 from imagestore.decode.orientation import read_orientation
-from imagestore.decode.separate_metadata import separate_metadata
+from imagestore.decode.pixels_and_metadata import pixels_only, read_metadata
 from tests.helpers.images import encode
 
 WIDTH, HEIGHT = 2400, 2000
@@ -59,8 +59,8 @@ def memory(key):  # bytes
 
 def report(kind):
     data = KINDS[kind]()
-    encoded = separate_metadata(data)
-    needed = memory_needed(open_image(encoded.data), is_turned=read_orientation(encoded.exif) != 1)
+    opened, turned_by = open_image(pixels_only(data)), read_orientation(read_metadata(data).exif)
+    needed = memory_needed(opened, is_turned=turned_by != 1)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = memory("VmRSS")
     decode_rgb(data)
