@@ -24,14 +24,15 @@ from imagestore.hdf5.datasets import check_readable, data_offset
 from imagestore.hdf5.element_files import ElementFiles
 from imagestore.hdf5.entry import ELEMENTS, NO_OFFSET
 from imagestore.hdf5.global_heap import HeapReader
+from imagestore.hdf5.memory_types import is_unknown
 from imagestore.hdf5.stored_bytes import stored_bytes_of
-from imagestore.hdf5.vlen_descriptors import read_descriptors
+from imagestore.hdf5.values_as_text import are_too_large, is_variable_text, text_lengths
+from imagestore.hdf5.vlen_descriptors import OTHER_FILE, read_descriptors
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
 
 MOST_ELEMENTS = 1 << 23  # of one dataset: nobody can list a folder of more
 BLOCK = 1 << 20  # bytes of records that are read at once
 MOST_TRIED = 4  # elements whose first bytes are looked for
-OTHER_FILE = -1
 
 ReadBytes = Callable[[int, int], bytes]  # (offset in the data of a dataset, size) -> bytes
 
@@ -70,17 +71,32 @@ def held_files(dataset: h5d.DatasetID, fd: int, follow_external: bool = False) -
     return OneFile(size, _data_offset(dataset, fd), is_image)
 
 
+def needs_element_files(dataset: h5d.DatasetID, fd: int) -> bool:
+    """Whether elements are no images, but can only be shown as a file for each of them.
+
+    They are texts of very unequal length, or lists of values that h5py has no type for.
+    """
+    kind = dataset.get_type()
+    if is_variable_text(kind):
+        lengths = text_lengths(dataset, fd)
+        return lengths is not None and len(lengths) <= MOST_ELEMENTS and are_too_large(lengths)
+    if not isinstance(kind, h5t.TypeVlenID) or not is_unknown(kind.get_super()):
+        return False
+    has_descriptors = dataset.get_create_plist().get_layout() in (h5d.CONTIGUOUS, h5d.CHUNKED)
+    return has_descriptors and 0 < dataset.get_space().get_simple_extent_npoints() <= MOST_ELEMENTS
+
+
 def element_files(
     dataset: h5d.DatasetID,
     fd: int,
     follow_external: bool = False,
     on_read: Callable[[int], object] = no_step,
 ) -> ElementFiles:
-    """The files of a dataset that holds ELEMENTS.
+    """The files of a dataset that holds ELEMENTS, or that `needs_element_files`.
 
     `on_read` is called with the number of an element before this and the next elements are read.
     """
-    if is_vlen_bytes(dataset):
+    if _has_lists(dataset):
         return _vlen_files(dataset, fd, follow_external, on_read)
     records = records_of(dataset.get_type(), dataset.shape)
     read = _reader(dataset, fd, follow_external)
@@ -94,7 +110,7 @@ def element_files(
 
 def read_element(dataset: h5d.DatasetID, number: int, size: int) -> bytes:
     """The first `size` bytes of an element, through HDF5. The caller makes sure that they may be read."""
-    if is_vlen_bytes(dataset):
+    if _has_lists(dataset):
         return _vlen_value(dataset, number)[:size]
     records = records_of(dataset.get_type(), dataset.shape)
     return stored_bytes_of(dataset)(number * records.width, size)
@@ -112,6 +128,12 @@ def is_vlen_bytes(dataset: h5d.DatasetID) -> bool:
     """Whether each element of a dataset is a list, of any length, of single bytes or of opaque values."""
     kind = dataset.get_type()
     return isinstance(kind, h5t.TypeVlenID) and is_byte(kind.get_super())
+
+
+def _has_lists(dataset: h5d.DatasetID) -> bool:
+    """Whether elements are lists or texts of any length."""
+    kind = dataset.get_type()
+    return isinstance(kind, h5t.TypeVlenID) or is_variable_text(kind)
 
 
 def _held_vlen(
@@ -137,17 +159,21 @@ def _vlen_file(dataset: h5d.DatasetID, fd: int, follow_external: bool) -> OneFil
 def _vlen_files(
     dataset: h5d.DatasetID, fd: int, follow_external: bool, on_read: Callable[[int], object]
 ) -> ElementFiles:
+    kind = dataset.get_type()
+    is_text = is_variable_text(kind)
     descriptors = None if fd == OTHER_FILE else read_descriptors(dataset, fd)
     if descriptors is None:
         check_readable(dataset, follow_external)
         size = np.fromiter(_converted_sizes(dataset, on_read), np.int64)
         offset, heap_number = np.full(len(size), NO_OFFSET), np.zeros(len(size), np.int64)
     else:
-        size = descriptors["length"].astype(np.int64) * dataset.get_type().get_super().get_size()
+        size = descriptors["length"].astype(np.int64) * (1 if is_text else kind.get_super().get_size())
         start = h5i.get_file_id(dataset).get_create_plist().get_userblock()
         offset = np.where(size > 0, descriptors["collection"] + start, NO_OFFSET)
         heap_number = np.where(size > 0, descriptors["number"].astype(np.int64), 0)
-    files = ElementFiles("", size, offset, heap_number)
+    files = ElementFiles(".txt" if is_text else "", size, offset, heap_number)
+    if is_text:
+        return files
     return files._replace(suffix=suffix_of(_first_bytes_of_vlen(dataset, fd, files)))
 
 

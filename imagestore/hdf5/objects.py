@@ -46,6 +46,7 @@ from imagestore.hdf5.held_files import (
     element_files,
     held_files,
     is_vlen_bytes,
+    needs_element_files,
     no_step,
     read_element,
 )
@@ -186,7 +187,9 @@ class Objects:
     def _held_files(self, dataset: h5d.DatasetID) -> OneFile | str:
         """What an array holds: one file, ELEMENTS that are files, or only an ARRAY."""
         try:
-            return held_files(dataset, self._fd_of(dataset), self.follow_external) or ARRAY
+            fd = self._fd_of(dataset)
+            held = held_files(dataset, fd, self.follow_external)
+            return held or (ELEMENTS if needs_element_files(dataset, fd) else ARRAY)
         except ERRORS_OF_H5PY:  # its bytes cannot be read, or may not be
             return ARRAY
 

@@ -40,7 +40,7 @@ def blocks(shape: tuple[int, ...], first: int, last: int) -> Iterator[Block]:
 
 
 def read_block(dataset: h5d.DatasetID, block: Block, kind: h5t.TypeID) -> bytes:
-    """The elements of a block as values of the type `kind`; there is no conversion to the dataset's own type."""
+    """The elements of a block as values of the type `kind`. The dataset's own type needs no conversion."""
     start, count = block
     data = np.empty(math.prod(count), f"V{kind.get_size()}")
     in_file = dataset.get_space()

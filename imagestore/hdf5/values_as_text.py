@@ -75,6 +75,11 @@ def text_lengths(dataset: h5d.DatasetID, fd: int) -> np.ndarray | None:
     return None if descriptors is None else descriptors["length"]
 
 
+def are_too_large(lengths: np.ndarray) -> bool:
+    """Whether texts of these lengths take too much room for one file if all are as long as the longest."""
+    return len(lengths) * int(lengths.max(initial=0)) > MOST_TEXT_BYTES
+
+
 def is_variable_text(kind: h5t.TypeID) -> bool:
     """Whether values of a type are texts of any length."""
     return isinstance(kind, h5t.TypeStringID) and kind.is_variable_str()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -142,3 +143,41 @@ def test_lists_of_what_numpy_lacks_cannot_be_shown(tmp_path):
         h5d.create(file.id, b"x", h5t.vlen_create(h5t.UNIX_D32LE), h5s.create_simple((3,)))
         with pytest.raises(CannotBeShown, match="a type that h5py does not know"):
             dataset_as_file(file["x"].id, False)
+
+
+@pytest.fixture
+def odd_types(tmp_path: Path) -> Path:
+    """A file with all types of RAW, many texts, unequal texts, and an image."""
+    path = tmp_path / "types.h5"
+    with h5py.File(path, "w") as file:
+        for name, kind in RAW.items():
+            write(file, name, kind(), (4,))
+        h5d.create(file.id, b"lists", h5t.vlen_create(h5t.UNIX_D32LE), h5s.create_simple((3,)))
+        file.create_dataset("many", data=["x"] * 131_073, dtype=h5py.string_dtype())
+        texts = ["x"] * 2000
+        texts[7] = "y" * 40_000
+        file.create_dataset("unequal", data=texts, dtype=h5py.string_dtype())
+        huge = file.create_dataset("huge", (1000,), h5py.string_dtype())
+        huge[7] = "z" * (2 << 20)  # as one NumPy type they would be 2 GB
+        compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        compact.set_layout(h5d.COMPACT)
+        times = h5t.vlen_create(h5t.UNIX_D32LE)
+        h5d.create(file.id, b"compact", times, h5s.create_simple((3,)), compact)
+        file["label/image.jpg"] = np.arange(200, dtype=np.uint8)
+    return path
+
+
+def test_good_objects_are_never_bad(run, odd_types, tmp_path):
+    done = run("h5vfs.py", "verify", odd_types)
+    files = len(RAW) + 2 + 3 + 1000 + 1  # raw, texts in one file, lists, long texts, the image
+    right = f"{files:,} files, 0 checksums right, {files:,} readable, without a checksum, 1 cannot be shown"
+    assert done.stdout == f"{odd_types}: {right}\n"
+    compact = "compact: cannot be shown: its elements are lists of a type that h5py does not know"
+    assert done.stderr == f"h5vfs: {odd_types}: {compact}\n"
+    done = run("h5vfs.py", "unpack", odd_types, "out")
+    assert f"h5vfs: {compact}\n" in done.stderr and "passed over 1 object that cannot be shown" in done.stderr
+    assert len(np.load(tmp_path / "out/many.npy")) == 131_073
+    assert np.load(tmp_path / "out/unequal.npy")[7] == b"y" * 40_000
+    assert (tmp_path / "out/huge/000007.txt").stat().st_size == 2 << 20
+    done = run("h5vfs.py", "cat", odd_types, "compact", check=False)
+    assert (done.returncode, done.stderr) == (1, f"h5vfs: error: {compact}\n")

@@ -16,11 +16,11 @@ from imagestore.hdf5.entry import (
     ARRAY,
     BYTES,
     DAMAGED,
+    ELEMENTS,
     EXTERNAL_LINK,
     GROUP,
     NO_OFFSET,
     SOFT_LINK,
-    UNSHOWN,
     Entry,
 )
 from imagestore.hdf5.objects import MOST_OPEN_DATASETS, Objects
@@ -178,7 +178,7 @@ def test_an_array_of_long_texts_costs_only_itself(tmp_path):
         file["label/plain.jpg"] = np.frombuffer(some_bytes(1), np.uint8)
     with path.open("rb") as file:
         kinds = {entry.name: entry.kind for entry in Objects(file.fileno(), path, False).entries(b"label")}
-    assert kinds == {b"plain.jpg": BYTES, b"texts": UNSHOWN}
+    assert kinds == {b"plain.jpg": BYTES, b"texts": ELEMENTS}
 
 
 def test_attributes_are_text_or_json(odd):

@@ -127,6 +127,21 @@ def test_a_piece_of_an_array_larger_than_memory(tmp_path):
         assert np.frombuffer(tree.read(node, at - 2, 6), "<u2").tolist() == [7, 9, 7]
 
 
+def test_texts_too_long_for_one_file_are_a_folder(tmp_path):
+    path = tmp_path / "texts.h5"
+    with h5py.File(path, "w") as file:
+        texts = file.create_dataset("label/texts", (100_000,), h5py.string_dtype())
+        texts[0] = "x" * (1 << 20)  # as one NumPy type they would be 100 GB
+        file["label/plain.jpg"] = np.frombuffer(some_bytes(1), np.uint8)
+    with open_tree([path]) as tree:
+        assert [name for name, _ in tree.children(tree.find(b"/label"))] == [b"plain.jpg", b"texts"]
+        assert tree.read(tree.find(b"/label/plain.jpg")) == some_bytes(1)
+        names = [name for name, _ in tree.children(tree.find(b"/label/texts"))]
+        assert (len(names), names[0], names[-1]) == (100_000, b"000000.txt", b"099999.txt")
+        assert tree.read(tree.find(b"/label/texts/000000.txt")) == b"x" * (1 << 20)
+        assert tree.read(tree.find(b"/label/texts/000001.txt")) == b""
+
+
 def test_what_cannot_be_shown_is_a_link_that_says_so(tmp_path):
     path = tmp_path / "times.h5"
     with h5py.File(path, "w") as file:
