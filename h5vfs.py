@@ -23,7 +23,7 @@ from imagestore import console
 from imagestore.arguments import given_path
 
 PROGRAM = "h5vfs"
-TOOLS = ("pack", "unpack", "ls", "cat", "verify")
+TOOLS = ("pack", "unpack", "ls", "cat", "attrs", "verify")
 EPILOG = """\
 examples:
   ./h5vfs.py flowers.h5 /tmp/$USER/mnt              mount in the background
@@ -34,6 +34,7 @@ examples:
 without mounting (each has its own --help):
   ./h5vfs.py ls FILE.h5 [PATH]                      list the files in it
   ./h5vfs.py cat FILE.h5 PATH                       write one file to standard output
+  ./h5vfs.py attrs FILE.h5 [PATH]                   print the attributes of a group or a file
   ./h5vfs.py verify FILE.h5...                      read all images, compare their checksums
   ./h5vfs.py unpack FILE.h5... FOLDER               copy all files to a plain folder
   ./h5vfs.py pack FOLDER FILE.h5                    make a store from a folder
@@ -58,7 +59,7 @@ def mount_parser() -> argparse.ArgumentParser:
     parser = MountParser(
         prog=PROGRAM,
         usage="%(prog)s [options] FILE.h5 [FILE.h5 ...] MOUNTPOINT [-- COMMAND ...]\n"
-        "       %(prog)s {-u MOUNTPOINT | --list | pack | unpack | ls | cat | verify}",
+        "       %(prog)s {-u MOUNTPOINT | --list | pack | unpack | ls | cat | attrs | verify}",
         description="Show image stores, or any HDF5 files, as a read-only folder.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -127,6 +128,12 @@ def tools_parser() -> argparse.ArgumentParser:
     pack = tools.add_parser("pack", help="make a store from a folder")
     pack.add_argument("folder", type=given_path, metavar="FOLDER")
     pack.add_argument("output", type=given_path, metavar="FILE.h5")
+    pack.add_argument(
+        "-L",
+        "--dereference",
+        action="store_true",
+        help="pack the files that links out of the folder lead to",
+    )
     unpack = tools.add_parser("unpack", help="copy all files to a plain folder")
     unpack.add_argument("paths", nargs="+", metavar="FILE.h5")
     unpack.add_argument("folder", type=given_path, metavar="FOLDER")
@@ -153,9 +160,13 @@ def tools_parser() -> argparse.ArgumentParser:
     cat = tools.add_parser("cat", help="write one file to standard output")
     cat.add_argument("file", metavar="FILE.h5")
     cat.add_argument("path", metavar="PATH")
+    attrs = tools.add_parser("attrs", help="print the attributes of a group or a file, of any length")
+    attrs.add_argument("file", metavar="FILE.h5")
+    attrs.add_argument("path", nargs="?", default="/", metavar="PATH")
+    attrs.add_argument("--json", action="store_true", help="print one JSON object")
     verify = tools.add_parser("verify", help="read all images, compare their checksums")
     verify.add_argument("paths", nargs="+", metavar="FILE.h5")
-    for tool in (listing, cat, verify):
+    for tool in (listing, cat, attrs, verify):
         add_follow_external(tool)
     return parser
 
@@ -165,7 +176,8 @@ def use_tool(arguments: argparse.Namespace) -> int:
     if arguments.tool == "pack":
         from imagestore.tools.pack import pack
 
-        return pack(arguments.folder, arguments.output, arguments.include, arguments.exclude)
+        globs = (arguments.include, arguments.exclude)
+        return pack(arguments.folder, arguments.output, *globs, arguments.dereference)
     if arguments.tool == "unpack":
         from imagestore.tools.unpack import unpack
 
@@ -180,6 +192,10 @@ def use_tool(arguments: argparse.Namespace) -> int:
         from imagestore.tools.cat import cat
 
         return cat([arguments.file], arguments.path, arguments.follow_external)
+    if arguments.tool == "attrs":
+        from imagestore.tools.attrs import attrs
+
+        return attrs(arguments.file, arguments.path, arguments.json, arguments.follow_external)
     from imagestore.tools.verify import verify
 
     return verify(arguments.paths, arguments.follow_external)

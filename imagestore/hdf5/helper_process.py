@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from imagestore.console import first_line
+from imagestore.hdf5.attribute import Attribute
 from imagestore.hdf5.element_files import ElementFiles
 from imagestore.hdf5.entry import Entry
 from imagestore.processes import ENDING, blocked, keep_only
@@ -110,6 +111,11 @@ class HelperProcess:
     def attributes(self, path: bytes) -> dict[str, bytes]:
         """The attributes of an object: text as UTF-8, other values as JSON. Raises OSError."""
         self._ask("attributes", path)
+        return self._receive_answer()
+
+    def typed_attributes(self, path: bytes) -> list[Attribute]:
+        """All attributes of an object, those that cannot be read too. Raises OSError."""
+        self._ask("typed_attributes", path)
         return self._receive_answer()
 
     def read(self, path: bytes, offset: int, size: int) -> bytes:

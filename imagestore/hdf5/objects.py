@@ -16,6 +16,8 @@ import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
 
 from imagestore import stored_names
+from imagestore.console import first_line
+from imagestore.hdf5.attribute import Attribute
 from imagestore.hdf5.datasets import data_offset, integer_attribute, is_bytes, length_of_bytes
 from imagestore.hdf5.datasets_as_files import (
     CHUNK_CACHE,
@@ -55,7 +57,7 @@ from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, has_real_path, path_of_des
 from imagestore.hdf5.plain_datasets import first_byte, read_plain_dataset
 from imagestore.hdf5.stored_bytes import stored_bytes_of
 from imagestore.hdf5.superblock import is_live
-from imagestore.hdf5.values_as_text import text_of
+from imagestore.hdf5.values_as_text import json_of, text_of
 
 MOST_OPEN_DATASETS = 4  # each of them has a chunk cache
 
@@ -254,6 +256,21 @@ class Objects:
             except (*ERRORS_OF_H5PY, TypeError):
                 continue
             attributes[stored_names.decode(name)] = text_of(value)
+        return attributes
+
+    def typed_attributes(self, path: bytes) -> list[Attribute]:
+        """All attributes of an object, those that cannot be read too."""
+        owner = h5o.open(self.file, path or b"/")
+        values = h5py.AttributeManager(_AttributeOwner(owner))
+        attributes = []
+        for i in range(h5a.get_num_attrs(owner)):
+            name = h5a.open(owner, index=i).name
+            try:
+                value = values[name]
+            except (*ERRORS_OF_H5PY, TypeError) as error:
+                attributes.append(Attribute(stored_names.decode(name), error=first_line(error)))
+            else:
+                attributes.append(Attribute(stored_names.decode(name), text_of(value), json_of(value)))
         return attributes
 
 

@@ -29,6 +29,11 @@ def text_of(value: object) -> bytes:
     return stored_names.encode(json.dumps(_jsonable(value), ensure_ascii=False))
 
 
+def json_of(value: object) -> bytes:
+    """Any value as JSON in ASCII; bytes that are not UTF-8 are surrogates in it."""
+    return json.dumps(_jsonable(value)).encode()
+
+
 def _jsonable(value: object) -> object:
     """A value of h5py as one that json.dumps takes; complex numbers as [real, imaginary]."""
     if isinstance(value, h5py.Empty):

@@ -17,7 +17,12 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from imagestore.console import UserError, note
-from imagestore.mount.extended_attributes import PREFIX, extended_attributes
+from imagestore.mount.extended_attributes import (
+    PREFIX,
+    XATTR_SIZE_MAX,
+    extended_attributes,
+    listed_names,
+)
 from imagestore.mount.fuse_library import Callback, Library
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
@@ -237,13 +242,15 @@ class Requests:
         """One attribute of the HDF5 object."""
         if not name.startswith(PREFIX):
             return -errno.ENOTSUP  # `ls -l` asks for ACLs and security labels, and does not ask again now
-        xattrs = self._find_xattrs(path)
-        return _copy_xattr(xattrs[name], buffer, size) if name in xattrs else -errno.ENODATA
+        value = self._find_xattrs(path).get(name)
+        if value is None:
+            return -errno.ENODATA
+        return _copy_xattr(value, buffer, size) if len(value) <= XATTR_SIZE_MAX else -errno.E2BIG
 
     @answered
     def listxattr(self, path: bytes, buffer: Any, size: int) -> int:  # noqa: ANN401
-        """The names of all attributes of the HDF5 object."""
-        return _copy_xattr(b"".join(name + b"\0" for name in self._find_xattrs(path)), buffer, size)
+        """The names of the attributes of the HDF5 object that Linux can list."""
+        return _copy_xattr(listed_names(self._find_xattrs(path)), buffer, size)
 
     def _find_xattrs(self, path: bytes) -> dict[bytes, bytes]:
         """The extended attributes at a path."""
@@ -253,15 +260,26 @@ class Requests:
         return self._xattrs[1]
 
 
+class _OpenFile(NamedTuple):
+    """A file that is open, as it was when it was opened."""
+
+    tree: Tree
+    node: Node
+    path: bytes
+
+
 class ReopeningRequests(Requests):
     """The callbacks over stores that may be replaced: if a store is, it is opened again.
 
-    An open file keeps its bytes. The kernel may keep nothing, neither attributes (timeouts of 0) nor bytes
-    (direct I/O), since it keeps them by path: the node at a path changes with its store.
+    An open file keeps its bytes. The kernel keeps bytes and attributes by path, and the node at a path
+    changes with its store. So it keeps no attributes (timeouts of 0), and forgets the bytes of a file
+    whenever somebody opens it. Programs can map files into memory, which direct I/O would not allow. Only a
+    file that is still open from a replaced store is read by direct I/O when it is opened again: so the old
+    bytes and the new ones stay apart.
     """
 
     kernel_may_cache = False
-    callback_names = (*Requests.callback_names, "release")
+    callback_names = (*Requests.callback_names, "release", "fgetattr")  # libfuse 3 has no fgetattr
 
     def __init__(
         self, tree: Tree, library: Library, on_mounted: Callable[[], None], reopen: Callable[[], Tree]
@@ -269,12 +287,12 @@ class ReopeningRequests(Requests):
         """`reopen` opens the files that have the stores' paths now. It may raise UserError or OSError."""
         super().__init__(tree, library, on_mounted)
         self.reopen = reopen
-        self._open_files: dict[int, tuple[Tree, Node]] = {}  # by file handle
+        self._open_files: dict[int, _OpenFile] = {}  # by file handle
         self._next_handle = 1
 
     def close(self) -> None:
         """Close the stores, also those that were replaced and still have open files."""
-        for tree in {self.tree, *(tree for tree, _ in self._open_files.values())}:
+        for tree in {self.tree, *(file.tree for file in self._open_files.values())}:
             tree.close()
 
     def find(self, path: bytes) -> Node:
@@ -297,29 +315,38 @@ class ReopeningRequests(Requests):
         self._close_if_unused(old)
 
     def _close_if_unused(self, tree: Tree) -> None:
-        if tree is not self.tree and all(used is not tree for used, _ in self._open_files.values()):
+        if tree is not self.tree and all(file.tree is not tree for file in self._open_files.values()):
             tree.close()
 
     @answered
     def open(self, path: bytes, info: Any) -> None:  # noqa: ANN401
         """Remember which node this open file is, in the stores as they are now."""
         node = self.find(path)
-        self._open_files[self._next_handle] = self.tree, node
+        others = (file for file in self._open_files.values() if file.path == path)
+        info.contents.direct_io = any(file.tree is not self.tree for file in others)
+        self._open_files[self._next_handle] = _OpenFile(self.tree, node, path)
         info.contents.fh = self._next_handle
-        info.contents.direct_io = 1
         self._next_handle += 1
+
+    @answered
+    def getattr(self, path: bytes, buffer: Any, info: Any = None) -> None:  # noqa: ANN401
+        """Fill a struct stat. For an open file, the kernel asks where it ends: in its own store."""
+        self._getattr_count += 1
+        file = self._open_files.get(info.contents.fh) if info else None
+        self._fill_stat(buffer.contents, file.node if file else self.find(path))
+
+    fgetattr = getattr
 
     @answered
     def read(self, path: bytes, buffer: Any, size: int, offset: int, info: Any) -> int:  # noqa: ANN401
         """Copy bytes of an open file into libfuse's buffer, from the store in which it was opened."""
-        tree, node = self._open_files[info.contents.fh]
-        return _copy(tree.read(node, offset, size), buffer)
+        file = self._open_files[info.contents.fh]
+        return _copy(file.tree.read(file.node, offset, size), buffer)
 
     @answered
     def release(self, path: bytes, info: Any) -> None:  # noqa: ANN401
         """Forget an open file, and close a replaced store with its last open file."""
-        tree, _ = self._open_files.pop(info.contents.fh)
-        self._close_if_unused(tree)
+        self._close_if_unused(self._open_files.pop(info.contents.fh).tree)
 
 
 def _set_time(timespec: Any, nanoseconds: int) -> None:  # noqa: ANN401

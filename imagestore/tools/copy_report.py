@@ -24,6 +24,7 @@ LINKS = Kind("link", "links")
 HARD_LINKS = Kind("hard link", "hard links")
 OUTSIDE_LINKS = Kind("link out of the folder", "links out of the folder")
 NOT_SHOWN = Kind("object that cannot be shown", "objects that cannot be shown")
+CIRCLES = Kind("link to a folder that holds it", "links to folders that hold them")
 SPECIAL_FILES = Kind("special file", "special files")
 
 

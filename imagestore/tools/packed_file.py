@@ -64,7 +64,7 @@ class PackedFile:
             else:
                 group = h5g.create(group, name)
                 with contextlib.suppress(FileNotFoundError):  # the folder was removed in the meantime
-                    self._write_attributes(group, os.lstat(os.path.join(self._top, group_path)))
+                    self._write_attributes(group, os.stat(os.path.join(self._top, group_path)))
         return group
 
     def add_file(self, path: bytes, source: BinaryIO) -> None:

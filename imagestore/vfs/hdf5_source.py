@@ -30,7 +30,7 @@ from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.hdf5.why_not_opened import why_not_opened
 from imagestore.vfs import shown_names
 from imagestore.vfs.element_listing import ElementListing
-from imagestore.vfs.node import ALL_ELEMENTS, INODE_BITS, NO_ELEMENT, SECTOR, Node, ObjectKey
+from imagestore.vfs.node import ALL_ELEMENTS, INODE_BITS, NO_ELEMENT, NOT_COUNTED, SECTOR, Node, ObjectKey
 from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
 
@@ -57,7 +57,7 @@ class Hdf5Source(Source):
 
     def root(self) -> Node:
         entry = self._root_entry
-        return self._node(entry, stat.S_IFDIR, ObjectKey(b"", groups=(entry.address,)), nlink=2)
+        return self._node(entry, stat.S_IFDIR, ObjectKey(b"", groups=(entry.address,)), NOT_COUNTED)
 
     def entries(self, folder: Node) -> Iterator[tuple[bytes, int, int]]:
         listing = self._listing(folder)
@@ -133,7 +133,7 @@ class Hdf5Source(Source):
         """A folder; a symbolic link upwards if the group is one of those that hold it."""
         if entry.address not in folder.groups:
             key = ObjectKey(path, groups=(*folder.groups, entry.address))
-            return self._node(entry, stat.S_IFDIR, key, nlink=2)
+            return self._node(entry, stat.S_IFDIR, key, NOT_COUNTED)
         levels_up = len(folder.groups) - 1 - folder.groups.index(entry.address)
         return self._symlink(entry, path, b"/".join([b".."] * levels_up) or b".")
 

@@ -9,6 +9,7 @@ from imagestore.hdf5.entry import NO_OFFSET
 
 NO_ELEMENT, ALL_ELEMENTS = -1, -2
 SECTOR = 512  # bytes; the unit of Node.blocks
+NOT_COUNTED = 1  # link count of a folder whose folders are not counted; `find` then looks at each entry
 INODE_BITS = 48  # of an inode number within one store; the bits above them are the store's number
 
 
@@ -31,7 +32,7 @@ class Node(NamedTuple):
 
     mode: int
     ino: int
-    nlink: int  # 0: the object is damaged
+    nlink: int  # of a folder: 2 + the folders in it, or NOT_COUNTED; 0: the object is damaged
     size: int  # bytes
     blocks: int  # of SECTOR bytes, as many as the store file has for this file
     mtime_ns: int

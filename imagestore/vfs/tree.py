@@ -18,7 +18,7 @@ from typing import NamedTuple
 from imagestore import stored_names
 from imagestore.console import printable
 from imagestore.vfs import shown_names
-from imagestore.vfs.node import INODE_BITS, Node
+from imagestore.vfs.node import INODE_BITS, NOT_COUNTED, Node
 from imagestore.vfs.source import NoSuchName, Source
 
 PIECE = 4 << 20  # bytes of a file that are read at once
@@ -54,8 +54,8 @@ class Tree:
         if len(roots) == 1 and not self.side_by_side:
             return roots[0]
         # This inode number is above those of all stores.
-        top = roots[0]._replace(ino=len(roots) << INODE_BITS | 1, parts=tuple(roots))
-        return top._replace(nlink=2 + len(roots)) if self.side_by_side else top
+        nlink = 2 + len(roots) if self.side_by_side else NOT_COUNTED
+        return roots[0]._replace(ino=len(roots) << INODE_BITS | 1, nlink=nlink, parts=tuple(roots))
 
     def __enter__(self) -> Tree:
         return self
@@ -168,7 +168,8 @@ class Tree:
             for name, node in self.sources[part.source].children(part):
                 other = listing.get(name)
                 if other is not None and other.is_folder and node.is_folder:
-                    listing[name] = other._replace(parts=(*(other.parts or (other,)), node))
+                    parts = (*(other.parts or (other,)), node)
+                    listing[name] = other._replace(nlink=NOT_COUNTED, parts=parts)
                 else:
                     _add(listing, name, node)
         return listing

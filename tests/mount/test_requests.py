@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import multiprocessing
 import os
 import random
@@ -176,13 +177,56 @@ def test_with_follow_the_new_store_is_shown_without_old_bytes(run, mountpoint, t
     assert contents_of(mountpoint) == new
 
 
-def publish(path: Path, tmp_path: Path, seed: int) -> dict[str, bytes]:
-    """Publish a store whose files have the old names and sizes, and other bytes."""
+def mapped(file: Path) -> bytes:
+    """The bytes of a file through mmap."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        return view[:]
+
+
+@pytest.mark.parametrize("follow", [(), ("--follow",)])
+def test_files_can_be_mapped_into_memory(run, mountpoint, tmp_path, follow):
+    path = tmp_path / "store.h5"
+    contents = make_indexed(path, 6, size=300_000)
+    run("h5vfs.py", *follow, path, mountpoint)
+    for name, data in contents.items():
+        assert mapped(mountpoint / name) == data
+    numbers = np.memmap(mountpoint / "label0/image_0000.jpg", np.uint8, "r")
+    assert numbers.tobytes() == contents["label0/image_0000.jpg"]
+
+
+def test_with_follow_mapped_files_are_those_of_the_new_store(run, mountpoint, tmp_path):
+    path, name = tmp_path / "store.h5", "label0/image_0000.jpg"
+    make_indexed(path, 6)
+    run("h5vfs.py", "--follow", path, mountpoint)
+    for seed, size in ((1, 5000), (2, 5000), (3, 900_000), (4, 20_000), (5, 1), (6, 70_000)):
+        new = publish(path, tmp_path, seed, size)
+        assert mapped(mountpoint / name) == (mountpoint / name).read_bytes() == new[name]
+        assert (mountpoint / name).stat().st_size == len(new[name])
+
+
+@pytest.mark.parametrize("sizes", [(300_000, 100_000), (100_000, 300_000), (300_000, 300_000)])
+def test_with_follow_an_open_file_keeps_its_bytes(run, mountpoint, tmp_path, sizes):
+    path, name = tmp_path / "store.h5", "label0/image_0000.jpg"
+    old = publish(path, tmp_path, 1, sizes[0])[name]
+    run("h5vfs.py", "--follow", path, mountpoint)
+    with (mountpoint / name).open("rb", buffering=0) as opened:
+        assert opened.read(5000) == old[:5000]
+        new = publish(path, tmp_path, 2, sizes[1])[name]
+        for _ in range(3):
+            assert (mountpoint / name).stat().st_size == len(new)
+            assert (mountpoint / name).read_bytes() == new
+            assert os.pread(opened.fileno(), len(old) + 10, 0) == old
+            assert os.pread(opened.fileno(), 4096, len(old) - 5000) == old[-5000:-904]
+    assert mapped(mountpoint / name) == new
+
+
+def publish(path: Path, tmp_path: Path, seed: int, size: int = 5000) -> dict[str, bytes]:
+    """Publish a store whose files have the old names and other bytes, and so many of them or a few more."""
     with h5py.File(tmp_path / "new.h5", "w") as file:
         contents = {}
         for i in range(6):
             name = f"label{i % 3}/image_{i:04d}.jpg"
-            contents[name] = some_bytes(1000 * seed + i, 5000 + i)
+            contents[name] = some_bytes(1000 * seed + i, size + i)
             file[name] = np.frombuffer(contents[name], np.uint8)
     os.replace(tmp_path / "new.h5", path)
     return contents

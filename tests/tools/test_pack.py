@@ -18,7 +18,7 @@ from tests.helpers.h5vfs_runs import check_error, each_ending_signal, h5vfs_as_n
 def test_a_packed_folder_is_an_image_store(folder: Path, tmp_path: Path):
     pack(folder, tmp_path / "packed.h5")
     with ImageStore(tmp_path / "packed.h5") as store:
-        assert store.labels == ["blue", "red"]
+        assert store.labels == ["", "blue", "red", "to-folder"]  # "" is the root, the last a link
         assert store.read(store.find("red/deep/b.jpg")) == b"deep"
 
 
@@ -142,3 +142,70 @@ def test_an_interrupted_pack_leaves_the_old_output(tmp_path: Path, number: int, 
 )
 def test_wrong_paths_are_one_line(run: Run, folder: Path, arguments: list[str], message: str):
     check_error(run, folder.parent, ["pack", *arguments], message)
+
+
+# ----- links -----
+
+
+@pytest.fixture
+def view(tmp_path: Path) -> Path:
+    """A folder of labels whose links lead to images outside, in four ways."""
+    (tmp_path / "images/lilies").mkdir(parents=True)
+    for i in range(4):
+        (tmp_path / f"images/{i}.jpg").write_bytes(b"image %d" % i)
+    (tmp_path / "images/lilies/5.jpg").write_bytes(b"image 5")
+    (tmp_path / "images/lilies/again.jpg").symlink_to("5.jpg")
+    for label in ("rose", "tulip"):
+        (tmp_path / "view" / label).mkdir(parents=True)
+    (tmp_path / "view/rose/0.jpg").symlink_to("../../images/0.jpg")
+    (tmp_path / "view/rose/1.jpg").symlink_to(tmp_path / "images/1.jpg")
+    (tmp_path / "view/tulip/1.jpg").symlink_to(tmp_path / "images/1.jpg")
+    (tmp_path / "view/tulip/missing.jpg").symlink_to("../../images/missing.jpg")
+    (tmp_path / "view/lily").symlink_to("../images/lilies")
+    return tmp_path / "view"
+
+
+def packed_files(path: Path) -> dict[str, bytes]:
+    """The images of a packed file, by path."""
+    with ImageStore(path) as store:
+        return {store.path_of(i): store.read(i) for i in range(len(store))}
+
+
+def test_links_out_of_the_folder_are_passed_over(run: Run, view: Path):
+    done = run("h5vfs.py", "pack", view, "packed.h5")
+    assert "passed over 5 links out of the folder" in done.stderr
+    assert "--dereference" in done.stderr
+
+
+def test_what_links_out_of_the_folder_lead_to_is_packed(run: Run, view: Path, tmp_path: Path):
+    done = run("h5vfs.py", "pack", "-L", view, "packed.h5")
+    assert "passed over 1 link out of the folder" in done.stderr and "--dereference" not in done.stderr
+    assert packed_files(tmp_path / "packed.h5") == {
+        "lily/5.jpg": b"image 5", "lily/again.jpg": b"image 5",
+        "rose/0.jpg": b"image 0", "rose/1.jpg": b"image 1", "tulip/1.jpg": b"image 1",
+    }  # fmt: skip
+    run("h5vfs.py", "verify", "packed.h5")
+    run("h5vfs.py", "unpack", "packed.h5", "back")
+    assert (tmp_path / "back/lily/5.jpg").read_bytes() == b"image 5"
+    assert (tmp_path / "back/rose").is_dir() and not (tmp_path / "back/lily").is_symlink()
+
+
+def test_links_to_the_folders_above_end(run: Run, view: Path, tmp_path: Path):
+    (view / "tulip/up").symlink_to(tmp_path)  # which holds view
+    (tmp_path / "images/lilies/circle").symlink_to("../../view/lily/../lilies")
+    done = run("h5vfs.py", "pack", "-L", view, tmp_path / "other.h5")
+    assert "links to folders that hold them" in done.stderr or "link to a folder that holds it" in done.stderr
+    assert packed_files(tmp_path / "other.h5")["tulip/up/images/0.jpg"] == b"image 0"
+
+
+def test_absolute_links_in_the_folder_are_links(run: Run, tmp_path: Path):
+    (tmp_path / "photos/images").mkdir(parents=True)
+    (tmp_path / "photos/rose").mkdir()
+    (tmp_path / "shortcut").symlink_to("photos")
+    (tmp_path / "photos/images/1.jpg").write_bytes(b"image")
+    (tmp_path / "photos/rose/1.jpg").symlink_to(tmp_path / "photos/images/1.jpg")
+    (tmp_path / "photos/rose/2.jpg").symlink_to(tmp_path / "shortcut/images/1.jpg")
+    run("h5vfs.py", "pack", "photos", "packed.h5")
+    with h5py.File(tmp_path / "packed.h5") as file:
+        for name in ("rose/1.jpg", "rose/2.jpg"):
+            assert file.get(name, getlink=True).path == "/images/1.jpg"

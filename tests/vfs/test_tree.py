@@ -9,7 +9,7 @@ import pytest
 from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.source import NoSuchName
 from tests.helpers.errors import assert_eio
-from tests.helpers.odd_stores import make_damaged, make_indexed, some_bytes
+from tests.helpers.odd_stores import make_damaged, make_indexed, make_odd, some_bytes
 from tests.helpers.trees import contents_of
 
 # ----- paths -----
@@ -128,3 +128,30 @@ def test_stores_stand_side_by_side(tmp_path):
         contents |= {f"b/{name}": data for name, data in second.items()}
         assert contents_of(tree) == contents
         assert tree.usage().images == 12
+
+
+# ----- link counts -----
+
+
+@pytest.mark.parametrize(
+    ("stores", "side_by_side"),
+    [
+        (["odd.h5"], False),
+        (["a.h5"], False),
+        (["a.h5", "b.h5"], False),
+        (["a.h5", "odd.h5", "b.h5"], False),
+        (["odd.h5", "a.h5"], True),
+        (["a.h5"], True),
+    ],
+)
+def test_a_folder_counts_its_folders_or_none(tmp_path, stores, side_by_side):
+    """`find` looks for as many folders as the link count says; with 1, it looks at everything."""
+    make_odd(tmp_path / "odd.h5")
+    make_indexed(tmp_path / "a.h5", 6, labels=2)
+    make_indexed(tmp_path / "b.h5", 9, first=6)
+    with open_tree([tmp_path / name for name in stores], side_by_side=side_by_side) as tree:
+        folders = [node for _, node in tree.walk() if node.is_folder]
+        for folder in folders:
+            inside = sum(node.is_folder for _, node in tree.children(folder))
+            assert folder.nlink in (1, 2 + inside)
+        assert len(folders) > 2
