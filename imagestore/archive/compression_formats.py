@@ -12,20 +12,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imagestore.archive import bzip2_decompressor, gzip_decompressor, xz_decompressor
+from imagestore.archive import (
+    bzip2_decompressor,
+    gzip_decompressor,
+    lz4_decompressor,
+    xz_decompressor,
+    zstd_decompressor,
+)
 from imagestore.archive.bzip2_decompressor import Bzip2Decompressor, RapidBzip2Decompressor
 from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.gzip_decompressor import GzipDecompressor, RapidGzipDecompressor
+from imagestore.archive.lz4_decompressor import Lz4Decompressor
 from imagestore.archive.uncompressed import UncompressedFile
 from imagestore.archive.xz_decompressor import XzBlockDecompressor, XzDecompressor
+from imagestore.archive.zstd_decompressor import ZstdDecompressor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compression:
-    """A compression format: its name, the bytes with which a file begins, and its decompressors."""
+    """A compression format: its name, the bytes with which a file may begin, and its decompressors."""
 
     name: str
-    magic: bytes
+    magic: bytes | tuple[bytes, ...]
     first_pass: Callable[[int], Decompressor]
     streaming: Callable[[int], Decompressor]
     fetching: Callable[[int], Decompressor]
@@ -77,6 +85,20 @@ FORMATS = (
         first_pass=XzDecompressor,
         streaming=XzDecompressor,
         fetching=XzBlockDecompressor,
+    ),
+    Compression(
+        name="zstd",
+        magic=zstd_decompressor.MAGIC,
+        first_pass=ZstdDecompressor,
+        streaming=ZstdDecompressor,
+        fetching=ZstdDecompressor,
+    ),
+    Compression(
+        name="lz4",
+        magic=lz4_decompressor.MAGIC,
+        first_pass=Lz4Decompressor,
+        streaming=Lz4Decompressor,
+        fetching=Lz4Decompressor,
     ),
     UNCOMPRESSED,  # every file begins with its empty magic: it must stay the last
 )

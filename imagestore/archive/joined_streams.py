@@ -33,7 +33,10 @@ class JoinedStreams:
     """
 
     def __init__(
-        self, file: io.BufferedReader, new_decoder: Callable[[], StreamDecoder], magic: bytes
+        self,
+        file: io.BufferedReader,
+        new_decoder: Callable[[], StreamDecoder],
+        magic: bytes | tuple[bytes, ...],
     ) -> None:
         """`file` stands at the first stream. Bytes that begin with `magic` are another stream."""
         self.end = 0

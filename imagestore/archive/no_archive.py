@@ -39,7 +39,9 @@ def _describe_content(path: Path, beginning: bytes) -> str:
         return f"is a text file ({_first_words(beginning)}): {kind.advice}"
     if kind is not None:
         return f"is {kind.one}: {kind.advice}"
-    return "is no tar archive, or is damaged: an archive is a .tar, .tar.gz, .tar.bz2 or .tar.xz"
+    return (
+        "is no tar archive, or is damaged: an archive is a .tar (also .gz, .bz2, .xz, .zst, .lz4) or a .zip"
+    )
 
 
 def _first_words(text: bytes) -> str:

@@ -11,26 +11,36 @@ import stat
 from pathlib import Path
 
 from imagestore.archive.folder_archive import FolderArchive
+from imagestore.archive.members import SourceLabels
 from imagestore.archive.no_archive import describe_no_archive
 from imagestore.archive.protocol import Archive
 from imagestore.archive.tar_archive import TarArchive, find_tar
+from imagestore.archive.zip_archive import ZipArchive
+from imagestore.archive.zip_entries import SIGNATURES as ZIP_SIGNATURES
 from imagestore.console import UserError, describe
 
 BEGINNING = 0x8010  # bytes by which a file is recognised; ISO 9660 has its mark behind 32 KiB
 
 
-def open_archive(path: Path, index: Path | None = None, *, ignore_zeros: bool = False) -> Archive:
+def open_archive(
+    path: Path,
+    index: Path | None = None,
+    *,
+    ignore_zeros: bool = False,
+    labels: SourceLabels | None = None,
+) -> Archive:
     """Open a folder of images, or an archive file, whose content tells its format. Raises UserError.
 
     `index` names the file that holds the archive's index, in place of a file in the user's cache folder. With
-    `ignore_zeros`, the images behind an end mark belong to the archive, too (`cat a.tar b.tar`).
+    `ignore_zeros`, the images behind an end mark belong to the archive, too (`cat a.tar b.tar`). With
+    `labels`, members have the labels that the archive itself holds.
     """
     path = Path(path)
     if path.is_dir():
         return FolderArchive(path)
     descriptor = _open_file(path)
     try:
-        return _open_by_content(path, descriptor, index, ignore_zeros)
+        return _open_by_content(path, descriptor, index, ignore_zeros, labels)
     except BaseException:
         os.close(descriptor)
         raise
@@ -49,12 +59,16 @@ def _open_file(path: Path) -> int:
     return descriptor
 
 
-def _open_by_content(path: Path, descriptor: int, index: Path | None, ignore_zeros: bool) -> Archive:
+def _open_by_content(
+    path: Path, descriptor: int, index: Path | None, ignore_zeros: bool, labels: SourceLabels | None
+) -> Archive:
     """Return an archive that owns the descriptor; each format has its lines here."""
     beginning = _read_beginning(path, descriptor)
+    if beginning.startswith(ZIP_SIGNATURES):
+        return ZipArchive(path, descriptor)
     compression = find_tar(path, descriptor, beginning)
     if compression is not None:
-        return TarArchive(path, descriptor, compression, index, ignore_zeros=ignore_zeros)
+        return TarArchive(path, descriptor, compression, index, ignore_zeros=ignore_zeros, labels=labels)
     raise UserError(f"{path} {describe_no_archive(path, descriptor, beginning)}")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.archives import COMPRESSIONS, Image, pack, photographs, write
 
-LARGE_COUNTS = {"tar": 40, "gz": 280, "bz2": 60, "xz": 60}  # images of 50 kB
+LARGE_COUNTS = {"tar": 40, "gz": 280, "bz2": 60, "xz": 60, "zst": 60, "lz4": 60}  # images of 50 kB
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from tests.helpers.archives import (
 )
 
 COMPRESSED = [compression for compression in COMPRESSIONS if compression != "tar"]
-NAMES = {"tar": "uncompressed", "gz": "gzip", "bz2": "bzip2", "xz": "xz"}
+NAMES = {"tar": "uncompressed", "gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "zstd", "lz4": "lz4"}
 
 
 @pytest.fixture

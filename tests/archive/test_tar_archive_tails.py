@@ -31,8 +31,20 @@ from tests.helpers.archives import (
 )
 
 COMPRESSED = [compression for compression in COMPRESSIONS if compression != "tar"]
-MAGIC = {"gz": b"\x1f\x8b\x08", "bz2": b"BZh9", "xz": b"\xfd7zXZ\x00"}
-HEADER = {"gz": MAGIC["gz"] + bytes(7), "bz2": b"BZh91AY&SY", "xz": lzma.compress(b"")[:12]}
+MAGIC = {
+    "gz": b"\x1f\x8b\x08",
+    "bz2": b"BZh9",
+    "xz": b"\xfd7zXZ\x00",
+    "zst": b"\x28\xb5\x2f\xfd",
+    "lz4": b"\x04\x22\x4d\x18",
+}
+HEADER = {
+    "gz": MAGIC["gz"] + bytes(7),
+    "bz2": b"BZh91AY&SY",
+    "xz": lzma.compress(b"")[:12],
+    "zst": PACKERS["zst"](b"")[:6],
+    "lz4": PACKERS["lz4"](b"")[:7],
+}
 
 
 def images_by_tarfile(archive: bytes):
@@ -47,8 +59,8 @@ def images_by_tarfile(archive: bytes):
 @functools.cache
 def clean_archive(compression, count, size):
     """Return the bytes of an archive, and its images as tarfile reads them."""
-    archive = pack(photographs(count, size), compression)
-    return archive, images_by_tarfile(archive)
+    archive = pack(photographs(count, size))
+    return PACKERS[compression](archive), images_by_tarfile(archive)
 
 
 def tails(compression):
@@ -66,7 +78,7 @@ def tails(compression):
 
 @pytest.mark.parametrize("compression", COMPRESSED)
 def test_any_bytes_behind_the_data_cost_no_image(tmp_path, compression, cache, capfd):
-    name = {"gz": "gzip", "bz2": "bzip2", "xz": "xz"}[compression]
+    name = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "zstd", "lz4": "lz4"}[compression]
     path = tmp_path / "a"
 
     @settings(deadline=None, max_examples=40)

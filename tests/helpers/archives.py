@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import lz4.frame
+import zstandard
 from hypothesis import strategies as st
 
 from imagestore.archive.open_archive import open_archive
@@ -24,6 +26,8 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
+    "zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+    "lz4": lambda data: lz4.frame.compress(data, content_checksum=True),
 }
 COMPRESSIONS = list(PACKERS)
 MTIME = 1_234_567_890

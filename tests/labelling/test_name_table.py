@@ -22,7 +22,7 @@ TABLE = Path("labels.csv")
         ("jpg\\1.jpg", "jpg/1.jpg"),
     ],
 )
-def test_a_member_is_found_by_its_full_name_or_its_base_name(name, member):
+def test_a_member_is_found_by_full_name_or_base_name(name, member):
     assert NameTable(TABLE, [(name, "rose"), ("2.jpg", "tulip")]).find(member) == "rose"
 
 
