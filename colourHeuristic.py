@@ -126,6 +126,12 @@ def _add_label_source(command: argparse.ArgumentParser) -> None:
         help="colour (the default), folder (that holds the image), source (what the collection says), "
         "or a file: .csv, .tsv, .json, .mat",
     )
+    group.add_argument(
+        "--label-key",
+        metavar="KEY",
+        help="what the collection calls the label (default: the first of label, class, cls); "
+        "for --labels source",
+    )
     group.add_argument("--name-column", metavar="TITLE", help="column of the names in a CSV file")
     group.add_argument(
         "--label-column", metavar="TITLE", help="column of the labels, or variable of a .mat file"
@@ -146,13 +152,16 @@ def _add_label_source(command: argparse.ArgumentParser) -> None:
 
 
 def _labelling_options(arguments: argparse.Namespace) -> "RunOptions":
-    from imagestore.labelling.label_sources import COLOUR, LabelOptions
+    from imagestore.labelling.label_sources import COLOUR, SOURCE, LabelOptions
     from imagestore.labelling.sort_and_partition import RunOptions
 
     if arguments.no_palette and arguments.labels == COLOUR:
         arguments.parser.error("--no-palette decodes no image: say with --labels where the labels come from")
+    if arguments.label_key is not None and arguments.labels != SOURCE:
+        arguments.parser.error("--label-key goes with --labels source")
     label_options = LabelOptions(
         labels=arguments.labels,
+        label_key=arguments.label_key,
         name_column=arguments.name_column,
         label_column=arguments.label_column,
         class_names=arguments.class_names,

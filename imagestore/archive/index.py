@@ -8,6 +8,7 @@ another archive is not used, and a new one is made. A million members load in a 
 from __future__ import annotations
 
 import contextlib
+import json
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from imagestore import cache_folder
-from imagestore.archive.members import COLUMNS, Members
+from imagestore.archive.members import COLUMNS, Members, SourceLabels
 from imagestore.console import UserError, describe, note
 from imagestore.files.atomic_write import write_whole
 from imagestore.files.checksummed_columns import StoredColumns, read_columns, write_columns
 
 MAGIC = b"imgarchive-index"
-IGNORING_ZEROS = "ignore-zeros-"  # how the name in the cache folder begins
+IGNORING_ZEROS, LABELLED = "ignore-zeros-", "labelled-"  # how names in the cache folder begin
 BEGINNING = MAGIC[:8]  # the file begins with it, as the files of earlier versions do
-VERSION = 3
+VERSION = 4
 
 
 @dataclass
@@ -40,19 +41,29 @@ class IndexFile:
     """The file that keeps an archive's index. The user names it, or it is in the cache folder."""
 
     def __init__(
-        self, archive: Path, fingerprint: dict[str, int | str], path: Path | None, *, ignore_zeros: bool
+        self,
+        archive: Path,
+        fingerprint: dict[str, int | str],
+        path: Path | None,
+        *,
+        ignore_zeros: bool = False,
+        labels: SourceLabels | None = None,
     ) -> None:
         """`fingerprint` is the archive's (see cache_folder), `path` the file that the user names, if any.
 
-        With `ignore_zeros`, the archive may have other members: its index is another one.
+        With `ignore_zeros`, the archive may have other members: its index is another one. So is an index
+        with `labels`, which takes longer to make.
         """
         default = cache_folder.path_for(archive)
+        kind = (IGNORING_ZEROS if ignore_zeros else "") + (LABELLED if labels else "")
         self._archive = archive
-        self._fingerprint = {**fingerprint, "ignore_zeros": 1} if ignore_zeros else fingerprint
+        self._fingerprint = dict(fingerprint)
+        if ignore_zeros:
+            self._fingerprint["ignore_zeros"] = 1
+        if labels:
+            self._fingerprint["labels"] = labels.key or ""
         self._named_by_user = path is not None
-        self._path = path or default.with_name(
-            IGNORING_ZEROS + default.name if ignore_zeros else default.name
-        )
+        self._path = path or default.with_name(kind + default.name)
 
     def load(self) -> ArchiveIndex | None:
         """Return the index, or None if the file holds no valid index of the archive."""
@@ -89,6 +100,7 @@ def save_index(path: Path, index: ArchiveIndex, fingerprint: dict[str, int | str
     columns = {
         "names": np.frombuffer(index.members.names, np.uint8),
         **{key: np.array(column) for key, column in index.members.columns.items()},
+        "label_names": np.frombuffer(json.dumps(index.members.label_names).encode(), np.uint8),
         "points": np.frombuffer(index.points, np.uint8),
     }
     with write_whole(path) as temporary, temporary.open("wb") as file:
@@ -109,7 +121,8 @@ def load_index(path: Path, fingerprint: dict[str, int | str]) -> ArchiveIndex | 
             if stored is None or (stored.facts["version"], stored.facts["archive"]) != (VERSION, fingerprint):
                 return None
             columns = {key: _load_array(code, stored, key) for key, code in COLUMNS.items()}
-            members = Members(stored.load("names").tobytes(), columns)
+            labels = json.loads(stored.load("label_names").tobytes())
+            members = Members(stored.load("names").tobytes(), columns, labels)
             points = stored.load("points").tobytes()
             return ArchiveIndex(members, stored.facts["skipped"], points, stored.facts["remarks"])
     except (OSError, ValueError, KeyError, TypeError):  # not the facts and columns of an index

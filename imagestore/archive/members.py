@@ -10,7 +10,9 @@ from typing import NamedTuple, overload
 
 from imagestore import stored_names
 
-COLUMNS = {"name_end": "Q", "size": "Q", "mtime": "q", "crc32": "I", "place": "q"}  # codes of array.array
+# The columns, with codes of array.array.
+COLUMNS = {"name_end": "Q", "size": "Q", "mtime": "q", "crc32": "I", "place": "q", "label": "i"}
+NO_LABEL = -1  # in the column `label`
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,13 @@ class Member:
     label: str | None = None  # what the archive itself says, if it says anything
 
 
+@dataclass(frozen=True)
+class SourceLabels:
+    """Says that the labels are wanted which an archive itself holds."""
+
+    key: str | None = None  # what the archive calls the label; None: the usual words
+
+
 class Location(NamedTuple):
     """Where a member is in the decompressed archive."""
 
@@ -44,17 +53,40 @@ class Members(Sequence[Member]):
     columns: dict[str, array] = field(
         default_factory=lambda: {key: array(code) for key, code in COLUMNS.items()}
     )
+    label_names: list[str] = field(default_factory=list)  # by the numbers in the column `label`
 
-    def add(self, name: str, *, size: int, mtime: int, crc32: int, location: Location) -> Member:
+    def __post_init__(self) -> None:
+        """Note the number of each label."""
+        self._label_numbers = {name: number for number, name in enumerate(self.label_names)}
+
+    def add(
+        self, name: str, *, size: int, mtime: int, crc32: int, location: Location, label: str | None = None
+    ) -> Member:
         """Append a member and return it."""
         assert isinstance(self.names, bytearray)
         self.names += stored_names.encode(name) + b"\0"
         # The column `place` holds the offset of the data, or -1 minus the offset of a sparse member's header.
         place = -1 - location.offset if location.is_sparse else location.offset
-        row = (len(self.names), size, mtime, crc32, place)
+        row = (len(self.names), size, mtime, crc32, place, self._label_number(label))
         for column, value in zip(self.columns.values(), row, strict=True):
             column.append(value)
-        return Member(name, size, mtime, crc32, len(self) - 1)
+        return Member(name, size, mtime, crc32, len(self) - 1, label)
+
+    def set_label(self, position: int, label: str) -> None:
+        """Give the member at `position` a label."""
+        self.columns["label"][position] = self._label_number(label)
+
+    def _label_number(self, label: str | None) -> int:
+        if label is None:
+            return NO_LABEL
+        number = self._label_numbers.setdefault(label, len(self.label_names))
+        if number == len(self.label_names):
+            self.label_names.append(label)
+        return number
+
+    def _label(self, position: int) -> str | None:
+        number = self.columns["label"][position]
+        return None if number == NO_LABEL else self.label_names[number]
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -70,7 +102,7 @@ class Members(Sequence[Member]):
             return [self[i] for i in range(*index.indices(len(self)))]
         position = range(len(self))[index]
         size, mtime, crc32 = (self.columns[key][position] for key in ("size", "mtime", "crc32"))
-        return Member(self._name(position), size, mtime, crc32, position)
+        return Member(self._name(position), size, mtime, crc32, position, self._label(position))
 
     def __iter__(self) -> Iterator[Member]:
         """Iterate over the members in the archive's order."""

@@ -20,8 +20,9 @@ from imagestore.archive.compression_formats import UNCOMPRESSED, Compression, co
 from imagestore.archive.damage import Damaged, WrongChecksum
 from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.index import ArchiveIndex, IndexFile
-from imagestore.archive.members import Member, Members
+from imagestore.archive.members import Member, Members, SourceLabels
 from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, no_such_image
+from imagestore.archive.sample_labels import SampleLabels, with_labels
 from imagestore.archive.tar_headers import TAR_ERRORS
 from imagestore.archive.tar_pass import TarPass, read_at
 from imagestore.console import UserError, note
@@ -59,17 +60,20 @@ class TarArchive(Archive):
         index: Path | None,
         *,
         ignore_zeros: bool = False,
+        labels: SourceLabels | None = None,
     ) -> None:
         """Take over an open file, and look for its index at `index` or in the cache folder.
 
-        `ignore_zeros` is explained in tar_headers.py.
+        `ignore_zeros` is explained in tar_headers.py. With `labels`, images get the labels that stand beside
+        them; see sample_labels.py.
         """
         self.path = path
+        self._labels = labels
         self._ignore_zeros = ignore_zeros
         self._descriptor = descriptor
         self._compression = compression
         self._fingerprint = cache_folder.fingerprint(descriptor)
-        self._index_file = IndexFile(path, self._fingerprint, index, ignore_zeros=ignore_zeros)
+        self._index_file = IndexFile(path, self._fingerprint, index, ignore_zeros=ignore_zeros, labels=labels)
         self._index = self._index_file.load()
         self._decompressor: Decompressor | None = None  # for `read`
         self._remarks_told = False
@@ -107,15 +111,17 @@ class TarArchive(Archive):
             opened.callback(os.close, descriptor)
             decompressor = open_decompressor(descriptor)
             opened.callback(decompressor.close)
+            samples = SampleLabels(self._labels) if self._labels else None
             tar_pass = TarPass(
                 decompressor,
                 compressed=self._compression is not UNCOMPRESSED,
                 open_again=lambda: self._open_again(descriptor, decompressor),
                 ignore_zeros=self._ignore_zeros,
+                samples=samples,
             )
             self.skipped = tar_pass.skipped
             try:
-                yield from tar_pass
+                yield from with_labels(tar_pass, tar_pass.members, samples) if samples else tar_pass
             except Damaged as damage:
                 raise self._error(damage, tar_pass) from damage
             remarks = [*tar_pass.remarks(), *self._remarks_on_compression(decompressor)]

@@ -16,6 +16,7 @@ from imagestore.archive.damage import CutShort, Damaged, WrongChecksum
 from imagestore.archive.decompressor import PIECE, Decompressor
 from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
+from imagestore.archive.sample_labels import SampleLabels
 from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders, open_tar
 from imagestore.archive.tar_links import LinkedFile, TarLinks
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, has_image_suffix
@@ -38,11 +39,13 @@ class TarPass:
         open_again: Callable[[], Decompressor],
         ignore_zeros: bool = False,
         is_behind_mark: bool = False,
+        samples: SampleLabels | None = None,
     ) -> None:
         """`decompressor` stands at the beginning, or with `is_behind_mark` at a block behind an end mark.
 
         In a compressed tar, checksums come behind the bytes. `open_again` returns another decompressor of the
-        same tar, for the images that links lead to. `ignore_zeros` is explained in tar_headers.py.
+        same tar, for the images that links lead to. `ignore_zeros` is explained in tar_headers.py. `samples`
+        gets the labels that stand beside images.
         """
         self.members = Members()
         self.skipped: Counter[str] = Counter(dict.fromkeys(SKIP_REASONS, 0))
@@ -52,6 +55,7 @@ class TarPass:
         self._compressed = compressed
         self._open_again = open_again
         self._links = TarLinks(self.members)
+        self._samples = samples
         self._ignore_zeros = ignore_zeros
         self._member_name: str | None = None  # of the member that the pass has reached
         self._member_ended = False
@@ -94,7 +98,11 @@ class TarPass:
             return None
         reason = _reason_to_skip(info)
         if reason is None:
-            data = self._read_data(info)
+            data = self._read_text_beside_images(info) if self._samples is not None else None
+            if data is None:
+                data = self._read_data(info)
+            elif self._samples.add(info.name, data):
+                return None
             if is_image(info.name, data):
                 return info.name, _file_of(info), data
             reason = "not images"
@@ -102,6 +110,16 @@ class TarPass:
         if info.isreg():
             self._links.add_file(info.name, self._passed_over(info, reason))
         return None
+
+    def _read_text_beside_images(self, info: tarfile.TarInfo) -> bytes | None:
+        """The bytes of a member that may hold the label of the images beside it; None for any other."""
+        self._samples.begin(info.name)
+        if info.issparse() or not self._samples.may_be_label(info.name, info.size):
+            return None
+        data = self._decompressor.read(info.size)
+        if len(data) < info.size:
+            raise CutShort
+        return data
 
     def _passed_over(self, info: tarfile.TarInfo, reason: str) -> LinkedFile:
         """A file that was passed over. A hidden one may be an image; the others were looked at."""
@@ -132,6 +150,8 @@ class TarPass:
         linked = self._links.resolve(self.skipped)
         if not linked:
             return
+        if self._samples is not None:
+            self._samples.end()
         decompressor = self._open_again()
         try:
             for link, file in linked:

@@ -9,7 +9,7 @@ from imagestore.console import UserError
 from imagestore.labelling.read_tables import read_json, read_text, value_as_text
 
 
-def read_class_names(path: Path, numbers: Collection[str] | None) -> dict[str, str]:
+def read_class_names(path: Path, numbers: Collection[str]) -> dict[str, str]:
     """Number (as text) -> name, from a file. Raises UserError.
 
     The file is JSON (`{"1": "rose"}` or `["rose", ...]`), or text with a name in each line. Names without
@@ -25,5 +25,5 @@ def read_class_names(path: Path, numbers: Collection[str] | None) -> dict[str, s
         names = [value_as_text(name) for name in names]
     else:
         names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    first = int(numbers is not None and "0" not in numbers and str(len(names)) in numbers)
+    first = int("0" not in numbers and str(len(names)) in numbers)
     return {str(number): name for number, name in enumerate(names, first)}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagestore.archive.members import Member
+from imagestore.archive.members import Member, SourceLabels
 from imagestore.console import UserError, did_you_mean, printable
 from imagestore.labelling.class_names import read_class_names
 from imagestore.labelling.name_table import NameTable
@@ -33,6 +33,7 @@ class LabelOptions:
 
     labels: str = COLOUR  # one of KINDS, or the path of a file
     name_column: str | None = None  # of a CSV file; None: the usual titles
+    label_key: str | None = None  # what the collection itself calls the label; None: the usual words
     label_column: str | None = None  # of a CSV file, or the variable of a .mat file; None: the usual titles
     class_names: Path | None = None  # the file that gives numbers their names
     unlabelled: str | None = None  # the label of images that have none; None: they are left out
@@ -42,11 +43,17 @@ def label_source(options: LabelOptions, list_members: ListMembers) -> LabelOf | 
     """The function that says the label of a member; None if its colour is its label. Raises UserError."""
     if options.labels == COLOUR:
         return None
-    if options.labels == FOLDER:
-        return _named(_label_of_folder, options, None)
-    if options.labels == SOURCE:
-        return _named(_label_in_source, options, None)
+    if options.labels in (FOLDER, SOURCE):
+        label_of = _label_of_folder if options.labels == FOLDER else _label_in_source
+        # All labels tell from which number the names count: this may take a pass over the archive.
+        labels = set(map(label_of, list_members() if options.class_names else ()))
+        return _named(label_of, options, labels - {None})
     return _label_in_file(Path(options.labels), options, list_members)
+
+
+def labels_in_source(options: LabelOptions) -> SourceLabels | None:
+    """Which labels the archive must tell; None if no label comes from there."""
+    return SourceLabels(options.label_key) if options.labels == SOURCE else None
 
 
 def describe_source(options: LabelOptions) -> dict[str, object]:
@@ -115,7 +122,7 @@ def _label_in_mat_file(path: Path, options: LabelOptions, members: Sequence[Memb
     return _named(lambda member: labels[place[member.position]], options, set(labels))
 
 
-def _named(label_of: LabelOf, options: LabelOptions, labels: set[str] | None) -> LabelOf:
+def _named(label_of: LabelOf, options: LabelOptions, labels: set[str]) -> LabelOf:
     """The source with the names of --class-names in place of numbers, and --unlabelled in place of none."""
     names = read_class_names(options.class_names, labels) if options.class_names else {}
 

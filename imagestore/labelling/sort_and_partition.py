@@ -26,7 +26,14 @@ from imagestore.archive.protocol import Archive, DamagedArchive
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
 from imagestore.console import Progress, UserError, note, printable, progress
 from imagestore.labelling.choose_members import choose_runs, choose_runs_in_shard, is_for_training, share
-from imagestore.labelling.label_sources import COLOUR, LabelOf, LabelOptions, describe_source, label_source
+from imagestore.labelling.label_sources import (
+    COLOUR,
+    LabelOf,
+    LabelOptions,
+    describe_source,
+    label_source,
+    labels_in_source,
+)
 from imagestore.labelling.run_report import RunReport, discarding_wrong_images, finish, noting_errors
 from imagestore.labelling.split_sources import TRAINING, PartOf, split_source
 from imagestore.labelling.workers import Undecodable, Workers
@@ -124,7 +131,10 @@ def _open_run(archive: Path, outputs: list[Path], options: RunOptions) -> Iterat
         count = options.workers or cpu_count()
         workers = opened.enter_context(Workers(count)) if options.keeps_palettes else None
         report = RunReport(archive, opened.enter_context(stopping()))
-        source = opened.enter_context(open_archive(archive, options.index, ignore_zeros=options.ignore_zeros))
+        labels = labels_in_source(options.label_options)
+        source = opened.enter_context(
+            open_archive(archive, options.index, ignore_zeros=options.ignore_zeros, labels=labels)
+        )
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
         yield Run(
             options=options, workers=workers, source=source, writers=writers, report=report, started=started

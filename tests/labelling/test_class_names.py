@@ -10,9 +10,9 @@ from imagestore.labelling.class_names import read_class_names
 @pytest.mark.parametrize(
     ("file", "text", "labels", "names"),
     [
-        ("c.json", '{"1": "rose", "7": "tulip"}', None, {"1": "rose", "7": "tulip"}),
-        ("c.json", '["rose", "tulip"]', None, {"0": "rose", "1": "tulip"}),
-        ("c.txt", "rose\n\n tulip \n", None, {"0": "rose", "1": "tulip"}),
+        ("c.json", '{"1": "rose", "7": "tulip"}', set(), {"1": "rose", "7": "tulip"}),
+        ("c.json", '["rose", "tulip"]', set(), {"0": "rose", "1": "tulip"}),
+        ("c.txt", "rose\n\n tulip \n", set(), {"0": "rose", "1": "tulip"}),
         ("c.txt", "rose\ntulip\n", {"0", "1"}, {"0": "rose", "1": "tulip"}),
         ("c.txt", "rose\ntulip\n", {"1", "2"}, {"1": "rose", "2": "tulip"}),
         ("c.txt", "rose\ntulip\nlily\n", {"1"}, {"0": "rose", "1": "tulip", "2": "lily"}),

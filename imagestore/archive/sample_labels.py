@@ -1,0 +1,149 @@
+"""Labels that stand beside the images of a tar, as WebDataset packs them.
+
+A sample is a run of members with the same key: `a/0001.jpg`, `a/0001.cls` and `a/0001.json` have the key
+`a/0001`, up to the first dot of the base name. See https://github.com/webdataset/webdataset.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from imagestore import stored_names
+from imagestore.archive.members import Member, Members, SourceLabels
+
+LABEL_KEYS = ("label", "class", "cls")  # the usual words, the first of which counts
+CLASS_FILES, JSON_FILES, TEXT_FILES = range(3)  # kinds of files beside an image, in the order of their rank
+LARGEST_FILE = 16 << 20  # bytes; a larger one is no label
+MOST_BYTES_HELD, MOST_IMAGES_HELD = 64 << 20, 1000  # of one sample: no key of a real sample has more
+
+
+@dataclass
+class Sample:
+    """The label of a sample, as far as it is known."""
+
+    key: str
+    found: tuple[int, int, str] | None = None  # kind of file, place in the keys, label: the smallest counts
+
+    @property
+    def label(self) -> str | None:
+        """The label that counts; None if there is none yet."""
+        return self.found[2] if self.found else None
+
+
+@dataclass
+class SampleLabels:
+    """The samples of a tar, one after the other; `labels` says which of the texts in it is the label."""
+
+    labels: SourceLabels
+    current: Sample = field(default_factory=lambda: Sample(""))
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return LABEL_KEYS if self.labels.key is None else (self.labels.key,)
+
+    @property
+    def _extensions(self) -> list[str]:
+        return [key.lower() for key in self._keys]
+
+    def begin(self, name: str) -> None:
+        """Note the next member. A member with another key begins another sample."""
+        key = _split(name)[0]
+        if key != self.current.key:
+            self.current = Sample(key)
+
+    def end(self) -> None:
+        """Note that no sample goes on: members of links follow."""
+        self.current = Sample("")
+
+    def may_be_label(self, name: str, size: int) -> bool:
+        """Whether a file may hold the label of the images beside it, as far as name and size tell."""
+        return size <= LARGEST_FILE and self._kind(_split(name)[1]) is not None
+
+    def add(self, name: str, data: bytes) -> bool:
+        """Take the label from a file of the current sample; return whether there is one."""
+        extension = _split(name)[1]
+        kind = self._kind(extension)
+        texts = self._texts_in_json(data) if kind == JSON_FILES else [_text_of(data)]
+        found = next((place for place, text in enumerate(texts) if text is not None), None)
+        if kind is None or found is None:
+            return False
+        place = found if kind == JSON_FILES else self._place(extension)
+        candidate = (kind, place, texts[found])
+        if self.current.found is None or candidate[:2] < self.current.found[:2]:
+            self.current.found = candidate
+        return True
+
+    def _kind(self, extension: str) -> int | None:
+        if extension.removesuffix(".txt") in self._extensions:
+            return CLASS_FILES
+        if extension.rpartition(".")[2] == "json":
+            return JSON_FILES
+        return TEXT_FILES if extension == "txt" and self.labels.key is None else None
+
+    def _place(self, extension: str) -> int:
+        name = extension.removesuffix(".txt")
+        return self._extensions.index(name) if name in self._extensions else 0
+
+    def _texts_in_json(self, data: bytes) -> list[str | None]:
+        """The text under each of the keys of a JSON object; None where it has no such key."""
+        with contextlib.suppress(ValueError, RecursionError):
+            values = json.loads(data)
+            if isinstance(values, dict):
+                return [_text_of_value(values.get(key)) for key in self._keys]
+        return []
+
+
+def with_labels(
+    images: Iterable[tuple[Member, bytes]], members: Members, samples: SampleLabels
+) -> Iterator[tuple[Member, bytes]]:
+    """The images of a pass, with the labels of their samples; `members` gets the labels too.
+
+    The label may come behind its image: an image waits until its sample is over. An error of the pass comes
+    behind the images that wait.
+    """
+    waiting: list[tuple[Member, bytes]] = []
+    sample, size = samples.current, 0
+    try:
+        for member, data in images:
+            if sample is not samples.current or size > MOST_BYTES_HELD or len(waiting) >= MOST_IMAGES_HELD:
+                yield from _labelled(waiting, members, sample)
+                waiting, size, sample = [], 0, samples.current
+            waiting.append((member, data))
+            size += len(data)
+    except Exception:
+        yield from _labelled(waiting, members, sample)
+        raise
+    yield from _labelled(waiting, members, sample)
+
+
+def _labelled(
+    images: list[tuple[Member, bytes]], members: Members, sample: Sample
+) -> Iterator[tuple[Member, bytes]]:
+    for member, data in images:
+        if sample.label is not None:
+            members.set_label(member.position, sample.label)
+            member = replace(member, label=sample.label)
+        yield member, data
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The key of a member, and the rest of its name in lower case, without the dot between them."""
+    folder, slash, base = name.rpartition("/")
+    stem, _, extension = base.partition(".")
+    return f"{folder}{slash}{stem}", extension.lower()
+
+
+def _text_of(data: bytes) -> str | None:
+    """A label that is a file of its own: one line of text."""
+    lines = stored_names.decode(data.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")).splitlines()
+    return lines[0] if len(lines) == 1 else None
+
+
+def _text_of_value(value: object) -> str | None:
+    """A value of JSON as a label: 3 and 3.0 are both "3"; lists and objects are none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, (str, int, float)) else None
