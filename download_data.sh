@@ -2,10 +2,11 @@
 # Fetch an archive of flower photographs into a folder, and check that it is the right one.
 #
 #   ./download_data.sh DIR                    the 102 category flowers (8,189 images, 345 MB)
+#   ./download_data.sh --labels DIR           with their species (imagelabels.mat) and splits (setid.mat)
 #   ./download_data.sh --dataset 17 DIR       the 17 category flowers (1,360 images, 60 MB)
 #   ./download_data.sh --url URL --md5 SUM DIR
 #
-# It resumes a broken download, leaves a good file alone, and replaces a bad one. The file gets its final
+# It resumes a broken download, leaves a good file alone, and replaces a bad one. A file gets its final
 # name when its checksum is right; until then it is NAME.part. Two runs at once are safe: the second
 # waits for the first, then finds the finished file.
 set -euo pipefail
@@ -17,16 +18,17 @@ readonly STALLED=60                   # seconds without a byte that end an attem
 
 usage() {
     cat <<'TEXT'
-usage: download_data.sh [--dataset 17|102] [--url URL --md5 SUM] DIR
+usage: download_data.sh [--dataset 17|102] [--labels] [--url URL --md5 SUM] DIR
 
 Fetch the Oxford flower photographs into DIR, resume a broken download, verify its checksum.
 
   --dataset 17|102   which of the two data sets (default: 102)
+  --labels           fetch imagelabels.mat and setid.mat, too: the species and the split of each image of 102
   --url URL          fetch this file instead; needs --md5
   --md5 SUM          what its MD5 must be; 'none' takes the file unverified
   -h, --help         show this text
 
-The path of the file is printed on standard output, everything else on standard error.
+The path of each file is printed on standard output, everything else on standard error.
 TEXT
 }
 
@@ -34,42 +36,61 @@ note() { printf 'download_data: %s\n' "$*" >&2; }
 fail() { note "error: $*"; exit 1; }
 wrong_arguments() { note "error: $* (--help shows how)"; exit 2; }
 
-# Set dir, url and expected (the checksum, or 'none').
+# Set dir and files: two words for each file, its address and its checksum (or 'none').
 parse_arguments() {
-    local dataset=102
-    dir='' url='' expected=''
+    local dataset=102 url='' sum='' labels=''
+    dir='' files=()
     while (($#)); do
         case $1 in
             -h | --help) usage; exit 0 ;;
             --dataset=* | --url=* | --md5=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
             --dataset | --url | --md5)
                 (($# > 1)) || wrong_arguments "$1 needs a value"
-                case $1 in --dataset) dataset=$2 ;; --url) url=$2 ;; --md5) expected=$2 ;; esac
+                case $1 in --dataset) dataset=$2 ;; --url) url=$2 ;; --md5) sum=$2 ;; esac
                 shift ;;
+            --labels) labels=yes ;;
             -*) wrong_arguments "no such option: $1" ;;
             *) [[ -z $dir ]] || wrong_arguments "one DIR, not two: $dir, $1"; dir=$1 ;;
         esac
         shift
     done
     [[ -n $dir ]] || wrong_arguments "which folder? DIR is missing"
-    choose_file "$dataset"
+    choose_archive "$dataset" "$url" "$sum"
+    [[ -z $labels ]] || choose_labels "$dataset" "$url"
 }
 
-choose_file() {
+choose_archive() {
+    local dataset=$1 url=$2 sum=$3 known
     if [[ -n $url ]]; then
-        [[ -n $expected ]] || wrong_arguments "--url needs --md5 (or --md5 none, to take it unverified)"
+        [[ -n $sum ]] || wrong_arguments "--url needs --md5 (or --md5 none, to take it unverified)"
     else
-        local sum
-        case $1 in
-            102) sum=52808999861908f626f3c1f4e79d11fa ;;
-            17) sum=b59a65d8d1a99cd66944d474e1289eab ;;
-            *) wrong_arguments "--dataset is 17 or 102, not $1" ;;
+        case $dataset in
+            102) known=52808999861908f626f3c1f4e79d11fa ;;
+            17) known=b59a65d8d1a99cd66944d474e1289eab ;;
+            *) wrong_arguments "--dataset is 17 or 102, not $dataset" ;;
         esac
-        url=$SITE/$1/$1flowers.tgz
-        expected=${expected:-$sum}
+        url=$SITE/$dataset/${dataset}flowers.tgz
+        sum=${sum:-$known}
     fi
-    expected=$(tr '[:upper:]' '[:lower:]' <<<"$expected")
-    [[ $expected == none || $expected =~ ^[0-9a-f]{32}$ ]] || wrong_arguments "no MD5 sum: $expected"
+    sum=$(tr '[:upper:]' '[:lower:]' <<<"$sum")
+    [[ $sum == none || $sum =~ ^[0-9a-f]{32}$ ]] || wrong_arguments "no MD5 sum: $sum"
+    [[ $url == *://*/* && ! $(name_in "$url") =~ ^\.?\.?$ ]] || wrong_arguments "no file is named by $url"
+    files+=("$url" "$sum")
+}
+
+# The sums are those of torchvision's Flowers102.
+choose_labels() {
+    [[ -z $2 ]] || wrong_arguments "--labels goes with the 102 flowers, not with --url"
+    [[ $1 == 102 ]] || wrong_arguments "--labels goes with the 102 flowers: images 1 to 80 of the 17 flowers are" \
+        "the first species, 81 to 160 the second, and so on"
+    files+=("$SITE/102/imagelabels.mat" e0620be6f572b9609742df49c70aed4d)
+    files+=("$SITE/102/setid.mat" a5357ecc9cb78c4bef273ce3793fc85c)
+}
+
+# Print the name of the file at an address.
+name_in() {
+    local name=${1%%[?#]*}
+    printf '%s\n' "${name##*/}"
 }
 
 # Print the MD5 of a file, by the program that this system has.
@@ -167,7 +188,7 @@ give_up() {
     fail "$url: $trouble"
 }
 
-# Lock $part until this process and its download program end.
+# Lock $part until release_part, or until this process and its download program end.
 hold_part() {
     while :; do
         { exec 9>>"$part"; } 2>/dev/null || fail "$part cannot be written"
@@ -190,16 +211,19 @@ take_lock() {
 
 hold_by_folder() {
     mkdir "$part.lock" 2>/dev/null || fail "another download is running (if none is: rmdir $part.lock)"
-    trap 'rmdir "$part.lock"' EXIT
+    locked_folder=$part.lock
+    trap release_part EXIT
 }
 
-main() {
-    parse_arguments "$@"
-    name=${url%%[?#]*}
-    name=${name##*/}
-    [[ -n $name && $name != . && $name != .. && $url == *://*/* ]] || wrong_arguments "no file is named by $url"
-    command -v curl >/dev/null || command -v wget >/dev/null || fail "curl or wget is needed: install one of them"
-    mkdir -p "$dir" 2>/dev/null || fail "$dir cannot be made: is it a file, or the disk read-only?"
+release_part() {
+    exec 9>&-
+    [[ -z $locked_folder ]] || rmdir "$locked_folder"
+    locked_folder=''
+}
+
+# Fetch the file at an address with a checksum (or 'none'), unless it is there already.
+get() {
+    url=$1 expected=$2 name=$(name_in "$1")
     file=${dir%/}/$name
     part=$file.part
     [[ ! -d $file ]] || fail "$file is a folder"
@@ -216,8 +240,20 @@ main() {
         { [[ $expected != none ]] && is_good "$part"; } || download
         mv -f "$part" "$file"
     fi
+    release_part
     note "$file is complete${expected:+, MD5 $expected}"
     printf '%s\n' "$file"
+}
+
+main() {
+    parse_arguments "$@"
+    command -v curl >/dev/null || command -v wget >/dev/null || fail "curl or wget is needed: install one of them"
+    mkdir -p "$dir" 2>/dev/null || fail "$dir cannot be made: is it a file, or the disk read-only?"
+    locked_folder=''
+    local i
+    for ((i = 0; i < ${#files[@]}; i += 2)); do
+        get "${files[i]}" "${files[i + 1]}"
+    done
 }
 
 main "$@"

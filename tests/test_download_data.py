@@ -286,6 +286,8 @@ def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
         ["--url", "http://127.0.0.1/", "--md5", MD5, "data"],
         ["--resume", "data"],
         ["data", "data2"],
+        ["--labels", "--dataset", "17", "data"],
+        ["--labels", "--url", "http://127.0.0.1/x.tgz", "--md5", MD5, "data"],
     ],
 )
 def test_wrong_arguments(tmp_path: Path, arguments: list[str]) -> None:
@@ -307,3 +309,73 @@ def test_the_addresses_of_the_data_sets(tmp_path: Path, dataset: str) -> None:
     subprocess.run(line, capture_output=True, timeout=60, env=bare, cwd=tmp_path)
     asked = (tmp_path / "asked").read_text().split()
     assert asked == [f"https://www.robots.ox.ac.uk/~vgg/data/flowers/{dataset}/{dataset}flowers.tgz"]
+
+
+# ----- the labels of the 102 flowers -----
+
+SITE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
+# The checksums that torchvision's Flowers102 has for these files.
+SUMS = {
+    "102flowers.tgz": "52808999861908f626f3c1f4e79d11fa",
+    "imagelabels.mat": "e0620be6f572b9609742df49c70aed4d",
+    "setid.mat": "a5357ecc9cb78c4bef273ce3793fc85c",
+}
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path) -> str:
+    """A PATH with a curl that writes the file's name into the file, and an md5sum that knows such files.
+
+    The tests must not fetch the real files.
+    """
+    folder = Path(_path_with(tmp_path / "bin", [tool for tool in TOOLS if tool != "md5sum"]))
+    sums = "".join(f"{name}) echo '{checksum}  -' ;;\n" for name, checksum in SUMS.items())
+    programs = {
+        "curl": "url=${@: -1}\nwhile [[ $1 != --output ]]; do shift; done\n"
+        'echo "$url" >> asked\nprintf %s "${url##*/}" > "$2"\n',
+        "md5sum": f"content=$(cat)\ncase $content in {sums}*) echo '{MD5}  -' ;; esac\n",
+    }
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{text}")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+def download_labels(path: str, folder: Path) -> subprocess.CompletedProcess:
+    line, bare = command(path, "--labels", "data")
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, env=bare, cwd=folder)
+
+
+def test_labels_come_with_the_archive(stand_ins: str, tmp_path: Path) -> None:
+    done = download_labels(stand_ins, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [f"data/{name}" for name in SUMS]
+    assert (tmp_path / "asked").read_text().split() == [f"{SITE}/{name}" for name in SUMS]
+    assert sorted(os.listdir(tmp_path / "data")) == sorted(SUMS)
+
+
+def test_only_the_labels_that_are_missing_are_fetched(stand_ins: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("102flowers.tgz", "setid.mat"):
+        (tmp_path / "data" / name).write_text(name)
+    done = download_labels(stand_ins, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [f"data/{name}" for name in SUMS]
+    assert (tmp_path / "asked").read_text().split() == [f"{SITE}/imagelabels.mat"]
+
+
+def test_wrong_labels_are_refused(stand_ins: str, tmp_path: Path) -> None:
+    md5sum = Path(stand_ins) / "md5sum"
+    md5sum.write_text(md5sum.read_text().replace(SUMS["imagelabels.mat"], MD5))
+    done = download_labels(stand_ins, tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == "data/102flowers.tgz\n"
+    assert f"imagelabels.mat sends has the MD5 {MD5}, not {SUMS['imagelabels.mat']}" in done.stderr
+    assert os.listdir(tmp_path / "data") == ["102flowers.tgz"]
+
+
+def test_labels_without_flock(stand_ins: str, tmp_path: Path) -> None:
+    (Path(stand_ins) / "flock").unlink()
+    done = download_labels(stand_ins, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(tmp_path / "data")) == sorted(SUMS)
