@@ -171,7 +171,10 @@ class _Search:
         return {} if NO_PART in parts.values() else parts
 
     def _below_the_split(self, groups: np.ndarray, parts: dict[int, int]) -> StoreLabels | None:
-        """The labels below the parts of a split; None if no image of the first part has a label there."""
+        """The labels below the parts of a split; None if there are none in the first part.
+
+        Groups that hold one image each are the images of a data set (train/00017/img), and no labels.
+        """
         split = np.full(len(groups), NO_PART, np.int8)
         numbers: dict[bytes, int] = {}  # label -> its number, in the order of appearance
         below = np.full(len(groups), NO_LABEL)
@@ -180,7 +183,8 @@ class _Search:
             name, slash, _ = self._index.name(i).partition(b"/")
             if slash:
                 below[i] = numbers.setdefault(name, len(numbers))
-        if not (below[split == min(parts.values())] != NO_LABEL).any():
+        learned = below[(split == min(parts.values())) & (below != NO_LABEL)]
+        if not len(learned) or len(np.unique(learned)) == len(learned) > 1:
             return None
         return self._numbered_below(numbers, below, split)
 

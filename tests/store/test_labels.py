@@ -97,6 +97,7 @@ def test_a_split_above_the_classes(path, first, second, third):
         {"train/red/1.png": IMAGE, "val/red/2.png": IMAGE, "other/red/3.png": IMAGE},
         {"train/1.png": IMAGE, "test/2.png": IMAGE},
         {"training set/red/1.png": IMAGE, "test/red/2.png": IMAGE},
+        {"train/00001/img": IMAGE, "train/00002/img": IMAGE, "test/00003/img": IMAGE},
     ],
 )
 def test_other_groups_are_labels_and_no_split(path, datasets):
@@ -106,11 +107,13 @@ def test_other_groups_are_labels_and_no_split(path, datasets):
 
 
 def test_a_split_beside_storage_and_numbers(path):
-    links = {f"{part}/red/{i}.png": h5py.SoftLink(f"/images/{i}") for i, part in enumerate(("train", "val"))}
-    datasets = {"images/0": IMAGE, "images/1": IMAGE, "meta/ids": MASK, "train/masks/1": MASK, **links}
+    parts = enumerate(("train", "train", "val"))
+    links = {f"{part}/red/{i}.png": h5py.SoftLink(f"/images/{i}") for i, part in parts}
+    images = {f"images/{i}": IMAGE for i in range(3)}
+    datasets = {**images, "meta/ids": MASK, "train/masks/1": MASK, **links}
     labels = labels_of(path, datasets)
-    assert labels.names == ["red"] and by_label(labels) == ["red", "red"]
-    assert labels.split[labels.is_counted].tolist() == [TRAIN, VAL]
+    assert labels.names == ["red"] and by_label(labels) == ["red"] * 3
+    assert labels.split[labels.is_counted].tolist() == [TRAIN, TRAIN, VAL]
     assert [text.split(" ")[0] for text in labels.left_out] == ["images", "meta", "masks"]
 
 
