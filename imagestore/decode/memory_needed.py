@@ -58,6 +58,8 @@ def _reader_bytes(image: Image.Image) -> int:
         return _strip_bytes(image)
     if is_progressive_jpeg(image):
         return _coefficient_bytes(image)
+    if image.format == "PPM" and image.tile[0][0] == "raw":  # only text and 16 bits are read in Python
+        return 0
     return image.width * image.height * format_of(image).reader_bytes_per_pixel
 
 

@@ -229,6 +229,10 @@ except NotAnImage as error:
 """
 
 
+def test_a_plain_ppm_of_48_megapixels_is_decoded() -> None:
+    assert decode_rgb(b"P6\n8000 6000\n255\n" + bytes(3 * 48_000_000)).size == (8000, 6000)
+
+
 @pytest.mark.parametrize("kind", LARGE)
 def test_a_header_that_claims_too_much_takes_no_memory(kind: str, tmp_path: Path) -> None:
     sound = tmp_path / "sound"
