@@ -17,7 +17,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from imagestore.decode.cut_jpeg import complete_jpeg
 from imagestore.decode.errors import errors_as_not_an_image
 from imagestore.decode.formats import format_of, open_image
-from imagestore.decode.jpeg_structure import check_claims
+from imagestore.decode.jpeg_structure import END, check_claims
 from imagestore.decode.memory_bound import memory_bound
 from imagestore.decode.memory_needed import check_canvas, check_memory, memory_needed
 from imagestore.decode.orientation import UPRIGHT, exif_blocks, make_upright, read_orientation
@@ -142,11 +142,13 @@ def _load(opened: _Opened, scale: int, *, is_turned: bool) -> Decoded:
 
 
 def _load_jpeg(image: JpegImageFile, data: bytes, scale: int) -> Decoded:
-    """If only the end of the file is missing, the rows that are there."""
+    """The picture; if only the end of the file is missing, the rows that are there."""
     _reduce(image, scale)
     try:
         image.load()
-        return Decoded(image)
+        completed = None if data.endswith(END) else complete_jpeg(data)  # zeros may look like pixels
+        if completed is None:
+            return Decoded(image)
     except OSError:
         completed = complete_jpeg(data)
         if completed is None:

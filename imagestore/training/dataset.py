@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from imagestore.console import UserError
 from imagestore.decode.decode_image import decode_rgb
 from imagestore.decode.errors import NotAnImage
+from imagestore.decode.memory_bound import memory_bound
 from imagestore.store.labels import NO_LABEL, TRAIN, StoreLabels, begins_as_image, find_labels
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
@@ -61,6 +62,7 @@ class HDF5Dataset(Dataset):
     ) -> None:
         if transform is None and size is None:
             raise ValueError("give a transform, or the size of the square pictures wanted")
+        memory_bound()  # a wrong setting is an error here, not in a worker
         self.stores = _open_all(paths)
         self.transform, self.size = transform, size
         self.labels = [find_labels(store, _is_decodable) for store in self.stores]
