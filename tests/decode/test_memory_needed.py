@@ -6,7 +6,14 @@ import json
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagestore.colour.palette import find_palette
+from imagestore.decode.decode_image import decode_rgb
 from tests.helpers.commands import ROOT
+from tests.helpers.images import encode
 
 MEASURED_IN_FORKS = """
 import json, os, sys
@@ -75,6 +82,7 @@ for kind in KINDS:
 """
 
 
+@pytest.mark.slow
 def test_no_image_takes_more_memory_than_estimated() -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEASURED_IN_FORKS], cwd=ROOT, capture_output=True, text=True, timeout=100
@@ -83,3 +91,44 @@ def test_no_image_takes_more_memory_than_estimated() -> None:
     figures = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(figures) == MEASURED_IN_FORKS.count("lambda")
     assert [line for line in figures if line[1] > line[2] + (4 << 20)] == []
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    """Orange, with a navy quarter at the left."""
+    image = Image.new("RGB", (width, height), (250, 130, 0))
+    image.paste((0, 0, 90), (0, 0, width // 4, height))
+    return image
+
+
+LARGE = {  # ordinary sizes of phones, cameras and scanners
+    "WebP of 12 megapixels": ((4032, 3024), "RGB", {"format": "WEBP", "method": 0}),
+    "WebP of 24 megapixels": ((6000, 4000), "RGB", {"format": "WEBP", "method": 0}),
+    "TIFF of 24 megapixels": ((6000, 4000), "RGB", {"format": "TIFF"}),
+    "TIFF of 35 megapixels": ((4961, 7016), "RGB", {"format": "TIFF", "compression": "tiff_lzw"}),
+    "TIFF of 48 megapixels": ((8064, 6048), "RGB", {"format": "TIFF"}),
+    "fax of 35 megapixels": ((4961, 7016), "1", {"format": "TIFF", "compression": "group4"}),
+    "PNG of 24 megapixels": ((6000, 4000), "RGBA", {"format": "PNG", "compress_level": 1}),
+    "PNG of 35 megapixels": ((4961, 7016), "RGB", {"format": "PNG", "compress_level": 1}),
+    "BMP of 48 megapixels": ((8064, 6048), "RGB", {"format": "BMP"}),
+    "progressive JPEG of 24 megapixels": (
+        (6000, 4000), "RGB", {"format": "JPEG", "progressive": True, "subsampling": 0},
+    ),
+    "progressive JPEG of 48 megapixels": (
+        (8064, 6048), "RGB", {"format": "JPEG", "progressive": True, "subsampling": 0},
+    ),
+    "JPEG of 200 megapixels": ((16_320, 12_240), "RGB", {"format": "JPEG"}),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", LARGE)
+def test_ordinary_large_pictures_are_decoded(kind: str) -> None:
+    size, mode, how = LARGE[kind]
+    data = encode(photograph(*size).convert(mode), **how)
+    palette = find_palette(data)
+    share, colour = palette.share[0], palette.rgb[0]
+    assert share > 0.5 and (mode == "1" or np.abs(colour.astype(int) - (250, 130, 0)).max() <= 4)
+    for picture in (decode_rgb(data, (224, 224)), decode_rgb(data)):
+        red, green, blue = picture.getpixel((picture.width - 9, picture.height // 2))
+        assert mode == "1" or max(abs(red - 250), abs(green - 130), abs(blue)) <= 4
+        assert min(picture.size) >= 224
