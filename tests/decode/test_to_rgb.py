@@ -52,7 +52,7 @@ FLAT = {  # a picture of one colour -> that colour
     "CMYK, Adobe's JPEG": (CMYK, ORANGE),
     "CMYK, JPEG without Adobe's marker": (without_adobe(CMYK), ORANGE),
     "LAB": (encode(Image.new("RGB", SIZE, (200, 100, 50)).convert("LAB"), "TIFF"), (200, 100, 50)),
-    "YCbCr": (encode_flat("TIFF", "YCbCr", (156, 40, 195)), (250, 138, 0)),
+    "YCbCr": (encode_flat("TIFF", "YCbCr", (156, 40, 195), compression="tiff_lzw"), (250, 138, 0)),
     "grey and alpha of 16 bits": (png(np.full((40, 61, 2), [0x8080, 0xFFFF]), depth=16, kind=4), (128,) * 3),
     "RGBA of 16 bits": (png(np.full((40, 61, 4), [0, 0, 0, 0x8080]), depth=16, kind=6), (127,) * 3),
 }  # fmt: skip
