@@ -28,7 +28,15 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagestore.arguments import add_device, add_follow_external, add_ignore_zeros, given_path, positive, seed
+from imagestore.arguments import (
+    ENVIRONMENT,
+    add_device,
+    add_follow_external,
+    add_ignore_zeros,
+    given_path,
+    positive,
+    seed,
+)
 from imagestore.console import UserError, main, progress
 from imagestore.files.atomic_write import check_writable
 from imagestore.processes import Stop, share_processors, stopping
@@ -104,7 +112,7 @@ def count_or_all(text: str) -> int | None:
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        PROGRAM, description=__doc__, epilog=ENVIRONMENT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("source", metavar="SOURCE", help="an image store, several as a quoted glob, an archive, or a folder")

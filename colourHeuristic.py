@@ -27,7 +27,14 @@ import argparse
 from typing import TYPE_CHECKING
 
 from imagestore import console
-from imagestore.arguments import add_follow_external, add_ignore_zeros, fraction, given_path, positive
+from imagestore.arguments import (
+    ENVIRONMENT,
+    add_follow_external,
+    add_ignore_zeros,
+    fraction,
+    given_path,
+    positive,
+)
 
 if TYPE_CHECKING:
     from imagestore.labelling.sort_and_partition import RunOptions
@@ -41,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="colourHeuristic.py",
         description=__doc__,
+        epilog=ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagestore.arguments import (
+    ENVIRONMENT,
     add_device,
     add_follow_external,
     given_path,
@@ -134,7 +135,7 @@ def side(text: str) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The command line. Settings that are not given are None: their defaults are in TrainingSettings."""
     parser = argparse.ArgumentParser(
-        PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        PROGRAM, description=__doc__, epilog=ENVIRONMENT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     defaults = TrainingSettings()
     add = parser.add_argument

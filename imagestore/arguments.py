@@ -15,6 +15,10 @@ from imagestore.processes import cpu_count
 LARGEST_COUNT = 2**63 - 1  # NumPy and torch take no larger one
 MOST_DIGITS = 20  # Python refuses to read numbers of thousands of digits
 LARGEST_NUMBER = 1e18  # the product of two such numbers still fits a 32-bit float
+DECODE_MEMORY = "512M"  # enough for the 48 megapixels of a phone in any usual format
+ENVIRONMENT = f"""\
+IMAGESTORE_DECODE_MEMORY: memory that a worker may take to decode an image (default: {DECODE_MEMORY})
+"""
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 

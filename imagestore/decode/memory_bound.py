@@ -6,17 +6,16 @@ import argparse
 import functools
 import os
 
-from imagestore.arguments import memory
+from imagestore.arguments import DECODE_MEMORY, memory
 from imagestore.console import UserError
 
 VARIABLE = "IMAGESTORE_DECODE_MEMORY"
-DEFAULT = "512M"  # enough for the 48 megapixels of a phone in any usual format
 LEAST = 1 << 20
 
 
 def memory_bound() -> int:
     """Bytes; the bytes of the file count too, so no file that is larger is decoded. Raises UserError."""
-    return _parse(os.environ.get(VARIABLE) or DEFAULT)
+    return _parse(os.environ.get(VARIABLE) or DECODE_MEMORY)
 
 
 @functools.cache
@@ -26,5 +25,5 @@ def _parse(text: str) -> int:
     except argparse.ArgumentTypeError as error:
         raise UserError(f"{VARIABLE}: {error}") from None
     if bound < LEAST:
-        raise UserError(f"{VARIABLE}: {text} is too little to decode an image; examples: {DEFAULT}, 2G")
+        raise UserError(f"{VARIABLE}: {text} is too little to decode an image; examples: {DECODE_MEMORY}, 2G")
     return bound
