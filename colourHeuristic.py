@@ -106,6 +106,7 @@ def _run_partition(arguments: argparse.Namespace) -> int:
 
 
 def _add_labelling_options(command: argparse.ArgumentParser) -> None:
+    command.epilog = ENVIRONMENT
     command.add_argument(
         "--seed", type=int, help="makes the random choice the same in all runs with this number"
     )

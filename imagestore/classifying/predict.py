@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from imagestore.classifying.answer import Answer, Picture
-from imagestore.console import note, printable
 from imagestore.decode.errors import NotAnImage
 from imagestore.processes import cpu_count
 from imagestore.training.checkpoint import load_model
 from imagestore.training.dataset import decode_image, square_pixels
 from imagestore.training.device import choose_device
 from imagestore.training.evaluation import predict
+from imagestore.training.skipped_images import SkippedImages
 
 BATCH_SIZE = 256  # images
 BATCH_BYTES = 64 << 20  # of encoded images, after which a batch is full
@@ -34,9 +34,10 @@ def predict_labels(
     chosen_device = choose_device(device)
     network = load_model(weights, labels, chosen_device)
     pictures = iter(pictures)
+    skipped = SkippedImages("classify")
     with ThreadPoolExecutor(workers) as pool:
         while batch := _next_batch(pictures):
-            decoded = _decode_batch(batch, int(network.side), pool)
+            decoded = _decode_batch(batch, int(network.side), pool, skipped)
             if not decoded:
                 continue
             images = torch.stack([image for _, image in decoded])  # uint8 (B, 3, side, side)
@@ -45,6 +46,7 @@ def predict_labels(
                 decoded, numbers.tolist(), confidences.tolist(), strict=True
             ):
                 yield Answer(picture, labels[number], confidence)
+    skipped.note_count()
 
 
 def _next_batch(pictures: Iterator[Picture]) -> list[Picture]:
@@ -60,7 +62,7 @@ def _next_batch(pictures: Iterator[Picture]) -> list[Picture]:
 
 
 def _decode_batch(
-    pictures: Sequence[Picture], side: int, pool: ThreadPoolExecutor
+    pictures: Sequence[Picture], side: int, pool: ThreadPoolExecutor, skipped: SkippedImages
 ) -> list[tuple[Picture, Tensor]]:
     """The pictures that can be decoded, each with its pixels, uint8 (3, side, side)."""
 
@@ -73,7 +75,7 @@ def _decode_batch(
     decoded = []
     for picture, pixels in zip(pictures, pool.map(decode, pictures), strict=True):
         if isinstance(pixels, NotAnImage):
-            note(f"classify: skipped {printable(picture.name)}: {pixels}")
+            skipped.add(f"{picture.name}: {pixels}")
         else:
             decoded.append((picture, pixels))
     return decoded

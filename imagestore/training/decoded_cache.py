@@ -17,7 +17,7 @@ from imagestore.store.reader import StoreError
 from imagestore.training.batches import Batches
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.free_memory import available_memory
-from imagestore.training.skipped_images import note_skipped
+from imagestore.training.skipped_images import SkippedImages
 from imagestore.training.streamed_batches import StreamedBatches
 
 IMAGES_BETWEEN_CHECKS = 256  # decoding checks for a signal after so many images
@@ -50,7 +50,10 @@ def _decode_part(dataset: HDF5Dataset, part: np.ndarray, workers: int, stop: Sto
     """Decode images with a progress bar, and tell the user which of them cannot be decoded."""
     with progress(len(part), "decoding") as bar:
         batches = decode_into_memory(dataset, part, workers, bar.update, stop)
-    note_skipped(batches.skipped)
+    skipped = SkippedImages("train_model")
+    for line in batches.skipped:
+        skipped.add(line)
+    skipped.note_count()
     return batches
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from imagestore.processes import blocked, end_with_parent
 from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.skipped_images import NAMED, note_count, note_names
+from imagestore.training.skipped_images import SkippedImages
 
 
 @dataclass
@@ -26,7 +26,8 @@ class StreamedBatches:
     dataset: HDF5Dataset
     positions: np.ndarray  # int64 (N,), in the dataset
     workers: int
-    skipped: dict[int, str] = field(default_factory=dict)  # path and reason, by the position in the dataset
+    skipped: SkippedImages = field(default_factory=lambda: SkippedImages("train_model"))
+    positions_skipped: set[int] = field(default_factory=set)  # each is named once, not in each epoch
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -55,18 +56,14 @@ class StreamedBatches:
                 worker_init_fn=partial(_end_with_training, os.getpid()),
             )  # fmt: skip
             batches = iter(loader)
-        skipped_before = len(self.skipped)
-        for images, labels, skipped in batches:
-            self._note_new(skipped)
+        count_before = self.skipped.count
+        for images, labels, reasons in batches:
+            for position in sorted(reasons.keys() - self.positions_skipped):
+                self.skipped.add(reasons[position])
+            self.positions_skipped |= reasons.keys()
             yield images, labels
-        if len(self.skipped) > skipped_before:
-            note_count(len(self.skipped))
-
-    def _note_new(self, skipped: dict[int, str]) -> None:
-        """Name images that are skipped for the first time, up to NAMED in all."""
-        new = [line for position, line in skipped.items() if position not in self.skipped]
-        note_names(new[: max(0, NAMED - len(self.skipped))])
-        self.skipped |= skipped
+        if self.skipped.count > count_before:
+            self.skipped.note_count()
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,13 @@ def test_pictures_that_cannot_be_decoded_are_left_out(
 ) -> None:
     """Also if a whole batch is left out."""
     monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)
-    broken = [Picture(f"broken-{i}.jpg", b"not an image at all", "red") for i in range(9)]
+    broken = [Picture(f"broken-{i}.jpg", b"not an image at all", "red") for i in range(12)]
     mixed = [*pictures[:2], *broken, *pictures[2:]]
     answers = predict_labels(mixed, LABELS, weights=weights, device="cpu", workers=2)
     assert [answer.picture for answer in answers] == pictures
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(":")[1] for line in lines] == [f" skipped broken-{i}.jpg" for i in range(9)]
+    assert [line.split(":")[1] for line in lines[:-1]] == [f" skipped broken-{i}.jpg" for i in range(10)]
+    assert lines[-1] == "classify: skipped 12 images in all, because they cannot be decoded"
 
 
 def test_pictures_are_taken_a_batch_at_a_time(
