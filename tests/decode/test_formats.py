@@ -241,6 +241,7 @@ def test_a_header_that_claims_too_much_takes_no_memory(kind: str, tmp_path: Path
         [sys.executable, "-c", PEAK, sound], input=claims_to_be_large(kind), cwd=ROOT, capture_output=True,
         timeout=60, env=environment({VARIABLE: "100M"}),
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     taken, _, message = done.stdout.decode().partition(" ")
     assert int(taken) < 20, message
     assert f"{SIDE:,} x {SIDE:,} pixels" in message
