@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 
-from imagestore.archive.damage import CutShort
+from imagestore.archive.damage import CutShort, Damaged
 from imagestore.archive.decompressor import Decompressor
 
 # The exceptions of tarfile for a header that makes no sense: numbers that are none (pax, sparse), thousands
@@ -32,6 +32,7 @@ class TarHeaders:
         self._decompressor = decompressor
         self._ignore_zeros = ignore_zeros
         self._is_behind_mark = is_behind_mark
+        self._mark = decompressor.tell()  # where the last end mark ended, if this is behind one
 
     def next(self) -> tarfile.TarInfo | None:
         """Return the header at the current position or behind it; None at the end of the archive.
@@ -47,8 +48,13 @@ class TarHeaders:
                 return info
             except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
                 zeros += 1
-                self._is_behind_mark |= zeros == END_MARK
+                if zeros == END_MARK:
+                    self._is_behind_mark, self._mark = True, self._decompressor.tell()
             except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+                break
+            except Damaged as damage:
+                if not self._is_garbage(damage):
+                    raise
                 break
             except TAR_ERRORS as error:
                 is_cut = isinstance(error, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
@@ -60,6 +66,10 @@ class TarHeaders:
                     raise CutShort from error
         self.has_end_mark = zeros > 0 or self._is_behind_mark
         return None
+
+    def _is_garbage(self, damage: Damaged) -> bool:
+        """Whether compressed data are whole up to the end mark, and what follows only looks like some."""
+        return self._is_behind_mark and damage.confirmed is not None and damage.confirmed >= self._mark
 
 
 def open_tar(decompressor: Decompressor) -> tarfile.TarFile:

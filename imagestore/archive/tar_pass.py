@@ -217,27 +217,23 @@ class TarPass:
             is_behind_mark=True,
         )
         try:
-            behind._read_up_to_a_broken_header()
-            self._read_to_end()
+            behind._read_in_spite_of_broken_headers()
         except Damaged as damage:
             if damage.confirmed is None or damage.confirmed < mark:
                 raise
-            # A stream that begins behind the mark: garbage that looks like one, or an archive that is broken.
-            if behind._member_name is not None:
-                raise Damaged(f"the archive behind its end mark: {damage}") from damage
+            raise Damaged(f"the archive behind its end mark: {damage}") from damage
         self.images_behind = len(behind.members)
         self._headers.bytes_passed_over = behind._headers.bytes_passed_over
 
-    def _read_up_to_a_broken_header(self) -> None:
-        """Read all members up to the end or to a broken header. Raises Damaged if the data are broken."""
+    def _read_in_spite_of_broken_headers(self) -> None:
+        """Read members up to a broken header, and data to their end. Raises Damaged if these are broken."""
         try:
             for _ in self._images_in_order():
                 pass
-        except TAR_ERRORS:
-            pass
-        except Damaged as damage:
-            if damage.confirmed is not None:
+        except (Damaged, *TAR_ERRORS) as error:
+            if isinstance(error, Damaged) and error.confirmed is not None:
                 raise
+            self._read_to_end()
 
     def _read_to_end(self) -> None:
         """Read on to the end of a compressed file, where its last checksum is."""

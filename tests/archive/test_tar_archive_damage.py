@@ -8,6 +8,7 @@ import pytest
 
 from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import DamagedArchive
+from imagestore.console import UserError
 from tests.helpers.archives import COMPRESSIONS, PACKERS, noise, pack, photographs, stream_until_error, write
 
 IMAGES = photographs(3, 300)  # each takes a block for its header and one for its data
@@ -19,6 +20,15 @@ def images_and_damage(path):
     with open_archive(path) as archive:
         images = [(member.name, archive.read(member)) for member in archive.members()]
         return images, str(archive.damage or "")
+
+
+def can_be_opened(path):
+    """Whether a file is known as an archive."""
+    try:
+        open_archive(path).close()
+    except UserError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -33,8 +43,8 @@ def test_a_cut_at_any_byte_leaves_the_images_before_it(tmp_path, compression, ca
         streamed, message = stream_until_error(path)
         counts.append(len(streamed))
         assert streamed == IMAGES[: len(streamed)]
-        if "cut is no tar" in message or "damaged at its beginning" in message:
-            assert not streamed
+        if not can_be_opened(path):  # less than the first header
+            assert message and not streamed and (compression != "tar" or length < 512)
             continue
         if compression == "tar":
             assert len(streamed) >= sum(end <= length for end in ENDS)

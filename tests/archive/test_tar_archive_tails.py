@@ -90,6 +90,9 @@ def test_any_bytes_behind_the_data_cost_no_image(tmp_path, compression, cache, c
         note = f"{path} has {len(tail):,} bytes behind its {name} data, which are ignored\n"
         assert stream(path) == expected
         assert capfd.readouterr().err == note
+        with open_archive(path, ignore_zeros=True) as archive:
+            assert [(member.name, data) for member, data in archive.stream()] == expected
+        assert capfd.readouterr().err == note
         with open_archive(path) as archive:
             assert archive.indexed
             assert [(member.name, archive.read(member)) for member in archive.members()] == expected
