@@ -35,7 +35,7 @@ def test_the_full_name_goes_before_the_base_name():
     assert [table.find("b/1.jpg"), table.find("a/1.jpg")] == ["tulip", "rose"]
 
 
-def test_a_base_name_of_two_rows_is_an_error_that_names_them():
+def test_a_base_name_of_two_rows_is_an_error():
     table = NameTable(TABLE, [("a/1.jpg", "rose"), ("b/1.jpg", "tulip")])
     with pytest.raises(AmbiguousName, match=r"labels.csv: c/1.jpg could be a/1.jpg or b/1.jpg"):
         table.find("c/1.jpg")
@@ -46,7 +46,7 @@ def test_two_rows_of_equal_values_are_no_error():
     assert table.find("c/1.jpg") == "rose"
 
 
-def test_a_row_that_means_two_members_is_an_error_that_names_them():
+def test_a_row_that_means_two_members_is_an_error():
     table = NameTable(TABLE, [("1.jpg", "rose")])
     assert [table.find("a/1.jpg"), table.find("a/1.jpg")] == ["rose", "rose"]  # the same member, packed twice
     with pytest.raises(AmbiguousName, match=r"1.jpg could be a/1.jpg or b/1.jpg"):
