@@ -65,7 +65,7 @@ def test_other_datasets_are_left_to_hdf5(tmp_path, value, options):
     assert read(tmp_path / "a.h5") is None
 
 
-def test_attributes_external_bytes_and_stored_types_are_left_to_hdf5(tmp_path):
+def test_attributes_external_bytes_and_types_are_left_to_hdf5(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["attribute"] = DATA

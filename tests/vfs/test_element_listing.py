@@ -56,7 +56,7 @@ def test_elements_in_chunks(tmp_path, options):
         assert bytes_by_path(tree) == contents
 
 
-def test_inode_numbers_are_the_same_each_time_and_of_one_file_each(vlen):
+def test_inode_numbers_are_stable_and_of_one_file_each(vlen):
     path, contents = vlen
 
     def inodes() -> dict[bytes, int]:
@@ -68,7 +68,7 @@ def test_inode_numbers_are_the_same_each_time_and_of_one_file_each(vlen):
     assert len(set(first.values())) == len(first) == len(contents) + 5
 
 
-def test_elements_have_the_times_and_permissions_of_their_dataset(tmp_path):
+def test_elements_have_the_times_and_mode_of_their_dataset(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         dataset = add_vlen(file, "rose/images", PICTURES)
