@@ -73,7 +73,7 @@ def classify_images(
     chosen = choose_images(images, arguments.count, arguments.seed)
     if not chosen:
         images.check_whole()
-        raise UserError(f"{arguments.source}: holds no image")
+        raise UserError(f"{arguments.source}: holds no image{images.why_empty()}")
     pictures = itertools.takewhile(lambda picture: not stop.requested, read_images(images, chosen))
 
     share_processors()  # before torch is imported

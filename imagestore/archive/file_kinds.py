@@ -9,11 +9,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from imagestore.image_formats import format_of
+
 TEXT_BYTES = 512  # of the beginning, which tell whether a file is text
 
 ARCHIVES, POINTERS, PAGES = "archives", "pointers", "HTML pages"
 RAW, VIDEOS, DRAWINGS, PDF, ARRAYS = "raw camera files", "videos", "drawings", "PDF files", "arrays"
 OTHER_FORMATS = "images of other formats"
+NAMES_OF_FORMATS = {"HEIF": "HEIC"}  # those that people know better
 
 # What to do if an archive holds no image, but files of this kind.
 ADVICE_FOR_MEMBERS = {
@@ -26,6 +29,8 @@ ADVICE_FOR_MEMBERS = {
     PDF: "take the pictures out of them first (pdfimages)",
     ARRAYS: "write the pictures in them to image files first",
     OTHER_FORMATS: "convert them to PNG or TIFF first",
+    "files of zeros": "a copy of them did not end: copy or download them again",
+    "empty files": "a copy of them did not end: copy or download them again",
 }
 
 
@@ -46,11 +51,14 @@ def kind_of(data: bytes) -> FileKind | None:
 
 def members_of_kind(name: str, data: bytes) -> str:
     """What a run calls a member that is no image: by the suffix of its name, or by its first bytes."""
-    suffix = name.rpartition(".")[2].lower()
-    found = SUFFIXES.get(suffix)
+    found = SUFFIXES.get(_suffix(name))
     if found is None and (kind := kind_of(data)) is not None:
         found = kind.members
     return found or "not images"
+
+
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2].lower()
 
 
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body|script|title)\b", re.IGNORECASE)
@@ -108,6 +116,20 @@ def _is_video(data: bytes) -> bool:
     return is_avi or is_mpeg or is_other or data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide")
 
 
+def kind_of_undecodable(name: str, data: bytes) -> tuple[str, str]:
+    """What a run calls images like this one, which cannot be decoded; and what it is, "" if it is one."""
+    image_format, kind = format_of(data), kind_of(data)
+    if (kind is not None and kind.members == RAW) or SUFFIXES.get(_suffix(name)) == RAW:  # some are TIFFs
+        return RAW, ""
+    if image_format is not None and not image_format.only_by_name:
+        return NAMES_OF_FORMATS.get(image_format.name, image_format.name), ""
+    if kind is not None:
+        return kind.members or f"{kind.one.partition(' ')[2]}s", kind.one
+    if not data.strip(b"\0"):
+        return ("files of zeros", "only zeros") if data else ("empty files", "an empty file")
+    return "files of an unknown kind", ""
+
+
 def _kind(one: str, members: str, advice: str, *marks: bytes, at: int = 0) -> FileKind:
     """A kind that has one of these marks at an offset."""
     return FileKind(one, members, advice, lambda data: data.startswith(marks, at))
@@ -156,7 +178,7 @@ KINDS = (
     _kind("compressed by compress (.Z)", ARCHIVES, _TO_TAR.format("gzip -d"), b"\x1f\x9d", b"\x1f\xa0"),
     _kind("compressed by Snappy", ARCHIVES, _TO_TAR.format("snzip -d"), b"\xff\6\0\0sNaPpY"),
     FileKind("compressed by LZMA alone", ARCHIVES, _TO_TAR.format("xz --format=lzma -d"), _is_lzma),
-    _kind("a tar archive with a damaged beginning", ARCHIVES, "download or copy it again", b"ustar", at=257),
+    _kind("a tar archive, damaged at its beginning", ARCHIVES, "download or copy it again", b"ustar", at=257),
     _kind("an encrypted file", ARCHIVES, "decrypt it first",
           b"Salted__", b"-----BEGIN PGP MESSAGE", b"age-encryption.org/"),
     # arrays and databases

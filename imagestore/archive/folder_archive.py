@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from isal.isal_zlib import crc32
 
 from imagestore import stored_names
+from imagestore.archive.file_kinds import members_of_kind
 from imagestore.archive.folder_links import FolderLinks
-from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_file
+from imagestore.archive.image_files import is_image, reason_to_skip_file
 from imagestore.archive.members import Member
+from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import Archive, no_such_image
 from imagestore.console import UserError, describe
 from imagestore.image_formats import FIRST_BYTES
@@ -28,7 +29,7 @@ class FolderArchive(Archive):
     def __init__(self, path: Path) -> None:
         """Read nothing yet."""
         self.path = path
-        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIP_REASONS, 0))
+        self.skipped = PassedOver()
         self._members: list[Member] | None = None
 
     @property
@@ -43,7 +44,7 @@ class FolderArchive(Archive):
         return self._members
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
-        self.skipped = Counter(dict.fromkeys(SKIP_REASONS, 0))
+        self.skipped = PassedOver()
         links = FolderLinks(self.path, self.skipped)
         members: list[Member] = []
         for name in self._file_names():
@@ -62,12 +63,14 @@ class FolderArchive(Archive):
             subfolders.sort()
             relative = os.path.relpath(folder, self.path)
             self.skipped["folders"] += relative != "."
-            self.skipped["links"] += sum(os.path.islink(os.path.join(folder, name)) for name in subfolders)
+            for name in subfolders:
+                if os.path.islink(os.path.join(folder, name)):
+                    self.skipped.note("links", os.path.join(relative, name))
             for name in sorted(files):
                 yield name if relative == "." else f"{relative}/{name}"
 
     def _count_unreadable(self, error: OSError) -> None:
-        self.skipped["unreadable"] += 1
+        self.skipped.note("unreadable", str(error.filename))
 
     def _image_bytes(self, name: str, links: FolderLinks) -> bytes | None:
         """Return the bytes of an image. If the file is none, count the reason and return None."""
@@ -78,14 +81,16 @@ class FolderArchive(Archive):
             reason, data = "unreadable", b""
         if reason is None:
             return data
-        self.skipped[reason] += 1
+        self.skipped.note(reason, name)
         return None
 
     def _read_file(self, name: str, status: os.stat_result) -> tuple[str | None, bytes]:
         """Return (None, the image's bytes), or the reason why the file is no image. Raises OSError."""
         reason = reason_to_skip_file(name, status)
-        data = b"" if reason else _read_image(self.path / name)
-        return ("not images" if reason is None and not is_image(name, data) else reason), data
+        if reason is not None:
+            return reason, b""
+        data = _read_image(self.path / name)
+        return (None if is_image(name, data) else members_of_kind(name, data)), data
 
     def read(self, member: Member) -> bytes:
         path = self.path / stored_names.to_path(member.name)
@@ -101,7 +106,7 @@ class FolderArchive(Archive):
         for member in self.members():
             if member.name == name:
                 return member
-        raise no_such_image(self.path, name, self.members())
+        raise no_such_image(self.path, name, self.members(), self.skipped)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections import Counter
 from pathlib import Path
 
+from imagestore.archive.file_kinds import members_of_kind
 from imagestore.archive.image_files import is_image, reason_to_skip_name
+from imagestore.archive.passed_over import PassedOver
 from imagestore.image_formats import has_image_suffix
 
 LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
@@ -20,7 +21,7 @@ LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 class FolderLinks:
     """The links of one folder, met in any order. Each file is taken once."""
 
-    def __init__(self, folder: Path, skipped: Counter[str]) -> None:
+    def __init__(self, folder: Path, skipped: PassedOver) -> None:
         """`skipped` counts the files of the folder that are passed over, by reason."""
         self._folder = os.path.realpath(folder)
         self._skipped = skipped
@@ -52,5 +53,5 @@ class FolderLinks:
         if not is_image(name, data) or (own_reason is None and is_image(own_name, data)):
             return "links", b""
         self._taken.add((status.st_dev, status.st_ino))
-        self._skipped[own_reason or "not images"] -= 1
+        self._skipped[own_reason or members_of_kind(own_name, data)] -= 1
         return None, data

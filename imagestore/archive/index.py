@@ -17,6 +17,7 @@ import numpy as np
 
 from imagestore import cache_folder
 from imagestore.archive.members import COLUMNS, Members, SourceLabels
+from imagestore.archive.passed_over import PassedOver
 from imagestore.console import UserError, describe, note
 from imagestore.files.atomic_write import write_whole
 from imagestore.files.checksummed_columns import StoredColumns, read_columns, write_columns
@@ -32,7 +33,7 @@ class ArchiveIndex:
     """What a pass over an archive has found out."""
 
     members: Members
-    skipped: dict[str, int]  # how many files were skipped, by reason
+    skipped: PassedOver
     points: bytes  # seek points of the decompressor
     remarks: list[str] = field(default_factory=list)  # what the user should know, to follow the path
 
@@ -95,6 +96,7 @@ def save_index(path: Path, index: ArchiveIndex, fingerprint: dict[str, int | str
         "version": VERSION,
         "archive": fingerprint,
         "skipped": index.skipped,
+        "first_skipped": index.skipped.first,
         "remarks": index.remarks,
     }
     columns = {
@@ -124,7 +126,8 @@ def load_index(path: Path, fingerprint: dict[str, int | str]) -> ArchiveIndex | 
             labels = json.loads(stored.load("label_names").tobytes())
             members = Members(stored.load("names").tobytes(), columns, labels)
             points = stored.load("points").tobytes()
-            return ArchiveIndex(members, stored.facts["skipped"], points, stored.facts["remarks"])
+            skipped = PassedOver(stored.facts["skipped"], stored.facts["first_skipped"])
+            return ArchiveIndex(members, skipped, points, stored.facts["remarks"])
     except (OSError, ValueError, KeyError, TypeError):  # not the facts and columns of an index
         return None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from imagestore.archive.members import Member
+from imagestore.archive.passed_over import PassedOver
+from imagestore.archive.why_no_image import why_no_image
 from imagestore.console import UserError, did_you_mean
 
 NAMES_IN_HINT = 3
@@ -28,7 +29,7 @@ class Archive(Protocol):
     """
 
     path: Path
-    skipped: Counter[str]  # how many files were skipped, by reason; each pass counts anew
+    skipped: PassedOver  # how many files were skipped, by reason; each pass counts anew
     damage: DamagedArchive | None = None  # what a pass has found, if the archive is not whole
 
     @property
@@ -71,9 +72,21 @@ class Archive(Protocol):
         self.close()
 
 
-def no_such_image(path: Path, name: str, members: Sequence[Member]) -> UserError:
-    """Return the error for a name that is not in `path`. It suggests equal base names, else similar names."""
+def no_such_image(
+    path: Path, name: str, members: Sequence[Member], skipped: PassedOver | None = None
+) -> UserError:
+    """Return the error for a name that is not in `path`. It suggests equal base names, else similar names.
+
+    If `path` holds no image at all, the error says why. `skipped` is that of the Archive.
+    """
+    if not members and skipped is not None:
+        return no_image(path, skipped)
     base = name.rsplit("/", 1)[-1]
     same_base = [member.name for member in members if member.name.rsplit("/", 1)[-1] == base]
     hint = did_you_mean(name, same_base[:NAMES_IN_HINT] or (member.name for member in members))
     return UserError(f"{path} holds no image {name!r}{hint}")
+
+
+def no_image(path: Path, skipped: PassedOver) -> UserError:
+    """Return the error for an archive or a folder without an image."""
+    return UserError(f"{path}: holds no image{why_no_image(path, skipped)}")

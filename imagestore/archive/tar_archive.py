@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import tarfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from imagestore.archive.damage import Damaged, WrongChecksum
 from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Member, Members, SourceLabels
+from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, no_such_image
 from imagestore.archive.sample_labels import SampleLabels, with_labels
 from imagestore.archive.tar_headers import TAR_ERRORS
@@ -77,7 +77,7 @@ class TarArchive(Archive):
         self._index = self._index_file.load()
         self._decompressor: Decompressor | None = None  # for `read`
         self._remarks_told = False
-        self.skipped = Counter(self._index.skipped if self._index else {})
+        self.skipped = self._index.skipped if self._index else PassedOver()
 
     @property
     def indexed(self) -> bool:
@@ -127,7 +127,7 @@ class TarArchive(Archive):
             remarks = [*tar_pass.remarks(), *self._remarks_on_compression(decompressor)]
             if not self.indexed:
                 points = decompressor.points()
-                self._keep(ArchiveIndex(tar_pass.members, dict(tar_pass.skipped), points, remarks))
+                self._keep(ArchiveIndex(tar_pass.members, tar_pass.skipped, points, remarks))
         self._tell(remarks)
 
     def _error(self, damage: Damaged, tar_pass: TarPass) -> UserError:
@@ -137,7 +137,7 @@ class TarArchive(Archive):
             return WrongImages(message)
         self.damage = DamagedArchive(message)
         if self._index is None:  # it is not written to a file: every run must find the damage
-            self._index = ArchiveIndex(tar_pass.members, dict(tar_pass.skipped), points=b"")
+            self._index = ArchiveIndex(tar_pass.members, tar_pass.skipped, points=b"")
         return self.damage
 
     def _remarks_on_compression(self, decompressor: Decompressor) -> Iterator[str]:
@@ -184,7 +184,7 @@ class TarArchive(Archive):
             return member
         if self.damage:
             raise DamagedArchive(f"no image {name!r} comes before the damage: {self.damage}")
-        raise no_such_image(self.path, name, self.members())
+        raise no_such_image(self.path, name, self.members(), self.skipped)
 
     def close(self) -> None:
         self._close_decompressor()

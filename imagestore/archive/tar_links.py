@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import heapq
 import posixpath
-from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -22,6 +21,7 @@ from typing import NamedTuple
 from imagestore import stored_names
 from imagestore.archive.image_files import LONGEST_NAME, is_hidden, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
+from imagestore.archive.passed_over import PassedOver
 from imagestore.image_formats import has_image_suffix
 
 MOST_LINKS_IN_A_ROW = 40  # Linux follows as many
@@ -76,7 +76,7 @@ class TarLinks:
         """Note that the bytes of the file come with the last link."""
         self._links[-1] = self._links[-1]._replace(body=file)
 
-    def resolve(self, skipped: Counter[str]) -> list[tuple[Link, LinkedFile]]:
+    def resolve(self, skipped: PassedOver) -> list[tuple[Link, LinkedFile]]:
         """Return the links that are images, each with the file that it leads to, in the order of the files.
 
         All other links are counted in `skipped`. A file that a link leads to was not passed over after all.
@@ -84,9 +84,9 @@ class TarLinks:
         taken: dict[int, tuple[Link, LinkedFile]] = {}  # by the offset of the file
         for link, file in zip(self._links, self._targets_of_links(), strict=True):
             if file is None and has_image_suffix(link.name):
-                skipped["broken links"] += 1
+                skipped.note("broken links", link.name)
             elif file is None or file.location.offset in taken or not _is_image(link, file):
-                skipped["links"] += 1
+                skipped.note("links", link.name)
             else:
                 taken[file.location.offset] = link, file
                 if file.reason is not None:

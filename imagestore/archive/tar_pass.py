@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 import tarfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 from isal.isal_zlib import crc32
 
 from imagestore.archive.damage import CutShort, Damaged, WrongChecksum
 from imagestore.archive.decompressor import PIECE, Decompressor
-from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_name
+from imagestore.archive.file_kinds import members_of_kind
+from imagestore.archive.image_files import is_image, reason_for_hidden, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
+from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.sample_labels import SampleLabels
 from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders, open_tar
 from imagestore.archive.tar_links import LinkedFile, TarLinks
@@ -48,7 +49,7 @@ class TarPass:
         gets the labels that stand beside images.
         """
         self.members = Members()
-        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIP_REASONS, 0))
+        self.skipped = PassedOver()
         self.images_behind = 0  # behind the end mark, where this pass does not read them
         self._headers = TarHeaders(decompressor, ignore_zeros=ignore_zeros, is_behind_mark=is_behind_mark)
         self._decompressor = decompressor
@@ -105,10 +106,11 @@ class TarPass:
                 return None
             if is_image(info.name, data):
                 return info.name, _file_of(info), data
-            reason = "not images"
-        self.skipped[reason] += 1
-        if info.isreg():
-            self._links.add_file(info.name, self._passed_over(info, reason))
+            reason = members_of_kind(info.name, data)
+        elif reason.startswith("hidden"):
+            self._note_hidden(info)
+            return None
+        self._note_passed_over(info, reason)
         return None
 
     def _read_text_beside_images(self, info: tarfile.TarInfo) -> bytes | None:
@@ -121,11 +123,18 @@ class TarPass:
             raise CutShort
         return data
 
-    def _passed_over(self, info: tarfile.TarInfo, reason: str) -> LinkedFile:
-        """A file that was passed over. A hidden one may be an image; the others were looked at."""
-        is_read = reason == "hidden" and not info.issparse()
-        beginning = self._decompressor.read(min(info.size, FIRST_BYTES)) if is_read else b""
-        return _file_of(info)._replace(reason=reason, begins_as_image=begins_as_image(beginning))
+    def _note_hidden(self, info: tarfile.TarInfo) -> None:
+        """Note a hidden file, which may be an image all the same."""
+        beginning = b"" if info.issparse() else self._decompressor.read(min(info.size, FIRST_BYTES))
+        begins = begins_as_image(beginning)
+        reason = reason_for_hidden(info.name, looks_like_image=begins or has_image_suffix(info.name))
+        self._note_passed_over(info, reason, begins)
+
+    def _note_passed_over(self, info: tarfile.TarInfo, reason: str, begins_as_image: bool = False) -> None:
+        self.skipped.note(reason, info.name)
+        if info.isreg():
+            file = _file_of(info)._replace(reason=reason, begins_as_image=begins_as_image)
+            self._links.add_file(info.name, file)
 
     def _read_data(self, info: tarfile.TarInfo) -> bytes:
         """The bytes of an image; at least the first ones of another file."""
@@ -161,7 +170,7 @@ class TarPass:
                 if is_image(link.name, data):
                     yield self._add_member(link.name, file, data)
                 else:
-                    self.skipped["links"] += 1
+                    self.skipped.note("links", link.name)
         finally:
             decompressor.close()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from imagestore.archive.file_kinds import members_of_kind
 from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
+from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import Archive, DamagedArchive, no_such_image
 from imagestore.archive.zip_data import DamagedEntry, read_entry
 from imagestore.archive.zip_entries import NoDirectory, ZipEntry, read_directory, scan_headers
@@ -31,7 +31,7 @@ class ZipArchive(Archive):
         """Take over an open file. Raises UserError if nothing in it can be read."""
         self.path = path
         self._descriptor = descriptor
-        self.skipped: Counter[str] = Counter(dict.fromkeys((*SKIP_REASONS, ENCRYPTED), 0))
+        self.skipped = PassedOver(dict.fromkeys((*SKIP_REASONS, ENCRYPTED), 0))
         self._entries = self._read_entries()
         self._members: Members | None = None
         self._image_entries: list[ZipEntry] = []  # of each member
@@ -77,7 +77,7 @@ class ZipArchive(Archive):
                 )
                 self._image_entries.append(entry)
             else:
-                self.skipped[reason] += 1
+                self.skipped.note(reason, entry.name)
                 encrypted += [entry.name] if reason == ENCRYPTED else []
         if encrypted:
             note(f"{self.path}: encrypted, so not read: {_count_and_first(encrypted)}")
@@ -131,7 +131,7 @@ class ZipArchive(Archive):
             return member
         if self.damage:
             raise DamagedArchive(f"no image {name!r} comes before the damage: {self.damage}")
-        raise no_such_image(self.path, name, self.members())
+        raise no_such_image(self.path, name, self.members(), self.skipped)
 
     def close(self) -> None:
         if self._descriptor >= 0:

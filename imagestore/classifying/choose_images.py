@@ -14,6 +14,7 @@ import numpy as np
 
 from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
+from imagestore.archive.why_no_image import why_no_image
 from imagestore.classifying.answer import Picture
 from imagestore.classifying.true_labels import heuristic_label
 from imagestore.console import note, printable
@@ -37,6 +38,9 @@ class Images(Protocol):
 
     def check_whole(self) -> None:
         """Raise DamagedArchive if the images are only those before the damage of an archive."""
+
+    def why_empty(self) -> str:
+        """Return why there is no image, to follow "holds no image"; empty if nothing is known."""
 
 
 @contextlib.contextmanager
@@ -111,6 +115,10 @@ class StoreImages:
     def check_whole(self) -> None:
         """See Images: stores are whole."""
 
+    def why_empty(self) -> str:
+        """See Images."""
+        return ""
+
     def _note_what_is_used(self, part: int | None) -> None:
         for store, found in zip(self._stores, self._labels, strict=True):
             note_what_is_left_out("classify", store, found)
@@ -145,3 +153,7 @@ class ArchiveImages:
         """See Images."""
         if self._archive.damage:
             raise self._archive.damage
+
+    def why_empty(self) -> str:
+        """See Images."""
+        return why_no_image(self._archive.path, self._archive.skipped)

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imagestore.archive.file_kinds import kind_of_undecodable
+from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import DamagedArchive, WrongImages
-from imagestore.console import FAILED, UserError, fail, note
+from imagestore.archive.why_no_image import why_no_image
+from imagestore.console import FAILED, UserError, fail, note, printable
 from imagestore.files.disk_room import DiskFull
 from imagestore.labelling.name_table import AmbiguousName
 from imagestore.processes import Stop
@@ -33,10 +36,17 @@ class RunReport:
     needs_whole_archive: bool = False  # whether the error is that the archive is cut short or broken
     already_stored: int = 0  # images that a store had before
     undecodable: list[str] = field(default_factory=list)  # a line for each image that cannot be decoded
+    undecodable_kinds: PassedOver = field(default_factory=lambda: PassedOver({}))  # what they are
     unlabelled: list[str] = field(default_factory=list)  # the name of each image that has no label
     first_of_several: int = 0  # new images whose files hold more frames or pages
     incomplete: list[str] = field(default_factory=list)  # the name of each new image that lacks its end
     unreadable: list[str] = field(default_factory=list)  # a line for each damaged image of a merged store
+
+    def note_undecodable(self, name: str, data: bytes, reason: str) -> None:
+        """Note an image that cannot be decoded, with the decoder's reason or with what it is in truth."""
+        kind, what_it_is = kind_of_undecodable(name, data)
+        self.undecodable.append(f"{printable(name)} ({what_it_is or reason})")
+        self.undecodable_kinds.note(kind, self.undecodable[-1])
 
 
 @dataclass(frozen=True)
@@ -77,13 +87,13 @@ def discarding_wrong_images(writers: list[StoreWriter]) -> Iterator[None]:
         raise
 
 
-def finish(report: RunReport, writers: list[StoreWriter], skipped: Mapping[str, int] | None = None) -> int:
+def finish(report: RunReport, writers: list[StoreWriter], skipped: PassedOver | None = None) -> int:
     """Tell the user about a run whose images are published; return the exit status.
 
     `skipped` counts the files of the archive that are no images, by reason. Raises UserError if the run
     failed before it stored an image.
     """
-    ending = decide_ending(report, writers)
+    ending = decide_ending(report, writers, skipped)
     if ending.without_result:
         raise UserError(ending.message)
     _print_stores(writers)
@@ -93,7 +103,7 @@ def finish(report: RunReport, writers: list[StoreWriter], skipped: Mapping[str, 
     return ending.status
 
 
-def decide_ending(report: RunReport, writers: list[StoreWriter]) -> Ending:
+def decide_ending(report: RunReport, writers: list[StoreWriter], skipped: PassedOver | None = None) -> Ending:
     """Decide how a run ended. If several of these cases are true, the first one counts."""
     if report.error and not any(len(writer) - writer.images_before for writer in writers):
         return Ending(FAILED, report.error, without_result=True)
@@ -113,10 +123,18 @@ def decide_ending(report: RunReport, writers: list[StoreWriter]) -> Ending:
             FAILED, f"{count:,} images could not be read and were left out; all other images are stored"
         )
     if not any(len(writer) for writer in writers):
-        reason = " that can be decoded" if report.undecodable else ""
-        reason = " that has a label" if report.unlabelled else reason
-        return Ending(FAILED, f"{report.source}: holds no image{reason}", without_result=True)
+        return Ending(FAILED, f"{report.source}: holds no image{_why(report, skipped)}", without_result=True)
     return Ending(0)
+
+
+def _why(report: RunReport, skipped: PassedOver | None) -> str:
+    """The end of the message of a run that stored no image."""
+    if report.unlabelled:
+        return " that has a label"
+    reason = " that can be decoded" if report.undecodable else ""
+    return reason + (
+        "" if skipped is None else why_no_image(report.source, skipped, report.undecodable_kinds)
+    )
 
 
 def _early_end(reason: str) -> str:

@@ -226,7 +226,7 @@ def _label_new(
     for (member, label), data, result in run.workers.label(new):
         bar.update()
         if isinstance(result, Undecodable):
-            run.report.undecodable.append(f"{printable(member.name)} ({result.reason})")
+            run.report.note_undecodable(member.name, data, result.reason)
             continue
         if result.is_incomplete:
             run.report.incomplete.append(printable(member.name))

@@ -15,7 +15,7 @@ import numpy as np
 from imagestore import stored_names
 from imagestore.archive.members import Member
 from imagestore.archive.open_archive import open_archive
-from imagestore.archive.protocol import Archive, DamagedArchive
+from imagestore.archive.protocol import Archive, DamagedArchive, no_image
 from imagestore.console import UserError, describe, did_you_mean, note
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
@@ -87,8 +87,12 @@ def _find_argument(find: Callable[[str], Found], argument: str) -> Found:
 
 
 def _all_of_archive(archive: Archive) -> Iterator[StreamedImage]:
+    is_empty = True
     for member, data in archive.stream():
+        is_empty = False
         yield StreamedImage(member.name, data)
+    if is_empty:
+        raise no_image(archive.path, archive.skipped)
 
 
 def _named_in_archive(archive: Archive, names: Sequence[str]) -> Iterator[ArchiveImage]:

@@ -39,7 +39,7 @@ def test_other_files_are_no_images(name, data):
         ("a.jpg", (2 << 20) + 1, "too large"),
         ("a.bin", (2 << 20) + 1, "not images"),
         (".a.jpg", 1, "hidden"),
-        (".thumbnails/a.jpg", 1, "hidden"),
+        (".thumbnails/a.jpg", 1, "hidden images"),
         ("__MACOSX/a.jpg", 1, "hidden"),
     ],
 )

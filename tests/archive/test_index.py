@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from imagestore.archive.index import ArchiveIndex, load_index, save_index
 from imagestore.archive.members import Location, Members
 from imagestore.archive.open_archive import open_archive
+from imagestore.archive.passed_over import PassedOver
 from imagestore.files.checksummed_columns import write_columns
 from tests.helpers.archives import assert_reads, pack, photographs, stream, write
 
@@ -33,7 +34,7 @@ def small_index():
     members = Members()
     members.add("a.jpg", size=5, mtime=-7, crc32=0xFFFFFFFF, location=Location(512, False))
     members.add("\udcff.jpg", size=0, mtime=1 << 40, crc32=0, location=Location(1 << 40, True))
-    return ArchiveIndex(members, {"links": 3}, b"points")
+    return ArchiveIndex(members, PassedOver({"links": 3}, {"links": "a\udcff"}), b"points")
 
 
 def test_a_loaded_index_is_the_saved_one(tmp_path):
@@ -43,6 +44,7 @@ def test_a_loaded_index_is_the_saved_one(tmp_path):
     assert list(loaded.members) == list(saved.members)
     assert [loaded.members.location(i) for i in range(2)] == [Location(512, False), Location(1 << 40, True)]
     assert (loaded.skipped, loaded.points) == (saved.skipped, saved.points)
+    assert loaded.skipped.first == {"links": "a\udcff"}
 
 
 def test_an_index_fits_one_fingerprint_only(tmp_path):

@@ -105,7 +105,7 @@ def output_of(*command: str) -> Callable[[Path], bytes]:
         (lambda _: b"/annex/objects/SHA256E-s12--ab.tgz\n", "a git-annex pointer", "git annex get"),
         (lambda _: b"outs:\n- md5: a304afb96060aad90176268345\n  path: data\n", "a DVC pointer", "dvc pull"),
         (lambda _: b"Salted__" + noise(900, 1), "an encrypted file", "decrypt"),
-        (lambda _: TAR[:99] + b"\1" + TAR[100:], "a tar archive with a damaged beginning", "again"),
+        (lambda _: TAR[:99] + b"\1" + TAR[100:], "a tar archive, damaged at its beginning", "again"),
         (lambda _: noise(9000, 1), "no tar archive, or is damaged", ".zip"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -127,7 +127,7 @@ def test_links_come_behind_the_other_images(tmp_path: Path, compression: str) ->
         ([("/data/.a", b"1"), soft("/data/b.jpg", "/data/.a")], ["/data/b.jpg"], {}),
         ([(".c/a", b"1"), ("a", b"2"), soft("b.jpg", "/r/.c/a")], ["b.jpg"], {"not images": 1}),
         ([("a", b"2"), soft("b.jpg", "/r/.c/a")], [], {"not images": 1, "broken links": 1}),
-        ([("d/.c/a.jpg", b"1"), soft("d/link", ".c")], [], {"hidden": 1, "links": 1}),
+        ([("d/.c/a.jpg", b"1"), soft("d/link", ".c")], [], {"hidden images": 1, "links": 1}),
     ],
 )  # fmt: skip
 def test_which_links_are_images(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from isal.isal_zlib import crc32
 
+from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import WrongImages
 from imagestore.console import UserError
 from imagestore.files.disk_room import DiskFull
@@ -191,7 +192,7 @@ def test_images_that_are_not_new_or_missing_are_noted(report, grown, capsys):
     report.already_stored = 1500
     report.undecodable += [f"{i}.jpg (broken)" for i in range(6)]
     report.unreadable += ["damaged: red/a.jpg"]
-    assert finish(report, [grown], {"folders": 3, "links": 2, "hidden": 0}) == 1
+    assert finish(report, [grown], PassedOver({"folders": 3, "links": 2, "hidden": 0})) == 1
     lines = capsys.readouterr().err.splitlines()
     assert "1,500" in lines[0]
     assert "links (2)" in lines[1] and "folders" not in lines[1] and "hidden" not in lines[1]
@@ -226,7 +227,7 @@ def test_a_run_without_result_raises_and_prints_nothing(
 ):
     prepare(report)
     with pytest.raises(UserError, match=r"a\.tgz"):
-        finish(report, [empty], {"links": 2})
+        finish(report, [empty], PassedOver({"links": 2}))
     assert capsys.readouterr() == ("", "")
 
 
