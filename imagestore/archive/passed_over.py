@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from imagestore.archive.image_files import SKIP_REASONS
 
@@ -22,3 +22,12 @@ class PassedOver(Counter[str]):
         """Count one more file."""
         self[reason] += 1
         self.first.setdefault(reason, name)
+
+
+def passed_over_in_all(parts: Iterable[PassedOver]) -> PassedOver:
+    """The sum over several archives."""
+    total = PassedOver()
+    for part in parts:
+        total.update(part)
+        total.first = part.first | total.first
+    return total
