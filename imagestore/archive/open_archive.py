@@ -11,13 +11,18 @@ import stat
 from pathlib import Path
 
 from imagestore.archive.folder_archive import FolderArchive
+from imagestore.archive.hdf5_archive import open_hdf5_archive
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.no_archive import describe_no_archive
+from imagestore.archive.parquet_rows import SIGNATURE as PARQUET_SIGNATURE
+from imagestore.archive.parquet_rows import ParquetRows
 from imagestore.archive.protocol import Archive
+from imagestore.archive.row_archive import RowArchive
 from imagestore.archive.tar_archive import TarArchive, find_tar
 from imagestore.archive.zip_archive import ZipArchive
 from imagestore.archive.zip_entries import SIGNATURES as ZIP_SIGNATURES
 from imagestore.console import UserError, describe
+from imagestore.hdf5.superblock import has_signature
 
 BEGINNING = 0x8010  # bytes by which a file is recognised; ISO 9660 has its mark behind 32 KiB
 
@@ -38,12 +43,23 @@ def open_archive(
     path = Path(path)
     if path.is_dir():
         return FolderArchive(path)
-    descriptor = _open_file(path)
+    file, inner = split_inner_path(path)
+    descriptor = _open_file(file)
     try:
+        if inner:
+            return _open_part(path, file, descriptor, inner, index, labels)
         return _open_by_content(path, descriptor, index, ignore_zeros, labels)
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def split_inner_path(path: Path) -> tuple[Path, str]:
+    """The file of a path such as `file.h5:/train/images`, and the path in it, or "" if there is none."""
+    before, separator, after = str(path).partition(":/")
+    if not separator or path.exists() or not Path(before).is_file():
+        return path, ""
+    return Path(before), after.strip("/")
 
 
 def _open_file(path: Path) -> int:
@@ -66,10 +82,25 @@ def _open_by_content(
     beginning = _read_beginning(path, descriptor)
     if beginning.startswith(ZIP_SIGNATURES):
         return ZipArchive(path, descriptor)
+    if beginning.startswith(PARQUET_SIGNATURE):
+        return RowArchive(path, descriptor, ParquetRows(path, descriptor, "", labels), index, labels)
     compression = find_tar(path, descriptor, beginning)
     if compression is not None:
         return TarArchive(path, descriptor, compression, index, ignore_zeros=ignore_zeros, labels=labels)
+    if has_signature(descriptor):
+        return open_hdf5_archive(path, path, descriptor, "", index, labels)
     raise UserError(f"{path} {describe_no_archive(path, descriptor, beginning)}")
+
+
+def _open_part(
+    path: Path, file: Path, descriptor: int, inner: str, index: Path | None, labels: SourceLabels | None
+) -> Archive:
+    """Return the archive that is a dataset or a column of a file; `path` names both."""
+    if has_signature(descriptor):
+        return open_hdf5_archive(path, file, descriptor, inner, index, labels)
+    if _read_beginning(file, descriptor).startswith(PARQUET_SIGNATURE):
+        return RowArchive(path, descriptor, ParquetRows(file, descriptor, inner, labels), index, labels)
+    raise UserError(f"{path}: {file} is neither an HDF5 nor a Parquet file, so it holds no {inner!r}")
 
 
 def _read_beginning(path: Path, descriptor: int) -> bytes:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from imagestore import stored_names
+from imagestore.archive.label_text import LABEL_KEYS, text_of
 from imagestore.archive.members import Member, Members, SourceLabels
 
-LABEL_KEYS = ("label", "class", "cls")  # the usual words, the first of which counts
 CLASS_FILES, JSON_FILES, TEXT_FILES = range(3)  # kinds of files beside an image, in the order of their rank
 LARGEST_FILE = 16 << 20  # bytes; a larger one is no label
 MOST_BYTES_HELD, MOST_IMAGES_HELD = 64 << 20, 1000  # of one sample: no key of a real sample has more
@@ -66,7 +66,7 @@ class SampleLabels:
         """Take the label from a file of the current sample; return whether there is one."""
         extension = _split(name)[1]
         kind = self._kind(extension)
-        texts = self._texts_in_json(data) if kind == JSON_FILES else [_text_of(data)]
+        texts = self._texts_in_json(data) if kind == JSON_FILES else [_line_of(data)]
         found = next((place for place, text in enumerate(texts) if text is not None), None)
         if kind is None or found is None:
             return False
@@ -92,7 +92,7 @@ class SampleLabels:
         with contextlib.suppress(ValueError, RecursionError):
             values = json.loads(data)
             if isinstance(values, dict):
-                return [_text_of_value(values.get(key)) for key in self._keys]
+                return [text_of(values.get(key)) for key in self._keys]
         return []
 
 
@@ -136,14 +136,7 @@ def _split(name: str) -> tuple[str, str]:
     return f"{folder}{slash}{stem}", extension.lower()
 
 
-def _text_of(data: bytes) -> str | None:
+def _line_of(data: bytes) -> str | None:
     """A label that is a file of its own: one line of text."""
     lines = stored_names.decode(data.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")).splitlines()
     return lines[0] if len(lines) == 1 else None
-
-
-def _text_of_value(value: object) -> str | None:
-    """A value of JSON as a label: 3 and 3.0 are both "3"; lists and objects are none."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value) if isinstance(value, (str, int, float)) else None

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from imagestore.archive.hdf5_archive import open_as_store
 from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.archive.why_no_image import why_no_image
@@ -53,18 +54,28 @@ def open_images(
 ) -> Iterator[Images]:
     """Open the stores, the archive or the folder that SOURCE names. Raises UserError.
 
-    A file is a store if its suffix or its content is that of HDF5. `index` is the index file of an archive.
-    With `heuristic`, the true label of an archive's image is the one that the colour heuristic gives it.
-    `follow_external` is that of ImageStore.
+    A file is a store if its suffix or its content is that of HDF5. But a file that holds images as pixels
+    only is an archive. `index` is the index file of an archive. With `heuristic`, the true label of
+    an archive's image is the one that the colour heuristic gives it. `follow_external` is that of ImageStore.
     """
     paths = expand_paths([source])
     with contextlib.ExitStack() as opened:
-        if len(paths) > 1 or paths[0].suffix in STORE_SUFFIXES or is_hdf5(paths[0]):
-            stores = open_stores(paths, follow_external)
+        stores = _open_stores(paths, follow_external)
+        if stores:
             yield StoreImages([opened.enter_context(store) for store in stores])
         else:
             archive = opened.enter_context(open_archive(paths[0], index, ignore_zeros=ignore_zeros))
             yield ArchiveImages(archive, heuristic)
+
+
+def _open_stores(paths: list[Path], follow_external: bool) -> list[ImageStore]:
+    """The stores at these paths; empty if the only path is that of an archive. Raises UserError."""
+    if len(paths) == 1 and is_hdf5(paths[0]):
+        store = open_as_store(paths[0], follow_external)
+        return [] if store is None else [store]
+    if len(paths) > 1 or paths[0].suffix in STORE_SUFFIXES:
+        return open_stores(paths, follow_external)
+    return []
 
 
 def choose_images(images: Images, count: int | None, seed: int | None) -> list[int]:

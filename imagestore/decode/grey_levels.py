@@ -37,12 +37,31 @@ def to_grey_levels(image: Image.Image) -> Image.Image:
     opaque = np.empty_like(levels) if "transparency" in image.info else None
     black, white = _black_and_white(image)
     for rows, values in _bands(image):
-        levels[rows] = _scale(values, black, white)
+        levels[rows] = scale_to_levels(values, black, white)
         if opaque is not None:
             opaque[rows] = np.where(values == image.info["transparency"], 0, 255)
     if opaque is None:
         return Image.fromarray(levels)
     return Image.merge("LA", (Image.fromarray(levels), Image.fromarray(opaque))).convert("RGBA")
+
+
+def usual_range(smallest: float, largest: float, *, floats: bool) -> tuple[float, float]:
+    """The smallest usual range that holds all numbers, or else the range from the smallest to the largest."""
+    if floats and 0 < largest <= 1:
+        return 0.0, 1.0
+    for white in (1.0, 255.0) if floats else (255.0, 65535.0):
+        if smallest >= 0 and largest <= white:
+            return 0.0, white
+    return (smallest, largest) if smallest < largest else (smallest - 1, largest)
+
+
+def scale_to_levels(values: np.ndarray, black: float, white: float) -> np.ndarray:
+    """uint8, of the shape of `values`: 0 for the number `black` and below, 255 for `white` and above."""
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        return scale_to_levels(np.arange(1 << 16, dtype=np.float32), black, white)[values]
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite numbers
+        levels = np.rint((values.astype(np.float64) - black) * (255 / (white - black)))
+    return np.nan_to_num(np.clip(levels, 0, 255)).astype(np.uint8)
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[slice, np.ndarray]]:
@@ -54,22 +73,13 @@ def _bands(image: Image.Image) -> Iterator[tuple[slice, np.ndarray]]:
         yield slice(top, bottom), values.view(np.uint32) if _is_unsigned(image) else values
 
 
-def _scale(values: np.ndarray, black: float, white: float) -> np.ndarray:
-    """uint8, of the shape of `values`."""
-    if values.dtype.itemsize == 2:
-        return _scale(np.arange(1 << 16, dtype=np.float32), black, white)[values]
-    with np.errstate(invalid="ignore", over="ignore"):  # infinite numbers
-        levels = np.rint((values.astype(np.float64) - black) * (255 / (white - black)))
-    return np.nan_to_num(np.clip(levels, 0, 255)).astype(np.uint8)
-
-
 # ----- which numbers are black and white -----
 
 
 def _black_and_white(image: Image.Image) -> tuple[float, float]:
     """The numbers that stand for black and for white, which are never equal."""
     white = _white_by_the_file(image)
-    black, white = (0.0, white) if white else _usual_range(*_extremes(image), floats=image.mode == "F")
+    black, white = (0.0, white) if white else usual_range(*_extremes(image), floats=image.mode == "F")
     return (white, black) if _tiff_tag(image, PHOTOMETRIC) == WHITE_IS_ZERO else (black, white)
 
 
@@ -77,16 +87,6 @@ def _white_by_the_file(image: Image.Image) -> float | None:
     if image.mode.startswith("I;16"):
         return float((1 << (_tiff_tag(image, BITS) or 16)) - 1)
     return 65535.0 if image.format == "PPM" and image.mode == "I" else None  # Pillow scales a PGM to 16 bits
-
-
-def _usual_range(smallest: float, largest: float, *, floats: bool) -> tuple[float, float]:
-    """The smallest usual range that holds all numbers, or else the range from the smallest to the largest."""
-    if floats and 0 < largest <= 1:
-        return 0.0, 1.0
-    for white in (1.0, 255.0) if floats else (255.0, 65535.0):
-        if smallest >= 0 and largest <= white:
-            return 0.0, white
-    return (smallest, largest) if smallest < largest else (smallest - 1, largest)
 
 
 def _extremes(image: Image.Image) -> tuple[float, float]:

@@ -13,8 +13,9 @@ from typing import TypeVar
 import numpy as np
 
 from imagestore import stored_names
+from imagestore.archive.hdf5_archive import open_as_store
 from imagestore.archive.members import Member
-from imagestore.archive.open_archive import open_archive
+from imagestore.archive.open_archives import open_archives
 from imagestore.archive.protocol import Archive, DamagedArchive, no_image
 from imagestore.console import UserError, describe, did_you_mean, note
 from imagestore.hdf5.superblock import is_hdf5
@@ -46,12 +47,13 @@ def find_images(
     Datasets of a store that are no images are not among all images: the user is told. Raises UserError.
     """
     with ExitStack() as opened:
-        if path.is_file() and is_hdf5(path):
-            store = opened.enter_context(ImageStore(path, follow_external=follow_external))
+        store = open_as_store(path, follow_external) if path.is_file() and is_hdf5(path) else None
+        if store is not None:
+            opened.enter_context(store)
             labels = find_labels(store)
             yield _all_of_store(store, labels) if all_images else _named_in_store(store, labels, names)
         elif path.is_dir() or not _is_image_file(path):
-            archive = opened.enter_context(open_archive(path, index, ignore_zeros=ignore_zeros))
+            archive = opened.enter_context(open_archives([path], index, ignore_zeros=ignore_zeros))
             yield _all_of_archive(archive) if all_images else _named_in_archive(archive, names)
         elif names and list(names) != [path.name]:
             raise UserError(f"{path}: is one image file; leave out the NAME {names[0]!r}")

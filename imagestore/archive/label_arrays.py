@@ -1,0 +1,130 @@
+"""The array of labels that stands beside the images in an HDF5 file, found by its length and its name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from imagestore.archive.label_text import LABEL_KEYS, OTHER_KEYS, text_of
+from imagestore.archive.pixel_arrays import datasets_below
+from imagestore.console import UserError, did_you_mean, printable
+
+# Words in the names of arrays that are as long as the images, and say something else of them.
+NO_LABELS = frozenset(
+    ("id", "index", "indice", "name", "file", "filename", "path", "url", "key", "time", "timestamp", "date")
+    + ("width", "height", "size", "length", "weight", "offset", "split", "caption", "text", "description")
+)
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+ROWS_AT_ONCE = 1 << 14  # of one-hot labels
+
+
+def find_labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | None) -> list[str | None]:
+    """The labels of the `count` rows of the dataset `images`: those of the array `key`, or of the likeliest.
+
+    Labels are numbers or texts, (N,), (N, 1) and so on, or (N, C) with a single 1 in each row. Raises
+    UserError if there is no such array or several, and the errors of h5py.
+    """
+    candidates = {
+        dataset.name.strip("/"): dataset
+        for dataset in datasets_below(file)
+        if dataset.name.strip("/") != images and _may_be_labels(dataset, count)
+    }
+    if key is not None:
+        name = _named(path, images, candidates, key)
+        labels = _read(candidates[name])
+        if labels is None:
+            raise UserError(f"{path}: {printable(name)} holds no labels: its values are no whole numbers")
+        return labels
+    for names in _likeliest_first(images, list(candidates)):
+        found = {name: labels for name in names if (labels := _read(candidates[name])) is not None}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        if found:
+            choices = printable(", ".join(found))
+            raise UserError(f"{path}: several arrays can be the labels of {printable(images)}: {choices}; "
+                            "name one with --label-key")  # fmt: skip
+    others = f" ({printable(', '.join(candidates))})" if candidates else ""
+    raise UserError(
+        f"{path}: no array of {count:,} labels stands beside {printable(images)}: "
+        f"name it with --label-key{others}, or take the labels from elsewhere (--labels)"
+    )
+
+
+def _may_be_labels(dataset: h5py.Dataset, count: int) -> bool:
+    """Whether a dataset has a label for each of `count` images by its shape and its type."""
+    shape = dataset.shape
+    if not shape or shape[0] != count:
+        return False
+    others = [length for length in shape[1:] if length != 1]
+    try:
+        kind = dataset.dtype.kind
+    except TypeError:
+        return False
+    if kind == "S" or h5py.check_string_dtype(dataset.dtype) is not None:
+        return not others
+    return kind in "iufb" and (not others or (len(others) == 1 and len(shape) == 2 and others[0] > 1))
+
+
+def _named(path: Path, images: str, candidates: dict[str, h5py.Dataset], key: str) -> str:
+    """The path of the array that the user named by its path, or by its name."""
+    name = key.strip("/")
+    if name in candidates:
+        return name
+    found = [path_in_file for path_in_file in candidates if path_in_file.rpartition("/")[2] == name]
+    if not found:
+        others = f"; of that length: {printable(', '.join(candidates))}" if candidates else ""
+        hint = did_you_mean(name, candidates) or others
+        raise UserError(
+            f"{path}: no array {printable(key)!r} has a value for each image of {printable(images)}{hint}"
+        )
+    return max(found, key=lambda candidate: _in_common(images, candidate))
+
+
+def _likeliest_first(images: str, names: list[str]) -> list[list[str]]:
+    """The names of candidates, in groups that are equally likely."""
+    ranks: dict[tuple, list[str]] = {}
+    for name in names:
+        words = _words(name.rpartition("/")[2])
+        usual = words & {*LABEL_KEYS, *OTHER_KEYS}
+        if not usual and {word.removesuffix("s") for word in words} & NO_LABELS:
+            continue
+        rank = (bool(usual), _in_common(images, name), len(usual) == len(words))
+        ranks.setdefault(rank, []).append(name)
+    return [ranks[rank] for rank in sorted(ranks, reverse=True)]
+
+
+def _in_common(images: str, name: str) -> tuple[bool, int]:
+    """How much the paths of images and of labels have in common: the group, then words such as `train`."""
+    same_group = images.rpartition("/")[0] == name.rpartition("/")[0]
+    return same_group, len(_words(images) & _words(name))
+
+
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in WORDS.findall(name)}
+
+
+def _read(dataset: h5py.Dataset) -> list[str | None] | None:
+    """The labels in a dataset as text; None if its values cannot be labels."""
+    if dataset.ndim == 2 and dataset.shape[1] > 1:
+        return _read_one_hot(dataset)
+    values = dataset[()].reshape(-1)
+    names = h5py.check_enum_dtype(dataset.dtype)
+    if names and dataset.dtype.kind != "b":
+        texts = {number: name for name, number in names.items()}
+        return [texts.get(value) for value in values.tolist()]
+    if values.dtype.kind == "f" and not np.all(values[np.isfinite(values)] % 1 == 0):
+        return None
+    return [text_of(value) for value in values.tolist()]
+
+
+def _read_one_hot(dataset: h5py.Dataset) -> list[str | None] | None:
+    labels: list[str | None] = []
+    for first in range(0, len(dataset), ROWS_AT_ONCE):
+        rows = dataset[first : first + ROWS_AT_ONCE]
+        if not (np.all((rows == 0) | (rows == 1)) and np.all(np.count_nonzero(rows, axis=1) == 1)):
+            return None
+        labels += map(str, rows.argmax(axis=1).tolist())
+    return labels

@@ -1,0 +1,28 @@
+"""What collections call their labels, and the value of a label as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+LABEL_KEYS = ("label", "class", "cls")  # the usual words, the first of which counts
+OTHER_KEYS = ("labels", "classes", "target", "targets", "category", "species", "y")  # of columns and arrays
+
+
+def text_of(value: object) -> str | None:
+    """A label as text: 3, 3.0 and True are "3", "3" and "1". None if the value cannot be a label."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value) if isinstance(value, (str, int)) else None
+
+
+def usual_name(names: Sequence[str]) -> str | None:
+    """The name that is a usual word for a label; capital and small letters are equal. None if none is."""
+    lower = [name.lower() for name in names]
+    return next((names[lower.index(word)] for word in LABEL_KEYS + OTHER_KEYS if word in lower), None)

@@ -1,0 +1,117 @@
+"""Datasets of an HDF5 file whose rows are pictures as pixels: which ones there are, and how to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from imagestore.decode.grey_levels import scale_to_levels, usual_range
+
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+SMALLEST_COLOUR_SIDE, SMALLEST_GREY_SIDE = 2, 5  # pixels: arrays of grey that are smaller are boxes, points …
+MOST_BYTES_AT_ONCE = 64 << 20  # of rows, also where the chunks of the file are larger
+BYTES_AT_ONCE = 4 << 20  # of rows that are not in chunks
+
+
+def datasets_below(group: h5py.Group) -> Iterator[h5py.Dataset]:
+    """Every dataset below a group, each once. Links that are no hard links are not followed."""
+    seen: set[int] = set()  # addresses of objects
+    groups = [group]
+    while groups:
+        here = groups.pop()
+        below = []
+        for name in here:
+            if here.get(name, getclass=True, getlink=True) is not h5py.HardLink:
+                continue
+            kind = here.get(name, getclass=True)
+            if kind not in (h5py.Dataset, h5py.Group):  # a stored type
+                continue
+            item = here[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if kind is h5py.Dataset:
+                yield item
+            else:
+                below.append(item)
+        groups += reversed(below)
+
+
+def is_pixel_array(dataset: h5py.Dataset) -> bool:
+    """Whether the rows of a dataset are pictures by its shape and its type."""
+    try:
+        kind = dataset.dtype.kind
+    except TypeError:  # a type that NumPy lacks
+        return False
+    return kind in "uifb" and _first_channel_axis(dataset.shape) is not None
+
+
+def _first_channel_axis(shape: tuple[int, ...] | None) -> int | None:
+    """The axis of the channels: 3 of N x H x W x C, 1 of N x C x H x W, 0 if there is none; else None."""
+    if shape is None or 0 in shape:
+        return None
+    if len(shape) == 3:
+        is_one_picture = shape[2] in CHANNELS
+        return None if is_one_picture or min(shape[1:]) < SMALLEST_GREY_SIDE else 0
+    if len(shape) != 4:
+        return None
+    for channels in ((3,), CHANNELS):  # three is the surest sign
+        for axis, sides in ((3, shape[1:3]), (1, shape[2:])):
+            if shape[axis] in channels and min(sides) >= SMALLEST_COLOUR_SIDE:
+                return axis
+    return None
+
+
+@dataclass
+class PixelArray:
+    """A dataset of pictures. Raises the errors of h5py if the file is damaged."""
+
+    dataset: h5py.Dataset
+
+    def __post_init__(self) -> None:
+        """Look at the shape, and at the chunks."""
+        self._axis = _first_channel_axis(self.dataset.shape)
+        self._range: tuple[float, float] | None = None  # of the numbers from black to white
+        row_bytes = max(1, self.dataset.dtype.itemsize * int(np.prod(self.dataset.shape[1:], dtype=np.int64)))
+        rows = self.dataset.chunks[0] if self.dataset.chunks else BYTES_AT_ONCE // row_bytes
+        self.rows_at_once = max(1, min(rows, MOST_BYTES_AT_ONCE // row_bytes))
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+        return self.dataset.shape[0]
+
+    def pictures(self, first: int, end: int) -> np.ndarray:
+        """Pictures `first` to `end` - 1: uint8 (n, H, W) or (n, H, W, C)."""
+        values = self.dataset[first:end]
+        if self._axis == 1:
+            values = np.moveaxis(values, 1, 3)
+        return np.ascontiguousarray(self._to_8_bits(values))
+
+    def _to_8_bits(self, values: np.ndarray) -> np.ndarray:
+        """Numbers of other types are scaled as those of grey images are; see decode/grey_levels.py."""
+        if values.dtype == np.uint8:
+            return values
+        if self._range is None:
+            self._range = self._black_and_white()
+        return scale_to_levels(values, *self._range)
+
+    def _black_and_white(self) -> tuple[float, float]:
+        """The numbers that stand for black and for white in all pictures. It may look at them all."""
+        dtype = self.dataset.dtype
+        if dtype.kind == "b":
+            return 0.0, 1.0
+        if dtype.kind == "u" and dtype.itemsize == 2:
+            return 0.0, 65535.0
+        smallest, largest = np.inf, -np.inf
+        for first in range(0, len(self), self.rows_at_once):
+            values = self.dataset[first : first + self.rows_at_once]
+            finite = values[np.isfinite(values)]
+            if finite.size:
+                smallest, largest = min(smallest, float(finite.min())), max(largest, float(finite.max()))
+        if smallest > largest:  # no number is finite
+            return 0.0, 1.0
+        return usual_range(smallest, largest, floats=dtype.kind == "f")
