@@ -83,10 +83,10 @@ class _Opened:
 
 
 def _open(data: bytes) -> _Opened:
-    check_canvas(data)
-    image = _open_with_metadata(data)
-    needed = pixels_only(data) if image is None else data
+    image, needed = _open_with_metadata(data), data
     if image is None:
+        check_canvas(data)
+        needed = pixels_only(data)
         image = open_image(needed)
     if isinstance(image, JpegImageFile):
         check_claims(image, needed)

@@ -29,6 +29,7 @@ from imagestore.colour.palette import find_palette
 from imagestore.colour.sample_pixels import decode_small
 from imagestore.decode.errors import NotAnImage
 from imagestore.decode.memory_bound import memory_bound
+from imagestore.decode.quiet import ignoring_warnings
 from imagestore.processes import end_with_parent
 
 BATCH_IMAGES = 16
@@ -210,8 +211,9 @@ def _serve(connection: Connection, parent: int) -> None:
     for signum in IGNORED_SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
     end_with_parent(signal.SIGKILL, parent)
-    while (images := connection.recv()) is not None:
-        connection.send([label_image(data) for data in images])
+    with ignoring_warnings:  # once, instead of for each image
+        while (images := connection.recv()) is not None:
+            connection.send([label_image(data) for data in images])
 
 
 def label_image(data: bytes) -> Result:
