@@ -23,13 +23,14 @@ from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, path_of_descriptor
 MOST_LINKS = 40  # on one path, as in Linux; more are a circle
 MOST_OPEN_FILES = 64  # that external links lead to
 NOWHERE = "lead nowhere"
+UNREADABLE = "lead into files that cannot be read as HDF5"
 OUTSIDE = "lead into files outside the folder of the store, which are only read with --follow-external"
 
 Object = h5g.GroupID | h5d.DatasetID | h5t.TypeID
 
 
 class LinkNotFollowed(OSError):
-    """A link that leads nowhere, or into a file that may not be read. `reason` is NOWHERE or OUTSIDE."""
+    """A link that leads nowhere, or into a file that may not be read. `reason` is a constant above."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"links that {reason}")
@@ -51,10 +52,14 @@ class LinkFollower:
 
     follow_external: bool = False
     _files: OrderedDict[Path, h5f.FileID] = field(default_factory=OrderedDict)
+    _store: tuple[Path, Place] | None = None  # the real path of the store, and its root group
 
     def root(self, file: h5py.File, path: Path) -> Place:
         """The root group of an open file, whose real path is that of `path`."""
-        return Place(h5o.open(file.id, b"/"), Path(os.path.realpath(path)).parent)
+        real = Path(os.path.realpath(path))
+        root = Place(h5o.open(file.id, b"/"), real.parent)
+        self._store = real, root
+        return root
 
     def open(self, group: Place, path: bytes) -> Place:
         """The object at a path below a group. Raises LinkNotFollowed, or an error of h5py for damage."""
@@ -86,6 +91,8 @@ class LinkFollower:
             raise LinkNotFollowed(NOWHERE)
         file_name, target = place.object.links.get_val(name)
         file = self._find_file(place.folder, Path(os.fsdecode(file_name)))
+        if self._store is not None and file == self._store[0]:  # HDF5 would not open it twice
+            return self._store[1]._replace(through_link=True), target
         root = h5o.open(self._open_file(file), b"/")
         return Place(root, file.parent, is_in_store=False, through_link=True), target
 
@@ -116,7 +123,7 @@ class LinkFollower:
                 finally:
                     os.close(descriptor)
             except (*ERRORS_OF_H5PY, UserError):
-                raise LinkNotFollowed(NOWHERE) from None
+                raise LinkNotFollowed(UNREADABLE) from None
             if len(self._files) > MOST_OPEN_FILES:
                 self._files.popitem(last=False)
         self._files.move_to_end(path)

@@ -120,6 +120,12 @@ def _count(images: Sized, noun: str) -> str:
     return f"{len(images):,} {noun}" + ("" if len(images) == 1 else "s")
 
 
+def _why_storage(images: np.ndarray, without_label: int) -> str:
+    if not without_label:
+        return f"{_count(images, 'image')}, under other labels too"
+    return f"{_count(images, 'image')}, {without_label:,} of them under no other label"
+
+
 class _Search:
     """The search for the labels of a store that another program may have written."""
 
@@ -131,14 +137,14 @@ class _Search:
     def find(self, groups: np.ndarray) -> StoreLabels:
         """The labels. `groups` is int64 (N,): the number of each image's top-level group in the index."""
         names = self._index.label_bytes
-        storage = {stored_names.encode(name) for name in self._index.remarks.storage_groups}
+        storage = self._index.remarks.storage_groups
         for number, name in enumerate(names):
             images = np.arange(self._index.start[number], self._index.start[number + 1])
             if name == ROOT:
                 groups[images] = NO_LABEL
                 self._leave_out_what_is_no_image(images)
-            elif name in storage:
-                self._leave_out(images, name, f"{_count(images, 'image')}, under other labels too")
+            elif (group := stored_names.decode(name)) in storage:
+                self._leave_out(images, name, _why_storage(images, storage[group]))
             elif not self._holds_an_image(images):
                 self._leave_out(images, name, f"{NO_IMAGE} among {_count(images, 'dataset')}")
         parts = self._parts(groups)

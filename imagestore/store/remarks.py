@@ -23,7 +23,8 @@ class LinksLeftOut:
 class Remarks:
     """What is to be said of a file; empty for a file that holds labelled images only."""
 
-    storage_groups: list[str] = field(default_factory=list)  # that are no labels; see storage_groups.py
+    # Groups that are no labels, and how many datasets in each have no other label; see storage_groups.py.
+    storage_groups: dict[str, int] = field(default_factory=dict)
     links: dict[str, LinksLeftOut] = field(default_factory=dict)  # by the reason why they were not followed
     uses_other_files: bool = False  # whether external links lead to some images
 

@@ -56,9 +56,9 @@ def walk(
     for name, member in at_root:
         if _address(member) not in walker.objects:
             walker.add_dataset(member, NO_LABEL, name)
-    walker.builder.remarks.storage_groups = [
-        stored_names.decode(label) for label in walker.objects.storage_groups()
-    ]
+    walker.builder.remarks.storage_groups = {
+        stored_names.decode(label): rest for label, rest in walker.objects.storage_groups().items()
+    }
     return walker.builder.build()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from imagestore.hdf5.links import MOST_OPEN_FILES, NOWHERE, OUTSIDE, LinkFollower, LinkNotFollowed
+from imagestore.hdf5.links import MOST_OPEN_FILES, NOWHERE, OUTSIDE, UNREADABLE, LinkFollower, LinkNotFollowed
 
 
 def make_file(path: Path, **links: object) -> Path:
@@ -81,24 +81,24 @@ def test_a_store_behind_a_symbolic_link_has_its_parts_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "link",
+    ("link", "reason"),
     [
-        h5py.SoftLink("/nothing"),
-        h5py.SoftLink("/link"),
-        h5py.SoftLink("/group/data/below"),
-        h5py.ExternalLink("missing.h5", "/group"),
-        h5py.ExternalLink("text.h5", "/group"),
-        h5py.ExternalLink("pipe.h5", "/group"),
-        h5py.ExternalLink("a.h5", "/link"),
+        (h5py.SoftLink("/nothing"), NOWHERE),
+        (h5py.SoftLink("/link"), NOWHERE),
+        (h5py.SoftLink("/group/data/below"), NOWHERE),
+        (h5py.ExternalLink("missing.h5", "/group"), NOWHERE),
+        (h5py.ExternalLink("text.h5", "/group"), UNREADABLE),
+        (h5py.ExternalLink("pipe.h5", "/group"), NOWHERE),
+        (h5py.ExternalLink("a.h5", "/link"), NOWHERE),
     ],
 )
-def test_links_that_lead_nowhere_or_in_a_circle(tmp_path, link):
+def test_links_that_lead_nowhere_or_in_a_circle(tmp_path, link, reason):
     (tmp_path / "text.h5").write_text("no HDF5 file")
     os.mkfifo(tmp_path / "pipe.h5")
     path = make_file(tmp_path / "a.h5", link=link)
     with pytest.raises(LinkNotFollowed) as caught:
         text_at(path, "link")
-    assert caught.value.reason == NOWHERE
+    assert caught.value.reason == reason
 
 
 def test_more_files_than_stay_open(tmp_path):
@@ -112,3 +112,10 @@ def test_more_files_than_stay_open(tmp_path):
         groups = [follower.open(root, name.encode()) for name in links]
         texts = [h5py.Dataset(follower.open(group, b"data").object).asstr()[()] for group in groups]
     assert texts == [f"part{i}.h5" for i in range(count)]
+
+
+def test_an_external_link_may_lead_back_to_its_own_file(tmp_path):
+    make_file(tmp_path / "b.h5", back=h5py.ExternalLink("a.h5", "/group"))
+    links = {"self": h5py.ExternalLink("a.h5", "/group"), "other": h5py.ExternalLink("b.h5", "/")}
+    path = make_file(tmp_path / "a.h5", **links)
+    assert text_at(path, "self/data") == text_at(path, "other/back/data") == "a.h5"

@@ -69,6 +69,13 @@ def test_storage_of_linked_labels_is_left_out(path):
     ]
 
 
+def test_storage_of_which_some_have_no_label(path):
+    links = {f"{('red', 'green')[i % 2]}/{i}": h5py.SoftLink(f"/images/{i}") for i in range(4)}
+    labels = labels_of(path, {f"images/{i}": IMAGE for i in range(7)} | links)
+    assert labels.names == ["green", "red"]
+    assert labels.left_out == ["images (7 images, 3 of them under no other label)"]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "third"),
     [("train", "val", "test"), ("Training", "VALID", "Testing"), ("train", "validation", "test")],

@@ -37,7 +37,7 @@ def test_a_writer_keeps_the_remarks_of_the_file_that_it_adds_to(tmp_path):
         writer.publish()
     with ImageStore(tmp_path / "a.h5") as store:
         assert store.index.written_with_store and store.labels == ["blue", "green", "images", "red"]
-        assert store.index.remarks.storage_groups == ["images"]
+        assert store.index.remarks.storage_groups == {"images": 0}
         assert store.index.remarks.links[NOWHERE].paths == ["red/missing.jpg"]
 
 

@@ -122,7 +122,7 @@ def test_linked_groups_are_labels_and_the_storage_is_none(tmp_path):
             file[f"{'red' if i % 2 else 'green'}/{i}.jpg"] = h5py.SoftLink(f"/images/{i}")
     with ImageStore(tmp_path / "a.h5") as store:
         assert store.labels == ["green", "images", "red"]
-        assert store.index.remarks.storage_groups == ["images"]
+        assert store.index.remarks.storage_groups == {"images": 0}
         assert store.read(store.find("red/3.jpg")) == DATA.tobytes()
 
 
