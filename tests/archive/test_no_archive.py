@@ -137,7 +137,7 @@ def test_the_content_of_a_compressed_file_is_named(
     assert line.startswith(f"is no tar archive, but a {name} file: its content {words}")
 
 
-@pytest.mark.parametrize("data", [gzip.compress(b""), lzma.compress(b"")])
+@pytest.mark.parametrize("data", [gzip.compress(b""), lzma.compress(b"")], ids=["gzip", "xz"])
 def test_compressed_files_without_content(tmp_path: Path, data: bytes) -> None:
     assert "without content" in refusal(tmp_path, data)
 
