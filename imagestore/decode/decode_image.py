@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -22,6 +23,7 @@ from imagestore.decode.memory_bound import memory_bound
 from imagestore.decode.memory_needed import check_canvas, check_memory, memory_needed
 from imagestore.decode.orientation import UPRIGHT, exif_blocks, make_upright, read_orientation
 from imagestore.decode.pixels_and_metadata import pixels_only, read_metadata
+from imagestore.decode.plain_jpeg import decode_plain_jpeg
 from imagestore.decode.png_chunks import with_right_end
 from imagestore.decode.quiet import silencing_standard_error
 from imagestore.decode.several_frames import has_several_frames
@@ -47,6 +49,17 @@ def decode_rgb(data: bytes, at_least: tuple[int, int] | None = None) -> Image.Im
     least this size: several times as fast. A JPEG that is too large for the memory (see memory_bound.py) is
     decoded at the largest scale that fits. Raises NotAnImage.
     """
+    pixels = decode_plain_jpeg(data, None if at_least is None else lambda width, height: at_least)
+    return _decode_with_pillow(data, at_least) if pixels is None else Image.fromarray(pixels)
+
+
+def decode_rgb_array(data: bytes, at_least: tuple[int, int] | None = None) -> np.ndarray:
+    """The pixels of `decode_rgb`, uint8 (H, W, 3), without a copy if it is a plain JPEG. Raises NotAnImage."""
+    pixels = decode_plain_jpeg(data, None if at_least is None else lambda width, height: at_least)
+    return np.array(_decode_with_pillow(data, at_least)) if pixels is None else pixels
+
+
+def _decode_with_pillow(data: bytes, at_least: tuple[int, int] | None) -> Image.Image:
     with errors_as_not_an_image():
         opened = _open(data)
         metadata = read_metadata(data)
@@ -62,6 +75,8 @@ def decode_8_bits(data: bytes, size_to_decode: Callable[[int, int], tuple[int, i
     `size_to_decode` returns the (width, height) that is enough for an image of a width and a height. A JPEG
     is decoded at the smallest scale (1/1, 1/2, 1/4, 1/8) that is at least as large; other formats ignore it.
     """
+    if (pixels := decode_plain_jpeg(data, size_to_decode)) is not None:
+        return Decoded(Image.fromarray(pixels))
     with errors_as_not_an_image():
         opened = _open(data)
         scale = _scale_for(opened.image, size_to_decode(*opened.image.size))
@@ -94,7 +109,7 @@ def _open(data: bytes) -> _Opened:
 
 
 def _open_with_metadata(data: bytes) -> Image.Image | None:
-    """A small JPEG, unless damage in its metadata hinders; this is fast, and no later step looks at them."""
+    """A small JPEG as it is: the fastest way. None for other files, and if damaged metadata is in the way."""
     if len(data) > SMALL_JPEG or not data.startswith(b"\xff\xd8\xff"):
         return None
     try:
@@ -153,14 +168,17 @@ def _load_jpeg(image: JpegImageFile, data: bytes, scale: int) -> Decoded:
         completed = complete_jpeg(data)
         if completed is None:
             raise
+    image.close()  # its memory is needed again
     image = JpegImageFile(io.BytesIO(completed.data))
     _reduce(image, scale)
     image.load()
     rows = max(image.height * completed.rows // completed.all_rows, 1)
-    return Decoded(image.crop((0, 0, image.width, rows)), is_incomplete=True)
+    is_whole = rows == image.height
+    return Decoded(image if is_whole else image.crop((0, 0, image.width, rows)), is_incomplete=True)
 
 
 def _load_png(image: Image.Image, data: bytes) -> Image.Image:
+    """The picture, also if all rows are there and only the end of their stream is wrong."""
     try:
         image.load()
         return image
@@ -168,6 +186,7 @@ def _load_png(image: Image.Image, data: bytes) -> Image.Image:
         completed = with_right_end(data)
         if completed is None:
             raise
+    image.close()  # its memory is needed again
     image = open_image(completed)
     scale_transparent_colour(image)
     image.load()

@@ -20,6 +20,7 @@ PIXELS_PER_BYTE = 512  # at most: a Huffman code has a bit or more, and 64 pixel
 END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA
 APP0, APP1, APP14, APP15, COMMENT = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # the other three are tables
+ARITHMETIC_FRAMES = {0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 PROGRESSIVE_FRAMES = {0xC2, 0xC6, 0xCA, 0xCE}
 WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xD9)}  # among them are restart markers and the start of the image
 END = b"\xff\xd9"
@@ -93,12 +94,17 @@ def _is_metadata(segment: Segment) -> bool:
 
 def check_claims(image: JpegImageFile, data: bytes) -> None:
     """Raise NotAnImage if an opened JPEG claims more pixels than its bytes hold, or takes too many scans."""
-    if image.width * image.height > PIXELS_PER_BYTE * len(data):
+    if image.width * image.height > PIXELS_PER_BYTE * len(data) and not _is_arithmetic(data):
         raise NotAnImage(f"claims {image.width:,} x {image.height:,} pixels, more than its bytes can hold")
     if not is_progressive_jpeg(image) or data.count(b"\xff\xda") <= MOST_SCANS:
         return
     if len(read_structure(data).scans) > MOST_SCANS:  # bytes behind the picture do not count
         raise NotAnImage(f"a progressive JPEG of more than {MOST_SCANS} scans; it is not decoded")
+
+
+def _is_arithmetic(data: bytes) -> bool:
+    """Whether it has no Huffman codes."""
+    return any(segment.marker in ARITHMETIC_FRAMES for segment in _header(data))
 
 
 def is_progressive_jpeg(image: Image.Image) -> bool:

@@ -13,7 +13,7 @@ from imagestore.decode.webp_chunks import read_size
 
 COMPRESSION, STRIP_ROWS, TILE_WIDTH, TILE_ROWS = 259, 278, 322, 323  # tags of a TIFF
 UNCOMPRESSED = 1
-BYTES_OF_WEBP_PIXEL = 16
+BYTES_OF_WEBP_PIXEL = 16  # 12 of its reader, 4 of the picture
 # Bytes of a pixel in Pillow. All other modes take 4.
 BYTES_OF_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 

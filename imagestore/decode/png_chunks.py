@@ -21,6 +21,7 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each kind of pixels
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 LONGEST_PROFILE = 1 << 20  # bytes of an EXIF block that is packed into a text
 PIECE = 1 << 16  # bytes
+BYTES_OF_ZLIB_HEADER = 2
 
 _hexadecimal = re.compile(rb"\s*\w+\s+\d+\s+([0-9a-fA-F\s]*)")  # a name, a length, and the bytes
 
@@ -149,19 +150,28 @@ def with_right_end(data: bytes) -> bytes | None:
 
 def _pack_again(packed: bytes, size: int) -> bytes | None:
     """The first `size` bytes of a zlib stream as a stream of their own; None if it has fewer."""
-    unpacker, packer = zlib.decompressobj(-zlib.MAX_WBITS), zlib.compressobj(1)
-    rest, result = packed[2:], []  # without the header, no checksum is expected at the end
-    while size:
-        try:
-            piece = unpacker.decompress(rest, min(PIECE, size))
-        except zlib.error:
-            return None
-        rest = unpacker.unconsumed_tail
-        if not piece:
-            return None
-        result.append(packer.compress(piece))
-        size -= len(piece)
-    return b"".join([*result, packer.flush()])
+    packer = zlib.compressobj(1)
+    result: list[bytes] = []
+    try:
+        for piece in _unpack(packed):
+            result.append(packer.compress(piece[:size]))
+            size -= len(piece)
+            if size <= 0:
+                return b"".join([*result, packer.flush()])
+    except zlib.error:
+        pass
+    return None
+
+
+def _unpack(packed: bytes) -> Iterator[bytes]:
+    """The data of a zlib stream in pieces, whether its checksum is right or not. Raises zlib.error."""
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)  # without a header, no checksum is expected
+    for start in range(BYTES_OF_ZLIB_HEADER, len(packed), PIECE):
+        rest = packed[start : start + PIECE]
+        while rest:
+            yield unpacker.decompress(rest, PIECE)
+            rest = unpacker.unconsumed_tail
+    yield unpacker.flush()
 
 
 def _size_of_rows(header: bytes) -> int:

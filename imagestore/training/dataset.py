@@ -1,17 +1,26 @@
-"""The images of one or several stores as a torch Dataset.
+"""The images of one or several stores as a torch Dataset, as torchvision's `ImageFolder` has those of a folder.
 
-    dataset = HDF5Dataset("train.h5", transform=transforms.ToTensor(), size=224)
-    loader = DataLoader(dataset, batch_size=64, shuffle=True, num_workers=4)
+    from torch.utils.data import DataLoader
+    from torchvision.transforms import v2
 
-A dataset may be pickled and used after a fork (by the workers of a DataLoader). Several threads may read its
-images.
+    from imagestore import HDF5Dataset
+
+    transform = v2.Compose([v2.RandomResizedCrop(224), v2.RandomHorizontalFlip()])
+    dataset = HDF5Dataset("train.h5", transform, as_tensor=True)
+    loader = DataLoader(dataset, batch_size=64, shuffle=True, num_workers=2)
+    for images, labels in loader:  # uint8 (64, 3, 224, 224), int64 (64,)
+        images = images.float() / 255  # on the device that the network is on
+
+A dataset may be pickled and used after a fork (by the workers of a DataLoader), also after a change of folder.
+Several threads may read its images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,12 +29,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from imagestore.console import UserError
-from imagestore.decode.decode_image import decode_rgb
+from imagestore.decode.decode_image import decode_rgb, decode_rgb_array
 from imagestore.decode.errors import NotAnImage
 from imagestore.decode.memory_bound import memory_bound
 from imagestore.store.labels import NO_LABEL, TRAIN, StoreLabels, begins_as_image, find_labels
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
+from imagestore.training.replaced_images import ReplacedImages
 
 SMALL_SIDE = 8  # pixels: enough to see whether an image can be decoded
 HOW_TO_LABEL = (
@@ -38,33 +48,43 @@ class HDF5Dataset(Dataset):
     """The images of HDF5 stores and their labels, as torchvision's `ImageFolder` has those of a folder.
 
     `paths` is one store or several (files or quoted globs). Several stores are one dataset. An item is
-    `(image, label)`. The image is what `transform` returns for a Pillow RGB image, or without a transform
-    uint8 (3, size, size). The label is an index into `classes`, the sorted names of the labels. These are the
-    top-level groups, or the groups below train/, val/ and test/ (see imagestore/store/labels.py). If `labels`
-    are given, they are the classes, and images with other labels have the index -1. Images without a label
-    are no part of the dataset, nor are groups in which no image can be decoded: `left_out` tells about them.
+    `(image, label)`. The image is what `transform` returns for a Pillow RGB image. With `as_tensor`, it gets
+    uint8 (3, H, W) as torchvision's `tv_tensors.Image`, which costs less time. Without a transform the image
+    is what the transform would get, or, with a `size`, uint8 (3, size, size). The label is an index into
+    `classes`, the sorted names of the labels; `target_transform` may change it. The labels are the top-level
+    groups, or the groups below train/, val/ and test/ (see imagestore/store/labels.py). If `labels` are given,
+    they are the classes, and images with other labels have the index -1. Images without a label are no part
+    of the dataset, nor are groups in which no image can be decoded: `left_out` tells about them.
 
     With a `size` (pixels), a JPEG is decoded at the smallest scale (1/1, 1/2, 1/4, 1/8) whose sides are at
     least `size`. That is several times as fast, and the transform works on fewer pixels. Leave `size` out if
-    the transform needs the full picture.
+    the transform needs the full picture. A `loader` gets the encoded bytes in place of all that, and returns
+    what the transform gets.
 
-    `dataset[i]` raises `NotAnImage` if the image cannot be decoded and `StoreError` if it cannot be read. A
-    DataLoader leaves such images out of its batches, which may then be shorter.
+    The length never changes. An image that cannot be decoded or read is replaced by the next one of its
+    label; it is named once, and `replaced_count` counts. With `on_error="raise"`, `dataset[i]` raises
+    `NotAnImage` or `StoreError` for it. So it does if no image of the label is left.
     Raises UserError if a file is missing, is not HDF5, or holds no image, or if no image has a label.
     """
 
     def __init__(
         self,
         paths: str | Path | Sequence[str | Path] | Sequence[ImageStore],
-        transform: Callable[[Image.Image], Any] | None = None,
+        transform: Callable[[Any], Any] | None = None,
         size: int | None = None,
         labels: Sequence[str] | None = None,
+        *,
+        target_transform: Callable[[int], Any] | None = None,
+        loader: Callable[[bytes], Any] | None = None,
+        as_tensor: bool = False,
+        on_error: Literal["replace", "raise"] = "replace",
     ) -> None:
-        if transform is None and size is None:
-            raise ValueError("give a transform, or the size of the square pictures wanted")
+        if on_error not in ("replace", "raise"):
+            raise ValueError(f"on_error={on_error!r} is neither 'replace' nor 'raise'")
         memory_bound()  # a wrong setting is an error here, not in a worker
         self.stores = _open_all(paths)
-        self.transform, self.size = transform, size
+        self.transform, self.target_transform, self.loader = transform, target_transform, loader
+        self.size, self.as_tensor, self.on_error = size, as_tensor, on_error
         self.labels = [find_labels(store, _is_decodable) for store in self.stores]
         self.left_out = list(_what_is_left_out(self.stores, self.labels))
         self.classes = list(labels or sorted(set().union(*(found.names for found in self.labels))))
@@ -74,8 +94,9 @@ class HDF5Dataset(Dataset):
         self.ends = np.cumsum([len(store) for store in self.stores])  # int64 (stores,): after the last image
         label = np.concatenate([found.label for found in self.labels])  # int64 (images of all stores,)
         self.positions = np.flatnonzero(label != NO_LABEL)  # int64 (N,): among the images of all stores
-        self.targets = np.concatenate([self._targets_of(found) for found in self.labels])  # int64 (N,)
+        self.label_numbers = np.concatenate([self._targets_of(found) for found in self.labels])  # int64 (N,)
         self.split = _split_of_stores(self.labels, self.positions)
+        self._replaced = ReplacedImages(len(self.positions))
 
     def _targets_of(self, found: StoreLabels) -> np.ndarray:
         classes = [self.class_to_idx.get(label, -1) for label in found.names]
@@ -84,14 +105,47 @@ class HDF5Dataset(Dataset):
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, i: int) -> tuple[Any, int]:
-        image = decode_image(self.read(i), self.size)
-        item = self.transform(image) if self.transform else square_pixels(image, self.size)
-        return item, int(self.targets[i])
+    @cached_property
+    def targets(self) -> list[int]:
+        """The label of each image, as in ImageFolder; made when first asked for. `label_numbers` is an array."""
+        return self.label_numbers.tolist()
 
-    def __getitems__(self, positions: Sequence[int]) -> list[tuple[Any, int]]:
-        """The items at `positions` whose images can be decoded. A DataLoader calls this for each batch."""
-        return self.items_and_skipped(positions)[0]
+    @cached_property
+    def samples(self) -> list[tuple[str, int]]:
+        """The path in its store and the label of each image; made when first asked for."""
+        return [(self.path_of(i), target) for i, target in enumerate(self.targets)]
+
+    @property
+    def imgs(self) -> list[tuple[str, int]]:
+        """`samples`, by another name of ImageFolder's."""
+        return self.samples
+
+    @property
+    def replaced_count(self) -> int:
+        """The number of images that could not be decoded so far, here and in workers that were forked."""
+        return self._replaced.count
+
+    def __getitem__(self, i: int) -> tuple[Any, Any]:
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"image {i} of {len(self)}")
+        if self.on_error == "raise":
+            return self.item(i)
+        return self._replaced.first_item(self, i % len(self))
+
+    def item(self, i: int) -> tuple[Any, Any]:
+        """The image `i` itself, transformed, and its label. Raises NotAnImage, StoreError, IndexError."""
+        image, label = self._load(self.read(i)), int(self.label_numbers[i])
+        image = self.transform(image) if self.transform else image
+        return image, self.target_transform(label) if self.target_transform else label
+
+    def _load(self, data: bytes) -> Any:
+        """What the transform gets, or what the item is without a transform."""
+        if self.loader:
+            return self.loader(data)
+        if self.as_tensor:
+            return _as_tv_tensor(decode_rgb_array(data, (self.size, self.size) if self.size else None))
+        image = decode_image(data, self.size)
+        return square_pixels(image, self.size) if self.size and not self.transform else image
 
     def items_and_skipped(self, positions: Sequence[int]) -> tuple[list[tuple[Any, int]], dict[int, str]]:
         """The items at `positions` whose images can be decoded, and why each other one cannot be.
@@ -101,7 +155,7 @@ class HDF5Dataset(Dataset):
         items, skipped = [], {}
         for i in positions:
             try:
-                items.append(self[i])
+                items.append(self.item(i))
             except (NotAnImage, StoreError) as error:
                 skipped[i] = f"{self.path_of(i)}: {error}"
         return items, skipped
@@ -129,6 +183,13 @@ def _open_all(paths: str | Path | Sequence[str | Path] | Sequence[ImageStore]) -
     paths = [paths] if isinstance(paths, (str, Path)) else paths
     opened = [path for path in paths if isinstance(path, ImageStore)]
     return opened or open_stores([path for path in paths if not isinstance(path, ImageStore)])
+
+
+def _as_tv_tensor(pixels: np.ndarray) -> Any:
+    """uint8 (3, H, W), torchvision's tv_tensors.Image, of uint8 (H, W, 3). The memory is the same."""
+    from torchvision.tv_tensors import Image as TensorImage  # slow to import, and a training here needs none
+
+    return TensorImage(torch.from_numpy(pixels).permute(2, 0, 1))
 
 
 def _is_decodable(store: ImageStore, i: int) -> bool:

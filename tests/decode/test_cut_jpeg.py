@@ -9,6 +9,7 @@ from PIL import Image
 from imagestore.decode.cut_jpeg import complete_jpeg
 from imagestore.decode.decode_image import decode_8_bits, decode_rgb
 from imagestore.decode.errors import NotAnImage
+from tests.decode.test_decode_image import jpeg
 from tests.helpers.images import blobs, encode
 
 SIZE = (320, 400)
@@ -90,6 +91,14 @@ def test_a_scaled_picture_has_as_many_rows() -> None:
 def test_a_jpeg_that_is_cut_before_its_pixels_is_none(length: int) -> None:
     with pytest.raises(NotAnImage):
         decode_rgb(BASELINE["4:2:0"][:length])
+
+
+def test_an_arithmetic_jpeg_may_hold_many_pixels_in_few_bytes() -> None:
+    """Its codes take less than a bit. Pillow writes none, so this one only says that it is arithmetic."""
+    huffman = jpeg(6000, 4000)
+    with pytest.raises(NotAnImage, match="claims"):
+        decode_rgb(huffman)
+    assert decode_rgb(huffman.replace(b"\xff\xc0", b"\xff\xc9")).size == (6000, 4000)
 
 
 def test_a_whole_jpeg_is_not_completed() -> None:
