@@ -76,7 +76,7 @@ def _run_sort(arguments: argparse.Namespace) -> int:
     from imagestore.labelling.sort_and_partition import sort
 
     options = _labelling_options(arguments)
-    return sort(arguments.tarfile, arguments.output, arguments.count, arguments.chunk, options)
+    return sort(arguments.archives, arguments.output, arguments.count, arguments.chunk, options)
 
 
 def _add_partition(commands: argparse._SubParsersAction) -> None:
@@ -102,7 +102,7 @@ def _run_partition(arguments: argparse.Namespace) -> int:
     from imagestore.labelling.sort_and_partition import partition
 
     options = _labelling_options(arguments)
-    return partition(arguments.tarfile, arguments.train, arguments.test, arguments.fraction, options)
+    return partition(arguments.archives, arguments.train, arguments.test, arguments.fraction, options)
 
 
 def _add_labelling_options(command: argparse.ArgumentParser) -> None:
@@ -307,7 +307,11 @@ def _run_summary(arguments: argparse.Namespace) -> int:
 
 def _add_archive(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "tarfile", metavar="TARFILE", type=given_path, help="archive (.tgz, .tar, …) or folder of images"
+        "archives",
+        metavar="TARFILE",
+        nargs="+",
+        type=given_path,
+        help="archives (.tgz, .tar, .zip, …) or folders of images; also quoted globs, shard-{00..99}.tar",
     )
 
 

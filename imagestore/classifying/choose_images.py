@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from imagestore.archive.hdf5_archive import open_as_store
-from imagestore.archive.open_archive import open_archive
+from imagestore.archive.open_archives import open_archives
 from imagestore.archive.protocol import Archive
 from imagestore.archive.why_no_image import why_no_image
 from imagestore.classifying.answer import Picture
@@ -52,7 +52,7 @@ def open_images(
     follow_external: bool = False,
     ignore_zeros: bool = False,
 ) -> Iterator[Images]:
-    """Open the stores, the archive or the folder that SOURCE names. Raises UserError.
+    """Open the stores, the archives or the folder that SOURCE names. Raises UserError.
 
     A file is a store if its suffix or its content is that of HDF5. But a file that holds images as pixels
     only is an archive. `index` is the index file of an archive. With `heuristic`, the true label of
@@ -64,16 +64,16 @@ def open_images(
         if stores:
             yield StoreImages([opened.enter_context(store) for store in stores])
         else:
-            archive = opened.enter_context(open_archive(paths[0], index, ignore_zeros=ignore_zeros))
+            archive = opened.enter_context(open_archives([source], index, ignore_zeros=ignore_zeros))
             yield ArchiveImages(archive, heuristic)
 
 
 def _open_stores(paths: list[Path], follow_external: bool) -> list[ImageStore]:
-    """The stores at these paths; empty if the only path is that of an archive. Raises UserError."""
+    """The stores at these paths; empty if they are those of archives. Raises UserError."""
     if len(paths) == 1 and is_hdf5(paths[0]):
         store = open_as_store(paths[0], follow_external)
         return [] if store is None else [store]
-    if len(paths) > 1 or paths[0].suffix in STORE_SUFFIXES:
+    if paths[0].suffix in STORE_SUFFIXES or any(map(is_hdf5, paths)):
         return open_stores(paths, follow_external)
     return []
 

@@ -20,11 +20,13 @@ import numpy as np
 
 from imagestore import stored_names
 from imagestore.archive.image_files import LONGEST_NAME
+from imagestore.archive.joined_archives import JoinedArchives
 from imagestore.archive.members import Member
-from imagestore.archive.open_archive import open_archive
+from imagestore.archive.open_archives import open_archives
 from imagestore.archive.protocol import Archive, DamagedArchive
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
 from imagestore.console import Progress, UserError, note, printable, progress
+from imagestore.labelling.added_images import AddedImages
 from imagestore.labelling.choose_members import choose_runs, choose_runs_in_shard, is_for_training, share
 from imagestore.labelling.label_sources import (
     COLOUR,
@@ -72,6 +74,7 @@ class Run:
     workers: Workers | None  # None if no image is decoded
     source: Archive
     writers: list[StoreWriter]
+    added: AddedImages
     report: RunReport
     started: int  # seconds since 1970
 
@@ -80,33 +83,35 @@ class RunStopped(Exception):
     """A signal came before the run had the list of the archive's members."""
 
 
-def sort(archive: Path, output: Path, count: int, chunk: int, options: RunOptions) -> int:
+def sort(archives: Sequence[Path], output: Path, count: int, chunk: int, options: RunOptions) -> int:
     """Add `count` new images from random places to the store `output`, in runs of `chunk` neighbours.
 
-    Returns the exit status. Raises UserError.
+    `archives` are paths, globs and brace ranges: all their images together. Returns the exit status. Raises
+    UserError.
     """
-    with _open_run(archive, [output], options) as run:
+    with _open_run(archives, [output], options) as run:
         with noting_errors(run.report), contextlib.suppress(RunStopped):
             label_of = label_source(options.label_options, lambda: _list_members(run))
             positions = _choose_positions(run, label_of, count, chunk)
             images = _read_members(run.source, positions)
             with progress(len(positions), "labelling") as bar, discarding_wrong_images(run.writers):
-                for _, image, data in _label_new(run, images, label_of, bar):
-                    run.writers[0].add(image, data)
+                for member, image, data in _label_new(run, images, label_of, bar):
+                    run.added.add(run.writers[0], member, image, data)
             _raise_damage(run.source)
         _publish(run)
         return finish(run.report, run.writers, run.source.skipped)
 
 
-def partition(archive: Path, train: Path, test: Path, fraction: float, options: RunOptions) -> int:
+def partition(archives: Sequence[Path], train: Path, test: Path, fraction: float, options: RunOptions) -> int:
     """Put each image into the store `train`, with probability `fraction`, or else into the store `test`.
 
-    The seed and the member's name decide, so that another run moves no image. A split file decides for the
+    The images are those of all `archives`: paths, globs and brace ranges. The seed and the member's name
+    decide about each, so that another run moves no image. A split file decides for the
     images that it names. Returns the exit status. Raises UserError.
     """
     if os.path.realpath(train) == os.path.realpath(test):
         raise UserError(f"{train} is given twice: each of the two parts needs its own file")
-    with _open_run(archive, [train, test], options) as run:
+    with _open_run(archives, [train, test], options) as run:
         with noting_errors(run.report), contextlib.suppress(RunStopped):
             label_of = label_source(options.label_options, lambda: _list_members(run))
             part_of = _split_source(run)
@@ -116,28 +121,35 @@ def partition(archive: Path, train: Path, test: Path, fraction: float, options: 
                     part = part_of(member)
                     by_name = is_for_training(options.fixed_seed, image.member, fraction)
                     is_training = by_name if part is None else part == TRAINING
-                    run.writers[0 if is_training else 1].add(image, data)
+                    run.added.add(run.writers[0 if is_training else 1], member, image, data)
             _raise_damage(run.source)
         _publish(run)
         return finish(run.report, run.writers, run.source.skipped)
 
 
 @contextlib.contextmanager
-def _open_run(archive: Path, outputs: list[Path], options: RunOptions) -> Iterator[Run]:
+def _open_run(archives: Sequence[Path], outputs: list[Path], options: RunOptions) -> Iterator[Run]:
     """Open everything that a run needs. Raises UserError."""
     started = int(time.time())
     with contextlib.ExitStack() as opened:
         # The workers come first: they are forked, and neither threads nor HDF5 files may exist then.
         count = options.workers or cpu_count()
         workers = opened.enter_context(Workers(count)) if options.keeps_palettes else None
-        report = RunReport(archive, opened.enter_context(stopping()))
+        stop = opened.enter_context(stopping())
         labels = labels_in_source(options.label_options)
         source = opened.enter_context(
-            open_archive(archive, options.index, ignore_zeros=options.ignore_zeros, labels=labels)
+            open_archives(archives, options.index, ignore_zeros=options.ignore_zeros, labels=labels)
         )
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
+        report = RunReport(source.path, stop)
         yield Run(
-            options=options, workers=workers, source=source, writers=writers, report=report, started=started
+            options=options,
+            workers=workers,
+            source=source,
+            writers=writers,
+            added=AddedImages(),
+            report=report,
+            started=started,
         )
 
 
@@ -181,6 +193,8 @@ def _positions_of_new(
 def _stream_share(run: Run) -> tuple[int | None, Iterator[tuple[Member, bytes]]]:
     """The number of images that this run of `partition` reads, if it is known, and these images."""
     if run.options.shard is None:
+        if isinstance(run.source, JoinedArchives):
+            run.source.on_wrong = run.added.take_back
         return None, run.source.stream()
     positions = share(len(_list_members(run)), run.options.shard)
     return len(positions), _read_members(run.source, positions)

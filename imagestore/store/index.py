@@ -193,6 +193,34 @@ class IndexBuilder:
         if self._on_add:
             self._on_add()
 
+    def take_back(self, count: int) -> list[ImageRecord]:
+        """Forget the last `count` images; return what the index knows of them."""
+        kept = len(self) - count
+        label_of_number = list(self._label_numbers)
+        images = [
+            ImageRecord(
+                label=label_of_number[self._label_of_image[i]],
+                name=self._text_of("name", i),
+                member=self._text_of("member", i),
+                size=self._numbers["size"][i],
+                crc32=self._numbers["crc32"][i],
+            )
+            for i in range(kept, len(self))
+        ]
+        for key, ends in self._ends.items():
+            del self._texts[key][ends[kept - 1] if kept else 0 :]
+            del ends[kept:]
+        for column in (self._label_of_image, *self._numbers.values()):
+            del column[kept:]
+        # Labels have their numbers in the order of their first images, so the unused ones are the last.
+        used = max(self._label_of_image, default=-1) + 1
+        self._label_numbers = {label: i for label, i in self._label_numbers.items() if i < used}
+        return images
+
+    def labels(self) -> set[bytes]:
+        """The labels that have an image."""
+        return set(self._label_numbers)
+
     def extend(self, index: StoreIndex) -> None:
         """Add all images of another index."""
         self.covers_whole_file = self.covers_whole_file and index.covers_whole_file
@@ -245,6 +273,10 @@ class IndexBuilder:
             f"{key}_end": np.cumsum(lengths[order]),
             f"{key}_text": np.frombuffer(b"".join(joined), np.uint8),
         }
+
+    def _text_of(self, key: str, i: int) -> bytes:
+        text, end = self._texts[key], self._ends[key]
+        return bytes(text[end[i - 1] if i else 0 : end[i]])
 
     def _texts_of(self, key: str, images: np.ndarray) -> list[bytes]:
         text, end = self._texts[key], self._ends[key]

@@ -7,6 +7,7 @@ checksum tells whether the record is complete.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,17 @@ def read(path: Path) -> Iterator[tuple[ImageRecord, int]]:
             if len(record) != length or crc32(record) != checksum:
                 return
             yield _parse(record)
+
+
+def take_back(path: Path, journal: BinaryIO, count: int) -> None:
+    """Remove the last `count` records of the journal at `path`, which is open for writing. Raises OSError."""
+    with path.open("rb") as written:
+        ends = [0]
+        while len(frame := written.read(FRAME.size)) == FRAME.size:
+            ends.append(written.seek(FRAME.unpack(frame)[0], os.SEEK_CUR))
+    end = ends[-1 - count]
+    journal.truncate(end)
+    journal.seek(end)
 
 
 def _parse(record: bytes) -> tuple[ImageRecord, int]:

@@ -146,6 +146,24 @@ class PartialFile:
             candidate = numbered_name(name, number)
         return candidate
 
+    def take_back(self, count: int) -> list[ImageRecord]:
+        """Remove the last `count` images that were added here; return their records. Raises OSError.
+
+        Their bytes stay in the file, where nothing leads to them.
+        """
+        journal.take_back(self.journal_path, self._journal, count)
+        images = self._index.take_back(count)
+        for image in images:
+            self._groups[image.label].unlink(image.name)
+        for label in self._groups.keys() - self.labels():
+            if self._groups.pop(label).get_num_objs() == 0:
+                self._file.id.unlink(label)
+        return images
+
+    def labels(self) -> set[bytes]:
+        """The labels that have an image."""
+        return self._index.labels()
+
     def sync(self) -> None:
         """Write to the disk what the system still holds in memory, so that `finish` has less to wait for."""
         with contextlib.suppress(OSError):  # the file is closed by now, or the next write gets the same error

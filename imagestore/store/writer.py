@@ -113,6 +113,14 @@ class StoreWriter:
         self._labels.add(image.label)
         return True
 
+    def take_back(self, count: int) -> None:
+        """Forget the last `count` images that were added, and not published yet. Raises OSError."""
+        if self._partial is None or not count:
+            return
+        for image in self._partial.take_back(count):
+            self._identities.discard(identity(image.member, image.size, image.crc32 or 0))
+        self._labels = self._partial.labels() - {b""}
+
     def start_as_copy_of(self, store: ImageStore) -> bool:
         """Let a new store start as a copy of another store, which is made by copying the file.
 

@@ -79,7 +79,7 @@ def main(command_name: str, archive: Path, folder: Path, kills: int, seed: int) 
 def sort_command(archive: Path, store: Path, count: int, shard: tuple[int, int] | None = None) -> Command:
     """`sort` of so many images."""
     options = RunOptions(seed=1, workers=WORKERS, shard=shard)
-    return lambda: sort(archive, store, count, CHUNK, options)
+    return lambda: sort([archive], store, count, CHUNK, options)
 
 
 def merge_command(store: Path, shards: list[Path]) -> Command:

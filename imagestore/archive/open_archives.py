@@ -1,0 +1,39 @@
+"""Open one archive or several: the images of all of them behind one Archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from imagestore import cache_folder
+from imagestore.archive.archive_paths import expand_archives
+from imagestore.archive.joined_archives import JoinedArchives
+from imagestore.archive.members import SourceLabels
+from imagestore.archive.open_archive import open_archive
+from imagestore.archive.protocol import Archive
+from imagestore.console import UserError
+
+
+def open_archives(
+    patterns: Sequence[str | Path],
+    index: Path | None = None,
+    *,
+    ignore_zeros: bool = False,
+    labels: SourceLabels | None = None,
+) -> Archive:
+    """Open the archives that paths, quoted globs and brace ranges mean. Raises UserError.
+
+    `index` names the index of one archive, or the folder for the indexes of several. The other options are
+    those of `open_archive`.
+    """
+    paths = expand_archives(patterns)
+    if len(paths) == 1:
+        return open_archive(paths[0], index, ignore_zeros=ignore_zeros, labels=labels)
+    if index is not None and index.exists() and not index.is_dir():
+        raise UserError(f"{index} is a file: several archives need a folder for their indexes")
+
+    def open_one(path: Path) -> Archive:
+        own_index = None if index is None else index / cache_folder.path_for(path).name
+        return open_archive(path, own_index, ignore_zeros=ignore_zeros, labels=labels)
+
+    return JoinedArchives(paths, open_one)
