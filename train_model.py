@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from imagestore.store.reader import ImageStore
 
 PROGRAM = "train_model"
+STORE_SUFFIXES = (".h5", ".hdf5", ".hdf")  # whatever the file holds, it was meant to be a store
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -64,6 +65,7 @@ def train(arguments: argparse.Namespace) -> int:
     from imagestore.store.open_stores import open_stores  # here: h5py and torch would slow --help down
 
     with stopping() as stop:
+        check_are_stores(arguments.stores)
         stores = open_stores(arguments.stores, arguments.follow_external)
         check_output_folder(arguments.output)
         if arguments.resume and not arguments.resume.is_file():
@@ -89,6 +91,34 @@ def train_until_stopped(stores: "list[ImageStore]", arguments: argparse.Namespac
         )
         return stop.status
     return 0
+
+
+def check_are_stores(patterns: list[str]) -> None:
+    """Raise UserError, with the command that makes stores, if something is an archive or a folder."""
+    from imagestore.archive.open_archive import open_archive, tells_labels
+    from imagestore.store.expand_paths import expand_paths
+
+    for path in expand_paths(patterns):
+        if is_archive(path):
+            with open_archive(path):  # raises UserError if it is a file of another kind
+                labels = ["--labels", "source"] if tells_labels(path) else []
+            command = [*script("colourHeuristic.py"), "partition", *map(path_argument, patterns)]
+            line = command_line(*command, "train.h5", "test.h5", "0.8", *labels)
+            raise UserError(f"{path} is no store; this makes stores of the images in it: {line}")
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a path is that of a folder, or of a file that is no store. Raises UserError."""
+    from imagestore.archive.hdf5_archive import is_archive_of_arrays
+    from imagestore.archive.open_archive import split_inner_path
+    from imagestore.hdf5.superblock import is_hdf5
+
+    _, inner = split_inner_path(path)
+    if inner or path.is_dir():
+        return True
+    if is_hdf5(path):
+        return is_archive_of_arrays(path)
+    return path.is_file() and path.suffix not in STORE_SUFFIXES
 
 
 def check_output_folder(folder: Path) -> None:

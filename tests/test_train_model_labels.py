@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ import pytest
 
 import classify
 from imagestore.console import main
+from tests.helpers.archives import pack, write
 from tests.helpers.commands import Run
 from tests.helpers.small_stores import COLOURS, add, make_store, picture
 from tests.helpers.training_runs import have_equal_weights, train_here, train_until_check
@@ -198,3 +200,26 @@ def test_a_split_store_joins_one_without(tmp_path, capsys):
         capsys, tmp_path / "a.h5", tmp_path / "b.h5", "-o", tmp_path / "out", "--epochs", 1
     )
     assert status == 0 and "13 images to train on, 6 to validate with, 3 labels" in messages[-1]
+
+
+@pytest.mark.parametrize("kind", ["tar", "folder", "arrays"])
+def test_an_archive_gets_the_command_that_makes_stores(run, tmp_path, kind):
+    pictures = {f"{label}/{i}.jpg": picture(colour, i) for i, (label, colour) in enumerate(COLOURS.items())}
+    source = {"tar": "a b.tar", "folder": "folder", "arrays": "a.h5"}[kind]
+    labels = " --labels source" if kind == "arrays" else ""
+    if kind == "tar":
+        write(tmp_path / source, pack(pictures.items()))
+    elif kind == "folder":
+        for name, data in pictures.items():
+            (tmp_path / source / name).parent.mkdir(parents=True)
+            write(tmp_path / source / name, data)
+    else:
+        with h5py.File(tmp_path / source, "w") as file:
+            file["images"], file["labels"] = np.zeros((9, 8, 8, 3), np.uint8), np.arange(9) % 3
+    done = run("train_model.py", source, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    command = done.stderr.strip().partition(" this makes stores of the images in it: ")[2]
+    assert command.endswith(f"train.h5 test.h5 0.8{labels}")
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "train.h5").exists()

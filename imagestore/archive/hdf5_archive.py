@@ -52,6 +52,12 @@ def open_as_store(path: Path, follow_external: bool) -> ImageStore | None:
     return None
 
 
+def is_archive_of_arrays(path: Path) -> bool:
+    """Whether an HDF5 file holds images as pixels only. Raises UserError."""
+    with ImageStore(path, require_images=False) as store:
+        return holds_arrays_only(store)
+
+
 def holds_arrays_only(store: ImageStore) -> bool:
     """Whether a file is no store, because its only images are arrays of pixels."""
     if store.index.written_with_store or find_labels(store).is_counted.any():

@@ -62,6 +62,15 @@ def split_inner_path(path: Path) -> tuple[Path, str]:
     return Path(before), after.strip("/")
 
 
+def tells_labels(path: Path) -> bool:
+    """Whether an archive is of a kind that usually holds the labels of its images."""
+    file, _ = split_inner_path(path)
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(len(PARQUET_SIGNATURE)) == PARQUET_SIGNATURE or has_signature(opened.fileno())
+
+
 def _open_file(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
