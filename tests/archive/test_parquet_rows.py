@@ -1,0 +1,189 @@
+"""Parquet files as archives: those of the Hugging Face hub, and others."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from imagestore.archive.members import SourceLabels
+from imagestore.archive.open_archive import open_archive
+from imagestore.console import UserError
+from tests.helpers.small_stores import picture
+from tests.helpers.stored_images import stored_images, stored_labels
+
+COUNT = 20
+JPEGS = [picture(((200, 30, 30), (30, 30, 200))[i % 2], i, (32, 24)) for i in range(COUNT)]
+NUMBERS = [i % 2 for i in range(COUNT)]
+NAMES = [("rose", "tulip")[number] for number in NUMBERS]
+CLASSES = {"_type": "ClassLabel", "names": ["rose", "tulip"]}
+
+
+def image_column(paths: list[str | None], images=JPEGS) -> pa.Array:
+    """Images as the hub has them: a struct of bytes and path."""
+    return pa.array(
+        [{"bytes": data, "path": path} for data, path in zip(images, paths, strict=True)],
+        pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+    )
+
+
+def write_table(path, columns: dict, features: dict | None = None, **options):
+    """A Parquet file in row groups of 7 rows; `features` go into its schema, as the hub has them."""
+    table = pa.table(columns)
+    if features:
+        description = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": description})
+    parquet.write_table(table, path, row_group_size=7, **options)
+    return path
+
+
+def images_of(path, key=None) -> list[tuple[str, bytes, str | None]]:
+    """Name, bytes and label of each image: equal in a stream, by its index and in a later run."""
+    with open_archive(path, labels=SourceLabels(key)) as archive:
+        streamed = [(member, data) for member, data in archive.stream()]
+        assert [(member, archive.read(member)) for member in archive.members()] == streamed
+    with open_archive(path, labels=SourceLabels(key)) as archive:
+        assert archive.indexed
+        assert [(member, archive.read(member)) for member in reversed(archive.members())] == streamed[::-1]
+    return [(member.name, data, member.label) for member, data in streamed]
+
+
+@pytest.mark.parametrize("compression", ["snappy", "zstd", "none"])
+def test_a_file_of_the_hub(tmp_path, compression):
+    columns = {"image": image_column([f"{i}.jpg" for i in range(COUNT)]), "label": NUMBERS}
+    features = {"image": {"_type": "Image"}, "label": CLASSES}
+    path = write_table(tmp_path / "a.parquet", columns, features, compression=compression)
+    assert images_of(path) == [(f"{i}.jpg", JPEGS[i], NAMES[i]) for i in range(COUNT)]
+
+
+@pytest.mark.parametrize(
+    ("column", "label", "key", "features"),
+    [
+        ("label", NAMES, None, None),
+        ("label", pa.array(NAMES).dictionary_encode(), None, None),
+        ("Class", NAMES, None, None),
+        ("target", NAMES, None, None),
+        ("kind", NUMBERS, None, {"kind": CLASSES}),
+        ("kind", NUMBERS, "kind", {"kind": CLASSES}),
+        ("kind", NAMES, "kind", None),
+    ],
+)
+def test_columns_of_other_writers(tmp_path, column, label, key, features):
+    columns = {"id": range(COUNT), "data": pa.array(JPEGS, pa.large_binary()), column: label}
+    path = write_table(tmp_path / "a.parquet", {"mask": pa.array([b"none"] * COUNT), **columns}, features)
+    assert images_of(path, key) == [(f"{i:06d}.jpg", JPEGS[i], NAMES[i]) for i in range(COUNT)]
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([3, -1, None], ["3", "-1", None]),
+        ([1.0, 0.5, None], ["1", "0.5", None]),
+        ([True, False, None], ["1", "0", None]),
+    ],
+)
+def test_labels_that_have_no_names_are_text(tmp_path, values, labels):
+    path = write_table(tmp_path / "a.parquet", {"image": JPEGS[:3], "label": values})
+    assert [label for _, _, label in images_of(path)] == labels
+
+
+def test_a_class_that_has_no_name_is_no_label(tmp_path):
+    columns = {"image": JPEGS[:3], "label": [1, -1, 2]}
+    path = write_table(tmp_path / "a.parquet", columns, {"label": CLASSES})
+    assert [label for _, _, label in images_of(path)] == ["tulip", None, None]
+
+
+def test_names_are_the_paths_or_the_numbers(tmp_path):
+    paths = ["/home/me/.cache/b.jpg", None, "", "x/same.jpg", "x/same.jpg"]
+    columns = {"image": image_column(paths, JPEGS[:5]), "label": NUMBERS[:5]}
+    names = [name for name, _, _ in images_of(write_table(tmp_path / "a.parquet", columns))]
+    assert names == ["/home/me/.cache/b.jpg", "000001.jpg", "000002.jpg", "x/same.jpg", "x/same.jpg"]
+
+
+def test_rows_without_bytes_are_counted_and_named(run, tmp_path):
+    images = [JPEGS[0], None, JPEGS[2], b"", JPEGS[4]]
+    column = image_column(["0.jpg", "1.jpg", None, None, "4.jpg"], images)
+    columns = {"image": pa.array([*column.to_pylist()[:4], None], column.type), "label": NUMBERS[:5]}
+    write_table(tmp_path / "a.parquet", columns, {"image": {"_type": "Image"}})
+    for command in (["partition", "a.parquet", "a.h5", "b.h5", "1"], ["sort", "a.parquet", "c.h5", "2", "1"]):
+        done = run("colourHeuristic.py", *command)
+        assert "a.parquet has 3 rows without the bytes of an image: 1.jpg, 000003, 000004" in done.stderr
+        assert "without bytes (3" in done.stderr
+    assert stored_images(tmp_path / "a.h5") == {"0.jpg": JPEGS[0], "000002.jpg": JPEGS[2]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "features", "key", "words"),
+    [
+        ({"left": JPEGS, "right": JPEGS, "label": NUMBERS}, None, None,
+         "has 2 columns of images: give one of them, as "),
+        ({"text": NAMES, "label": NUMBERS}, None, None,
+         "has no column with the bytes of images; its columns: text, label"),
+        ({"audio": [b"RIFF"] * COUNT}, None, None,
+         "has no column with the bytes of images; its columns: audio"),
+        ({"image": JPEGS, "caption": NAMES}, None, None,
+         "name the column of the labels with --label-key (caption)"),
+        ({"image": JPEGS, "fine": NUMBERS, "coarse": NUMBERS}, {"fine": CLASSES, "coarse": CLASSES}, None,
+         "name the column of the labels with --label-key (fine, coarse)"),
+        ({"image": JPEGS, "species": NAMES}, None, "spices",
+         "has no column 'spices' of labels: did you mean species?"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_decided_is_asked(tmp_path, columns, features, key, words):
+    path = write_table(tmp_path / "a.parquet", columns, features)
+    with pytest.raises(UserError) as caught:
+        open_archive(path, labels=SourceLabels(key))
+    assert words in str(caught.value)
+
+
+def test_one_of_several_columns_may_be_named(run, tmp_path):
+    write_table(tmp_path / "a.parquet", {"left": JPEGS, "right": JPEGS[::-1], "label": NAMES})
+    run("colourHeuristic.py", "partition", "a.parquet:/right", "a.h5", "b.h5", "1", "--labels", "source")
+    assert stored_images(tmp_path / "a.h5") == {f"{i:06d}.jpg": data for i, data in enumerate(JPEGS[::-1])}
+    assert stored_labels(tmp_path / "a.h5") == {f"{i:06d}.jpg": name for i, name in enumerate(NAMES)}
+
+
+@pytest.mark.parametrize("size", [4, 100, 8000, -4, -1])
+def test_a_cut_file_ends_in_one_line(run, tmp_path, size):
+    path = write_table(tmp_path / "a.parquet", {"image": JPEGS, "label": NUMBERS})
+    path.write_bytes(path.read_bytes()[:size])
+    done = run("colourHeuristic.py", "partition", "a.parquet", "a.h5", "b.h5", "1", check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "a.parquet is a Parquet file that is damaged, or was cut short" in done.stderr
+
+
+def test_damage_costs_no_image_of_an_earlier_row_group(run, tmp_path):
+    path = write_table(
+        tmp_path / "a.parquet",
+        {"image": JPEGS, "label": NUMBERS},
+        write_page_checksum=True,
+        use_dictionary=False,
+        compression="none",
+    )
+    data = bytearray(path.read_bytes())
+    data[data.index(JPEGS[9][-200:])] ^= 1
+    path.write_bytes(data)
+    done = run("colourHeuristic.py", "partition", "a.parquet", "a.h5", "b.h5", "1", check=False)
+    assert done.returncode == 1
+    assert "a.parquet is damaged behind row 7" in done.stderr
+    assert "7 images" in done.stdout
+
+
+def test_identify_and_show_take_parquet(run, tmp_path):
+    write_table(tmp_path / "a.parquet", {"image": JPEGS, "label": NUMBERS})
+    assert run("colourHeuristic.py", "identify", "a.parquet", "--all").stdout.count(".jpg: ") == COUNT
+    assert run("colourHeuristic.py", "show", "a.parquet", "000003.jpg", "-o", "a.png").stdout == "a.png\n"
+
+
+def test_without_pyarrow_one_line_says_how_to_get_it(run, tmp_path):
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "pyarrow.py").write_text("raise ImportError('not here')")
+    write_table(tmp_path / "a.parquet", {"image": JPEGS, "label": NUMBERS})
+    command = ["colourHeuristic.py", "partition", "a.parquet", "a.h5", "b.h5", "1"]
+    done = run(*command, env={"PYTHONPATH": str(modules)}, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "a.parquet: Parquet files need pyarrow: " in done.stderr
+    assert done.stderr.endswith(" -m pip install pyarrow\n")
