@@ -89,13 +89,17 @@ def test_a_room_says_what_it_is_for_and_exports_nothing() -> None:
     for file in (ROOT / "imagestore").rglob("__init__.py"):
         tree = ast.parse(file.read_text())
         assert ast.get_docstring(tree), f"{file} has no docstring"
-        assert len(tree.body) == 1, f"{file} holds more than its docstring"
+        if (
+            file.parent.name != "imagestore"
+        ):  # whose __getattr__ loads HDF5Dataset and ImageStore when asked for
+            assert len(tree.body) == 1, f"{file} holds more than its docstring"
 
 
 # ----- tests -----
 
 OF_NO_MODULE = {
     "labelling/test_interrupted_runs",
+    "test_docs",
     "test_download_data",
     "test_end_to_end",
     "test_house",
