@@ -70,7 +70,7 @@ def test_every_layout_and_type_gives_the_pixels(tmp_path, pixels, expected):
     assert np.array_equal(decoded(images), expected)
 
 
-def test_numbers_in_no_usual_range_are_stretched_over_all_pictures(tmp_path):
+def test_odd_numbers_are_stretched_over_all_pictures(tmp_path):
     values = np.zeros((2, 8, 8, 3), np.float32)
     values[0], values[1, 0], values[1, 1] = -1, 3, np.nan
     path = write_datasets(tmp_path / "a.h5", x=values, y=[0, 1])
