@@ -62,7 +62,7 @@ $(VENV)/.installed: requirements.txt $(VENV)/.python
 	$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/.tested: requirements-test.txt $(VENV)/.installed
+$(VENV)/.tested: requirements-test.txt requirements-extra.txt $(VENV)/.installed
 	$(PIP) -r requirements-test.txt
 	@touch $@
 
