@@ -1,1 +1,12 @@
 """Archives of many small images as one labelled HDF5 file: each folder is a room, see the README's Layout."""
+
+MODULES = {"HDF5Dataset": "imagestore.training.dataset", "ImageStore": "imagestore.store.reader"}
+
+
+def __getattr__(name: str) -> object:
+    """HDF5Dataset and ImageStore, loaded when asked for: torch is slow to load."""
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(MODULES[name]), name)

@@ -54,7 +54,7 @@ def decode_rgb(data: bytes, at_least: tuple[int, int] | None = None) -> Image.Im
 
 
 def decode_rgb_array(data: bytes, at_least: tuple[int, int] | None = None) -> np.ndarray:
-    """The pixels of `decode_rgb`, uint8 (H, W, 3), without a copy if it is a plain JPEG. Raises NotAnImage."""
+    """The pixels of `decode_rgb`, uint8 (H, W, 3); a plain JPEG is not copied. Raises NotAnImage."""
     pixels = decode_plain_jpeg(data, None if at_least is None else lambda width, height: at_least)
     return np.array(_decode_with_pillow(data, at_least)) if pixels is None else pixels
 

@@ -56,6 +56,7 @@ class ImageStore:
 
     def __init__(self, path: str | Path, require_images: bool = True, follow_external: bool = False) -> None:
         self.path, self.follow_external = Path(path), follow_external
+        self._absolute_path = self.path.absolute()  # the folder may change before a worker opens it again
         self._fd = open_descriptor(self.path)
         self._state_at_open = self._state()
         self._hdf5_file: h5py.File | None = None
@@ -112,12 +113,13 @@ class ImageStore:
     def __getstate__(self) -> dict[str, object]:
         """What another process needs to open the same file again."""
         return {
-            "path": self.path.absolute(), "index": self.index, "state_at_open": self._state_at_open,
+            "path": self._absolute_path, "index": self.index, "state_at_open": self._state_at_open,
             "follow_external": self.follow_external,
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.path, self.index = state["path"], state["index"]
+        self._absolute_path = self.path
         self.follow_external = state["follow_external"]
         self._fd = open_descriptor(self.path)
         self._state_at_open = state["state_at_open"]
@@ -220,7 +222,7 @@ class ImageStore:
             file, path = self.hdf5(), self._path_in_file(i)
             if self.index.covers_whole_file:  # it holds no links, and only datasets that are an image each
                 return h5d.open(file.id, path)
-            return self._find_dataset(self._links.root(file, self.path), path)
+            return self._find_dataset(self._links.root(file, self._absolute_path), path)
         except ERRORS_OF_H5PY as error:
             raise StoreError(f"{self.path}: cannot read {self.path_of(i)} ({first_line(error)})") from error
 

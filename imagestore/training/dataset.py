@@ -1,4 +1,4 @@
-"""The images of one or several stores as a torch Dataset, as torchvision's `ImageFolder` has those of a folder.
+"""The images of one or several stores as a torch Dataset, with the manners of torchvision's `ImageFolder`.
 
     from torch.utils.data import DataLoader
     from torchvision.transforms import v2
@@ -11,8 +11,8 @@
     for images, labels in loader:  # uint8 (64, 3, 224, 224), int64 (64,)
         images = images.float() / 255  # on the device that the network is on
 
-A dataset may be pickled and used after a fork (by the workers of a DataLoader), also after a change of folder.
-Several threads may read its images.
+A dataset may be pickled and used after a fork (by the workers of a DataLoader), also after a change of
+folder. Several threads may read its images.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class HDF5Dataset(Dataset):
     uint8 (3, H, W) as torchvision's `tv_tensors.Image`, which costs less time. Without a transform the image
     is what the transform would get, or, with a `size`, uint8 (3, size, size). The label is an index into
     `classes`, the sorted names of the labels; `target_transform` may change it. The labels are the top-level
-    groups, or the groups below train/, val/ and test/ (see imagestore/store/labels.py). If `labels` are given,
-    they are the classes, and images with other labels have the index -1. Images without a label are no part
-    of the dataset, nor are groups in which no image can be decoded: `left_out` tells about them.
+    groups, or the groups below train/, val/ and test/ (see imagestore/store/labels.py). If `labels` are
+    given, they are the classes, and images with other labels have the index -1. Images without a label are no
+    part of the dataset, nor are groups in which no image can be decoded: `left_out` tells about them.
 
     With a `size` (pixels), a JPEG is decoded at the smallest scale (1/1, 1/2, 1/4, 1/8) whose sides are at
     least `size`. That is several times as fast, and the transform works on fewer pixels. Leave `size` out if
@@ -107,7 +107,7 @@ class HDF5Dataset(Dataset):
 
     @cached_property
     def targets(self) -> list[int]:
-        """The label of each image, as in ImageFolder; made when first asked for. `label_numbers` is an array."""
+        """The label of each image; made when first asked for. `label_numbers` is the same as an array."""
         return self.label_numbers.tolist()
 
     @cached_property
@@ -138,7 +138,7 @@ class HDF5Dataset(Dataset):
         image = self.transform(image) if self.transform else image
         return image, self.target_transform(label) if self.target_transform else label
 
-    def _load(self, data: bytes) -> Any:
+    def _load(self, data: bytes) -> object:
         """What the transform gets, or what the item is without a transform."""
         if self.loader:
             return self.loader(data)
@@ -185,7 +185,7 @@ def _open_all(paths: str | Path | Sequence[str | Path] | Sequence[ImageStore]) -
     return opened or open_stores([path for path in paths if not isinstance(path, ImageStore)])
 
 
-def _as_tv_tensor(pixels: np.ndarray) -> Any:
+def _as_tv_tensor(pixels: np.ndarray) -> Tensor:
     """uint8 (3, H, W), torchvision's tv_tensors.Image, of uint8 (H, W, 3). The memory is the same."""
     from torchvision.tv_tensors import Image as TensorImage  # slow to import, and a training here needs none
 

@@ -100,7 +100,7 @@ def decode_into_memory(
 
     def decode(i: int) -> None:
         try:
-            images[i] = dataset[int(positions[i])][0]
+            images[i] = dataset.item(int(positions[i]))[0]
             decodable[i] = True
         except (NotAnImage, StoreError) as error:
             reasons[i] = f"{dataset.path_of(int(positions[i]))}: {error}"
@@ -112,5 +112,5 @@ def decode_into_memory(
             chunk = range(first, min(first + IMAGES_BETWEEN_CHECKS, len(positions)))
             list(pool.map(decode, chunk))
             count_finished(len(chunk))
-    labels = torch.from_numpy(dataset.targets[positions])
+    labels = torch.from_numpy(dataset.label_numbers[positions])
     return MemoryBatches(images, labels, decodable, [reasons[i] for i in sorted(reasons)])

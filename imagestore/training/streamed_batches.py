@@ -40,7 +40,7 @@ class StreamedBatches:
     @property
     def labels(self) -> Tensor:
         """int64 (N,): the label of each image."""
-        return torch.from_numpy(self.dataset.targets[self.positions])
+        return torch.from_numpy(self.dataset.label_numbers[self.positions])
 
     def iterate(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """See Batches.iterate."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import pickle
 from pathlib import Path
@@ -10,13 +11,18 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from PIL import Image
+from torch.utils.data import ConcatDataset, DataLoader, DistributedSampler
+from torchvision import tv_tensors
 
+import imagestore
 from imagestore.console import UserError
 from imagestore.decode.errors import NotAnImage
+from imagestore.store.reader import ImageStore
+from imagestore.training import dataset as dataset_module
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.decoded_cache import decode_into_memory
-from tests.helpers.small_stores import COLOURS, make_store
+from tests.helpers.small_stores import COLOURS, add, make_store
 
 
 def test_several_stores_are_one_dataset(two_stores: list[Path], tmp_path: Path) -> None:
@@ -65,7 +71,7 @@ def test_a_group_without_images_is_no_label(tmp_path: Path) -> None:
 
 def test_given_labels_number_the_images(two_stores: list[Path]) -> None:
     dataset = HDF5Dataset(two_stores, size=8, labels=["white", "red"])
-    assert set(dataset.targets.tolist()) == {-1, 0, 1}
+    assert set(dataset.targets) == {-1, 0, 1}
     assert [i for i in range(18) if dataset.targets[i] == 0] == list(range(12, 18))
 
 
@@ -73,19 +79,23 @@ def test_an_image_that_cannot_be_decoded_raises(broken_stores: list[Path]) -> No
     dataset = HDF5Dataset(broken_stores, size=16)
     broken = [dataset.path_of(i) for i in range(20)].index("blue/half.jpg")
     with pytest.raises(NotAnImage):
-        dataset[broken]
+        dataset.item(broken)
+    with pytest.raises(NotAnImage):
+        HDF5Dataset(broken_stores, size=16, on_error="raise")[broken]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_loader_workers_bring_the_same_images(broken_stores: list[Path], method: str) -> None:
-    """The dataset is used before the workers start. Batches lack the images that cannot be decoded."""
+    """The dataset is used before the workers start."""
     dataset = HDF5Dataset(broken_stores, size=16)
-    memory = decode_into_memory(dataset, range(len(dataset)), workers=1)
+    here = [dataset[i] for i in range(20)]
     context = multiprocessing.get_context(method)
     loader = DataLoader(dataset, batch_size=4, num_workers=2, multiprocessing_context=context, timeout=60)
     batches = list(loader)
-    assert torch.equal(torch.cat([images for images, _ in batches]), memory.images[memory.decodable])
-    assert torch.equal(torch.cat([labels for _, labels in batches]), memory.labels[memory.decodable])
+    assert torch.equal(
+        torch.cat([images for images, _ in batches]), torch.stack([image for image, _ in here])
+    )
+    assert torch.cat([labels for _, labels in batches]).tolist() == [label for _, label in here]
 
 
 def test_a_dataset_can_be_pickled(two_stores: list[Path]) -> None:
@@ -101,9 +111,98 @@ def test_a_file_that_is_no_store_is_an_error(tmp_path: Path) -> None:
             HDF5Dataset(tmp_path / name, size=8)
 
 
-def test_a_dataset_needs_a_transform_or_a_size(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="transform"):
-        HDF5Dataset(make_store(tmp_path / "a.h5", 3))
+def test_an_image_is_replaced_by_the_next_of_its_label(
+    broken_stores: list[Path], capsys: pytest.CaptureFixture
+) -> None:
+    """It is named once, also if workers find it, and lengths do not change in batches of one image."""
+    dataset = HDF5Dataset(broken_stores, size=16)
+    paths = [dataset.path_of(i) for i in range(20)]
+    for epoch in range(2):
+        for loader in (
+            DataLoader(dataset, batch_size=1, num_workers=2 * epoch),
+            DataLoader(ConcatDataset([dataset]), batch_size=3, sampler=DistributedSampler(dataset, 2, 1)),
+        ):
+            assert sum(len(labels) for _, labels in loader) in (20, 10)
+    for name in ("blue/half.jpg", "white/text.jpg"):
+        broken = paths.index(name)
+        same = [i for i in range(20) if dataset.targets[i] == dataset.targets[broken] and i != broken]
+        other = next((i for i in same if i > broken), same[0])
+        assert torch.equal(dataset[broken][0], dataset.item(other)[0])
+        assert dataset[broken][1] == dataset.targets[broken]
+    assert dataset.replaced_count == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert sorted(line.split(": ")[1] for line in lines) == ["blue/half.jpg", "white/text.jpg"]
+
+
+def test_no_image_of_a_label_can_be_decoded(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "a.h5", 3)
+    add(store, "none/a.jpg", b"no image")
+    add(store, "none/b.jpg", b"no image")
+    dataset = HDF5Dataset(store, size=8, labels=[*COLOURS, "none"])
+    with pytest.raises(NotAnImage):
+        for i in range(len(dataset)):
+            dataset[i]
+        raise NotAnImage("the label may be left out of the dataset")
+
+
+def test_the_attributes_are_those_of_image_folder(two_stores: list[Path]) -> None:
+    dataset = HDF5Dataset(two_stores, lambda image: image.size, target_transform=lambda label: label + 100)
+    assert isinstance(dataset.targets, list)
+    assert dataset.samples == [(dataset.path_of(i), dataset.targets[i]) for i in range(18)]
+    assert dataset.imgs is dataset.samples
+    assert [dataset.class_to_idx[name] for name in dataset.classes] == [0, 1, 2, 3]
+    assert dataset[17] == ((96, 72), dataset.targets[17] + 100)
+    assert HDF5Dataset(two_stores, loader=len)[3][0] == len(dataset.read(3))
+    assert isinstance(HDF5Dataset(two_stores)[0][0], Image.Image)
+
+
+def test_a_tensor_holds_the_pixels_of_the_pillow_image(two_stores: list[Path], tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (70, 90), (200, 30, 40)).save(buffer, "PNG")
+    add(two_stores[0], "red/picture.png", buffer.getvalue())
+    tensors = HDF5Dataset(two_stores, as_tensor=True)
+    pictures = HDF5Dataset(two_stores)
+    for (tensor, label), (picture, same_label) in zip(tensors, pictures, strict=True):
+        assert type(tensor) is tv_tensors.Image
+        assert tensor.dtype == torch.uint8
+        assert np.array_equal(tensor.permute(1, 2, 0).numpy(), np.asarray(picture))
+        assert label == same_label
+
+
+def test_workers_find_a_store_after_a_change_of_folder(
+    two_stores: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataset = HDF5Dataset("part-1.h5", size=16)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for method in ("fork", "spawn", "forkserver"):
+        loader = DataLoader(dataset, 8, num_workers=1, multiprocessing_context=method, timeout=60)
+        assert sum(len(labels) for _, labels in loader) == 12
+
+
+def test_the_package_loads_the_dataset_when_asked() -> None:
+    assert imagestore.HDF5Dataset is HDF5Dataset
+    assert imagestore.ImageStore is ImageStore
+    with pytest.raises(AttributeError):
+        imagestore.nothing  # noqa: B018
+
+
+def test_the_example_of_the_module_runs(
+    two_stores: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it stands, on photographs of different sizes."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 250), (200, 30, 40)).save(buffer, "JPEG")
+    store = make_store(tmp_path / "train.h5", 9)
+    add(store, "red/larger.jpg", buffer.getvalue())
+    monkeypatch.chdir(tmp_path)
+    example = [
+        line[4:] for line in dataset_module.__doc__.splitlines() if line.startswith("    ") or not line
+    ]
+    names: dict[str, object] = {}
+    exec("\n".join(example), names)
+    assert tuple(names["images"].shape) == (10, 3, 224, 224)
 
 
 def test_older_stores_have_the_same_items(old_store: Path) -> None:

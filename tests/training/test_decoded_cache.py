@@ -35,7 +35,7 @@ def test_images_are_in_memory_if_all_fit(two_stores: list[Path], cache: int, in_
     made = make_batches(dataset, parts, cache, workers=1, stop=Stop())
     assert [isinstance(batches, MemoryBatches) for batches in made] == [in_memory, in_memory]
     assert [len(batches) for batches in made] == [9, 9]
-    assert torch.cat([batches.labels for batches in made]).tolist() == dataset.targets.tolist()
+    assert torch.cat([batches.labels for batches in made]).tolist() == dataset.targets
 
 
 @pytest.mark.parametrize(("available", "in_memory"), [(2 * ALL_BYTES, True), (2 * ALL_BYTES - 1, False)])
