@@ -14,7 +14,8 @@ from imagestore.archive.joined_streams import BUFFER, JoinedStreams
 class ForwardDecompressor:
     """A decompressor that goes forward only: to go back, it starts again from the front.
 
-    A subclass says how its format is opened, which errors the library raises, and what they mean.
+    A subclass says how its format is opened, which errors the library raises, and what they mean. After an
+    error, a smaller read at the same position delivers what comes before the broken place.
     """
 
     errors: tuple[type[Exception], ...] = (EOFError, OSError)
@@ -25,15 +26,21 @@ class ForwardDecompressor:
         self._raw = PreadFile(descriptor)
         self._file: IO[bytes] | JoinedStreams | None = None
         self._position = 0
+        self._has_failed = False  # the library's decompressor has lost bytes
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes, or fewer at the end of the data. Raises Damaged."""
+        if self._has_failed:
+            position = self._position
+            self.close()
+            self.seek(position)
         try:
             if self._file is None:
                 self._raw = PreadFile(self._descriptor)
                 self._file = self._open(io.BufferedReader(self._raw, BUFFER))
             data = self._file.read(size)
         except self.errors as error:
+            self._has_failed = True
             damage = self._damage(error)
             damage.confirmed = self._file.stream_start if isinstance(self._file, JoinedStreams) else 0
             raise damage from error
@@ -51,7 +58,7 @@ class ForwardDecompressor:
 
     def seek(self, position: int) -> int:
         """Decompress up to `position` and drop the bytes; return the new position. Raises Damaged."""
-        if position < self._position:
+        if position < self._position or self._has_failed:
             self.close()
         return skip_to(self, position)
 
@@ -79,7 +86,7 @@ class ForwardDecompressor:
         """Free the library's decompressor. A later read starts again from the front."""
         if self._file is not None:
             self._file.close()
-        self._file, self._position = None, 0
+        self._file, self._position, self._has_failed = None, 0, False
 
 
 class PreadFile(io.RawIOBase):

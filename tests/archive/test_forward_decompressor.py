@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 
 import pytest
 
-from imagestore.archive.damage import Damaged
+from imagestore.archive.compression_formats import compression_of
+from imagestore.archive.damage import CutShort, Damaged
 from imagestore.archive.forward_decompressor import PreadFile
 from imagestore.archive.gzip_decompressor import GzipDecompressor
 from tests.helpers.archives import noise, write
@@ -66,6 +68,25 @@ def test_bytes_before_a_broken_place_are_delivered(tmp_path):
         while decompressor.read(512):
             pass
     assert decompressor.tell() > len(DATA) // 3
+    decompressor.close()
+    os.close(fd)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+def test_after_an_error_smaller_reads_give_what_is_there(tmp_path, compress):
+    """A read that reaches the broken place delivers nothing, but no byte before that place is lost."""
+    fd = os.open(write(tmp_path / "cut", compress(DATA)[:-50_000]), os.O_RDONLY)
+    decompressor = compression_of(os.pread(fd, 10, 0)).open_for_streaming(fd)
+    assert decompressor.read(1000) == DATA[:1000]
+    with pytest.raises(CutShort):
+        decompressor.read(len(DATA))
+    delivered = b""
+    with pytest.raises(CutShort):
+        while piece := decompressor.read(1000):
+            delivered += piece
+    assert delivered == DATA[1000 : 1000 + len(delivered)] and len(delivered) > len(DATA) - 60_000
+    assert decompressor.tell() == 1000 + len(delivered)
+    assert decompressor.seek(500) == 500 and decompressor.read(9) == DATA[500:509]
     decompressor.close()
     os.close(fd)
 
