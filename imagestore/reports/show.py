@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagestore import stored_names
+from imagestore.archive.hdf5_archive import is_archive_of_arrays
 from imagestore.console import UserError, printable
 from imagestore.decode.errors import NotAnImage
 from imagestore.hdf5.superblock import is_hdf5
@@ -34,7 +35,7 @@ def show(
     is that of ImageStore. Returns the exit status. Raises UserError.
     """
     path = Path(source)
-    if name is None and path.is_file() and is_hdf5(path):
+    if name is None and path.is_file() and is_hdf5(path) and not is_archive_of_arrays(path):
         figure, default = draw_label_sheet(path, follow_external), Path(f"{path.stem}_labels.png")
     else:
         figure, default = _draw_image(path, name, index, ignore_zeros, follow_external)

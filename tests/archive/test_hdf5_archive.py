@@ -232,6 +232,8 @@ def test_identify_show_and_sort_take_arrays(run, tmp_path):
     assert run("colourHeuristic.py", "identify", "a.h5", "--all").stdout.count("x/0000") == 12
     assert run("colourHeuristic.py", "identify", "a.h5:/x", "x/000003.png").stdout.startswith("x/000003.png")
     assert run("colourHeuristic.py", "show", "a.h5", "x/000003.png", "-o", "a.png").stdout == "a.png\n"
+    done = run("colourHeuristic.py", "show", "a.h5", check=False)
+    assert done.stderr == "colourHeuristic: error: a.h5: show needs the NAME of one image\n"
     assert "5 images" in run("colourHeuristic.py", "sort", "a.h5", "s.h5", "5", "2").stdout
 
 
