@@ -5,9 +5,9 @@
     ./train_model.py 'part-*.h5' -o results --epochs 40    several stores as one
     ./train_model.py train.h5 -o results --resume results/checkpoint.pth      goes on where it stopped
 
-Interrupt it at any time (with Ctrl-C, SIGTERM, or SIGUSR1, the early warning of a batch system): it writes
-the weights and a checkpoint. A training that was interrupted and resumed takes the same steps as a training
-that was not.
+Interrupt it at any time, with Ctrl-C, SIGTERM, or the early warning of a batch system (SIGUSR1, SIGUSR2,
+SIGXCPU or SIGHUP): it writes the weights and a checkpoint. A training that was interrupted and resumed takes
+the same steps as a training that was not.
 """
 
 import os

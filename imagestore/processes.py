@@ -12,8 +12,13 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from imagestore.control_groups import cpu_quotas, own_groups
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-WARNED = 1  # the exit status after a batch system's early warning
+# Warnings of batch systems before they end a job, and of a terminal that is closed.
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU, signal.SIGHUP)
+STOPPING = (signal.SIGINT, signal.SIGTERM, *WARNINGS)  # each asks for an orderly end
+WARNED = 1  # the exit status after a warning
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -41,15 +46,18 @@ class Stop:
 
     @property
     def status(self) -> int:
-        """The exit status: 130, 143, 1 for a batch system's warning (SIGUSR1), 0 without a signal."""
+        """The exit status: 130 for SIGINT, 143 for SIGTERM, 1 for a warning, 0 without a signal."""
         if self.signum is None:
             return 0
-        return WARNED if self.signum == signal.SIGUSR1 else 128 + self.signum
+        return WARNED if self.signum in WARNINGS else 128 + self.signum
 
 
 @contextlib.contextmanager
 def stopping() -> Iterator[Stop]:
-    """Watch SIGINT, SIGTERM and SIGUSR1. The first signal is noted; a later SIGINT interrupts at once."""
+    """Watch the signals of STOPPING. The first one is noted; a later SIGINT interrupts at once.
+
+    If SIGHUP is ignored (nohup), it stays ignored.
+    """
     stop = Stop()
 
     def note_signal(signum: int, frame: FrameType | None) -> None:
@@ -57,7 +65,7 @@ def stopping() -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.signum = signum
 
-    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    watched = [n for n in STOPPING if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
     before = {number: signal.signal(number, note_signal) for number in watched}
     try:
         yield stop
@@ -93,10 +101,21 @@ def blocked(*signals: signal.Signals) -> Iterator[None]:
 
 
 def cpu_count() -> int:
-    """The CPUs this process may use: its affinity, and in a Slurm job its share."""
+    """The CPUs this process may use: the least of its affinity, its quota, and its share of a Slurm job."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(allowed, int(share)) if share.isdecimal() and int(share) > 0 else allowed
+    return min([allowed, *cpu_quotas(own_groups()), *_count_in_environment("SLURM_CPUS_PER_TASK")])
+
+
+def thread_count(workers: int) -> int:
+    """The threads of a numeric library: as OMP_NUM_THREADS says, else `workers`, but no more than CPUs."""
+    return next(_count_in_environment("OMP_NUM_THREADS"), min(workers, cpu_count()))
+
+
+def _count_in_environment(name: str) -> Iterator[int]:
+    """The value of a variable, if it is a count. OMP_NUM_THREADS may be a list; its first number counts."""
+    text = os.environ.get(name, "").partition(",")[0].strip()
+    if text.isdecimal() and int(text) > 0:
+        yield int(text)
 
 
 def share_processors() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from imagestore.processes import Stop, cpu_count
+from imagestore.processes import Stop, cpu_count, thread_count
 from tests.helpers.commands import ROOT, environment
 from tests.helpers.small_commands import start
 
@@ -38,7 +38,15 @@ def python(code: str) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize(
-    ("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 1)]
+    ("signum", "status"),
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+        (signal.SIGUSR1, 1),
+        (signal.SIGUSR2, 1),
+        (signal.SIGXCPU, 1),
+        (signal.SIGHUP, 1),
+    ],
 )
 def test_a_signal_lets_the_current_work_end(signum: signal.Signals, status: int) -> None:
     process = start("""
@@ -135,6 +143,17 @@ def test_the_cpu_count_obeys_affinity_and_slurm(monkeypatch: pytest.MonkeyPatch)
     for share, expected in [("1", 1), ("1000", len(allowed)), ("", len(allowed)), ("0", len(allowed))]:
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", share)
         assert cpu_count() == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [("3", 3), ("2,4", 2), ("", 1), ("many", 1), ("0", 1)])
+def test_omp_num_threads_is_obeyed(monkeypatch: pytest.MonkeyPatch, value: str, expected: int) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert thread_count(workers=1) == expected
+
+
+def test_no_more_threads_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert thread_count(workers=10_000) == cpu_count()
 
 
 # ----- child processes -----

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from imagestore.classifying.answer import Answer, Picture
 from imagestore.decode.errors import NotAnImage
-from imagestore.processes import cpu_count
+from imagestore.processes import thread_count
 from imagestore.training.checkpoint import load_model
 from imagestore.training.dataset import decode_image, square_pixels
 from imagestore.training.device import choose_device
@@ -30,7 +30,7 @@ def predict_labels(
     Pictures that cannot be decoded are left out, and the user is told. `device` is as torch names it, by
     default the best of this machine. `workers` threads decode.
     """
-    torch.set_num_threads(min(workers, cpu_count()))
+    torch.set_num_threads(thread_count(workers))
     chosen_device = choose_device(device)
     network = load_model(weights, labels, chosen_device)
     pictures = iter(pictures)

@@ -30,13 +30,12 @@ from imagestore.colour.sample_pixels import decode_small
 from imagestore.decode.errors import NotAnImage
 from imagestore.decode.memory_bound import memory_bound
 from imagestore.decode.quiet import ignoring_warnings
-from imagestore.processes import end_with_parent
+from imagestore.processes import STOPPING, end_with_parent
 
 BATCH_IMAGES = 16
 BATCH_BYTES = 4 << 20
 BATCHES_AHEAD = 2  # for each worker, beside the batch that it works on
 BYTES_UNDER_WAY = 64 << 20  # for all workers together
-IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # the parent process handles them
 
 Key = TypeVar("Key")
 
@@ -208,7 +207,7 @@ class _Worker:
 
 def _serve(connection: Connection, parent: int) -> None:
     """Answer requests in the worker process until it gets None."""
-    for signum in IGNORED_SIGNALS:
+    for signum in STOPPING:  # the parent process handles them
         signal.signal(signum, signal.SIG_IGN)
     end_with_parent(signal.SIGKILL, parent)
     with ignoring_warnings:  # once, instead of for each image

@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
+import resource
 from pathlib import Path
 
-# Files of a control group: its limit, and the memory it uses, in bytes.
-VERSION_1_FILES = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-VERSION_2_FILES = ("memory.max", "memory.current")
+from imagestore.control_groups import memory_left, own_groups
+
+PAGE = os.sysconf("SC_PAGE_SIZE")  # bytes
 
 
 def available_memory() -> int:
-    """Bytes this process may still use: the least that the machine and its control groups leave."""
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes that this process may still use.
+
+    It is the least that the machine, its control groups and the limit of the address space (`ulimit -v`)
+    leave.
+    """
+    left = [_left_by_the_machine(), *memory_left(own_groups()), *_left_by_the_address_space()]
+    return max(0, min(left))
+
+
+def _left_by_the_machine() -> int:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         fields = dict(line.split(":", 1) for line in lines)
-        free = int(fields["MemAvailable"].split()[0]) * 1024
-        groups = os.fsdecode(Path("/proc/self/cgroup").read_bytes())
-        free = min([free, *left_by_control_groups(groups, Path("/sys/fs/cgroup"))])
-    except (OSError, KeyError):
-        pass  # not Linux, or no control groups: the machine's memory is the limit
-    return max(free, 0)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):  # not Linux
+        return PAGE * os.sysconf("SC_PHYS_PAGES")
 
 
-def left_by_control_groups(groups: str, mountpoint: Path) -> Iterator[int]:
-    """Bytes that each control group with a limit leaves: the process's group, and all groups around it.
-
-    `groups` is the text of /proc/self/cgroup: lines "number:controllers:/path", without controllers in
-    version 2. `mountpoint` is where the groups are folders. Slurm sets the limit of a job on a folder above
-    that of the job's step.
-    """
-    for line in groups.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        top = mountpoint / "memory" if controllers else mountpoint
-        limit, used = VERSION_1_FILES if controllers else VERSION_2_FILES
-        innermost = top / path.strip("/")
-        for group in (innermost, *innermost.parents[: len(innermost.parents) - len(top.parents)]):
-            # The files may be missing here, or say "max" if there is no limit.
-            with contextlib.suppress(OSError, ValueError):
-                yield int((group / limit).read_bytes()) - int((group / used).read_bytes())
+def _left_by_the_address_space() -> list[int]:
+    """What `ulimit -v` leaves, if there is such a limit."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return []
+    try:
+        return [limit - int(Path("/proc/self/statm").read_bytes().split()[0]) * PAGE]
+    except OSError:
+        return [limit]

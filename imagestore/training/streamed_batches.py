@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from imagestore.processes import blocked, end_with_parent
+from imagestore.processes import STOPPING, blocked, end_with_parent
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.skipped_images import SkippedImages
 
@@ -47,7 +47,7 @@ class StreamedBatches:
         chunks = [self.positions[chunk.numpy()].tolist() for chunk in order.split(batch_size)]
         workers = min(self.workers, len(chunks))
         # `timeout` and `scancel` signal all processes. The parent acts on it, and ends its workers itself.
-        with warnings.catch_warnings(), blocked(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        with warnings.catch_warnings(), blocked(*STOPPING):
             # torch warns if there are more workers than processors, but the user asked for them.
             warnings.simplefilter("ignore")
             loader = DataLoader(

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from imagestore.console import UserError, note, printable, progress
-from imagestore.processes import Stop, cpu_count
+from imagestore.processes import Stop, thread_count
 from imagestore.store.labels import TEST, TRAIN, VAL
 from imagestore.store.reader import ImageStore
 from imagestore.training.batches import Batches
@@ -115,7 +115,7 @@ def prepare(
     stores: list[ImageStore], requested: Mapping[str, int | float], options: RunOptions, stop: Stop
 ) -> Training | None:
     """The data, the network and its optimizer, as new or as a checkpoint left them; None if `stop` came."""
-    torch.set_num_threads(min(options.workers, cpu_count()))
+    torch.set_num_threads(thread_count(options.workers))
     device = choose_device(options.device)
     checkpoint = load_checkpoint(options.resume, device) if options.resume else None
     if checkpoint:
