@@ -22,6 +22,7 @@ from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Member, Members, SourceLabels
 from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, no_such_image
+from imagestore.archive.read_ahead import ReadAhead
 from imagestore.archive.sample_labels import SampleLabels, with_labels
 from imagestore.archive.tar_headers import TAR_ERRORS
 from imagestore.archive.tar_pass import TarPass, read_at
@@ -110,6 +111,8 @@ class TarArchive(Archive):
             descriptor = os.dup(self._descriptor)
             opened.callback(os.close, descriptor)
             decompressor = open_decompressor(descriptor)
+            if self._compression is not UNCOMPRESSED:
+                decompressor = ReadAhead(decompressor)
             opened.callback(decompressor.close)
             samples = SampleLabels(self._labels) if self._labels else None
             tar_pass = TarPass(
