@@ -95,6 +95,12 @@ def test_a_class_that_has_no_name_is_no_label(tmp_path):
     assert [label for _, _, label in images_of(path)] == ["tulip", None, None]
 
 
+def test_rows_are_read_in_any_order_in_small_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr("imagestore.archive.parquet_rows.BATCH_ROWS", 3)
+    path = write_table(tmp_path / "a.parquet", {"image": JPEGS, "label": NAMES})
+    assert [data for _, data, _ in images_of(path)] == JPEGS
+
+
 def test_names_are_the_paths_or_the_numbers(tmp_path):
     paths = ["/home/me/.cache/b.jpg", None, "", "x/same.jpg", "x/same.jpg"]
     columns = {"image": image_column(paths, JPEGS[:5]), "label": NUMBERS[:5]}

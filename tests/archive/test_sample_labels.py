@@ -109,6 +109,11 @@ def test_a_sample_is_a_run_of_members_with_one_key(tmp_path):
     assert labels_of(tmp_path, entries) == {"x/1.left.jpg": "one", "x/1.right.jpg": "one", "y/1.jpg": None}
 
 
+def test_all_images_wait_for_the_label_behind_them(tmp_path):
+    entries = [("1.left.jpg", PICTURE), ("1.right.jpg", OTHER), ("1.cls", b"one"), ("2.jpg", OTHER)]
+    assert labels_of(tmp_path, entries) == {"1.left.jpg": "one", "1.right.jpg": "one", "2.jpg": None}
+
+
 def test_a_sample_that_never_ends_fills_no_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("imagestore.archive.sample_labels.MOST_IMAGES_HELD", 3)
     path = write(tmp_path / "a.tar", pack([(f"1.{i}.jpg", PICTURE) for i in range(10)]))
