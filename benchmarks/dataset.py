@@ -4,13 +4,19 @@
 Both read the same 1,600 photographs, transform them to squares of 224 pixels, and give batches of 64 through
 the same DataLoader in the same random order. The files are in the kernel's cache. A cached epoch is a pass
 over the images that train_model.py keeps in memory.
+
+Random crops (RandomResizedCrop(224) and a flip, 2 workers, batches of 64) are compared with those of
+ImageFolder and, if it is installed, of WebDataset. A plot of them follows the table.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import shutil
 import statistics
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -18,12 +24,15 @@ from common.measuring import command, seconds
 from common.paths import bench_folder
 from common.photographs import build_archive
 from common.reporting import Figure, print_table
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
 
+from imagestore.training.cropped_batches import CroppedBatches
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.decoded_cache import decode_into_memory
+from imagestore.training.picture_cache import cache_pictures
 
 IMAGES = 1600
 RUNS = 3
@@ -31,6 +40,12 @@ SIDE = 224  # pixels
 SMALL_SIDE = 32  # pixels: the size for which train_model.py decodes
 BATCH = 64  # images
 TRANSFORM = transforms.Compose([transforms.Resize((SIDE, SIDE), antialias=True), transforms.ToTensor()])
+CROP = [v2.RandomResizedCrop(SIDE, antialias=True), v2.RandomHorizontalFlip()]
+CROP_OF_PICTURE = v2.Compose([*CROP, v2.PILToTensor()])
+CROP_OF_TENSOR = v2.Compose(CROP)
+CACHED_SIDE = 256  # pixels: of the pictures that crops are cut from
+WORKERS = 2
+BAR = 40  # characters for the fastest
 SMALL_TRANSFORM = transforms.Compose(
     [transforms.Resize((SMALL_SIDE, SMALL_SIDE), antialias=True), transforms.PILToTensor()]
 )
@@ -44,7 +59,10 @@ def main() -> None:
     figures = reading_figures(store, folder)
     for workers in (0, 2):
         figures += loader_figures(store, folder, workers)
-    print_table("dataset", figures + cached_figures(store, folder))
+    figures += cached_figures(store, folder)
+    crops = crop_figures(store, folder)
+    print_table("dataset", figures + crops)
+    print(plot(crops))
 
 
 def make_store_and_folder() -> tuple[Path, Path]:
@@ -116,6 +134,79 @@ def cached_figures(store: Path, folder: Path) -> list[Figure]:
     ]
 
 
+def crop_figures(store: Path, folder: Path) -> list[Figure]:
+    """An epoch of random crops: ImageFolder, WebDataset, and the ways of this suite."""
+    dataset = HDF5Dataset(store)
+    first = CroppedBatches(dataset, SIDE, BATCH, seed=1, workers=WORKERS)
+    cache = cache_pictures(dataset, CACHED_SIDE, WORKERS)
+    later = CroppedBatches(dataset, SIDE, BATCH, seed=1, workers=WORKERS, cache=cache)
+    timers = {
+        "ImageFolder": lambda: epoch_seconds(ImageFolder(str(folder), CROP_OF_PICTURE), WORKERS),
+        "HDF5Dataset": lambda: epoch_seconds(HDF5Dataset(store, CROP_OF_PICTURE), WORKERS),
+        "HDF5Dataset, as_tensor": lambda: epoch_seconds(
+            HDF5Dataset(store, CROP_OF_TENSOR, as_tensor=True), WORKERS
+        ),
+        "CroppedBatches": lambda: seconds(lambda: count_images(first.epoch(0))),
+        "making the cache": lambda: seconds(lambda: cache_pictures(dataset, CACHED_SIDE, WORKERS)),
+        "CroppedBatches, from the cache": lambda: seconds(lambda: count_images(later.epoch(0))),
+    }
+    targets = {
+        "HDF5Dataset, as_tensor": ">= 1.9 x", "CroppedBatches": ">= 2.3 x (goal 3)",
+        "CroppedBatches, from the cache": ">= 6 x (goal 9)",
+    }  # fmt: skip
+    if importlib.util.find_spec("webdataset"):
+        timers["WebDataset"] = lambda: seconds(lambda: count_images(web_loader(folder)))
+    taken = dict(zip(timers, medians_in_turn(*timers.values()), strict=True))
+    return [
+        rate_figure(f"crops: {what}", taken[what], "ImageFolder", taken["ImageFolder"], targets.get(what, ""))
+        for what in timers
+    ]
+
+
+def count_images(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Take all batches, and check that no image is missing."""
+    count = sum(len(labels) for _, labels in batches)
+    assert count == IMAGES, count
+
+
+def web_loader(folder: Path) -> DataLoader:
+    """The same files through WebDataset: a shard for each worker, shuffled as its documentation shows."""
+    import webdataset
+
+    shards = [str(path) for path in make_shards(folder)]
+    crops = (
+        webdataset.WebDataset(shards, shardshuffle=False).shuffle(500).decode("pil").to_tuple("jpg", "cls")
+    )
+    dataset: IterableDataset = crops.map_tuple(CROP_OF_PICTURE, lambda label: label)
+    return DataLoader(dataset, BATCH, num_workers=WORKERS)
+
+
+def make_shards(folder: Path) -> list[Path]:
+    """The files of a folder as tars for WebDataset, made once and kept."""
+    shards = [folder.with_name(f"{folder.name}-{worker}.tar") for worker in range(WORKERS)]
+    samples = ImageFolder(str(folder)).samples
+    for worker, shard in enumerate(shards):
+        if shard.exists():
+            continue
+        partial = shard.with_suffix(".partial")
+        with tarfile.open(partial, "w") as tar:
+            for i, (path, label) in enumerate(samples[worker::WORKERS]):
+                tar.add(path, f"{i:06d}.jpg")
+                member = tarfile.TarInfo(f"{i:06d}.cls")
+                member.size = len(text := str(label).encode())
+                tar.addfile(member, io.BytesIO(text))
+        partial.rename(shard)
+    return shards
+
+
+def plot(figures: Sequence[Figure]) -> str:
+    """A bar for each figure, the fastest the longest."""
+    fastest = max(figure.value for figure in figures)
+    width = max(len(figure.what) for figure in figures)
+    bars = {figure.what: "█" * round(BAR * figure.value / fastest) for figure in figures}
+    return "\n".join(f"{each.what:{width}}  {bars[each.what]} {each.value:,.0f} images/s" for each in figures)
+
+
 def epoch_seconds(dataset: Dataset, workers: int) -> float:
     """The time for all images of a dataset, in a random order."""
     sampler = RandomSampler(dataset, generator=torch.Generator().manual_seed(1))
@@ -133,7 +224,9 @@ def medians_in_turn(*timers: Callable[[], float]) -> list[float]:
     return [statistics.median(timings) for timings in zip(*rounds, strict=True)]
 
 
-def rate_figure(what: str, taken: float, yardstick: str, taken_by_yardstick: float) -> Figure:
+def rate_figure(
+    what: str, taken: float, yardstick: str, taken_by_yardstick: float, target: str = ""
+) -> Figure:
     """Images per second, from the seconds that all IMAGES took."""
     return Figure(
         what,
@@ -141,6 +234,7 @@ def rate_figure(what: str, taken: float, yardstick: str, taken_by_yardstick: flo
         "images/s",
         yardstick=yardstick,
         reference=IMAGES / taken_by_yardstick,
+        target=target,
         runs=RUNS,
     )
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
 from imagestore.training.replaced_images import ReplacedImages
 
+T = TypeVar("T")
 SMALL_SIDE = 8  # pixels: enough to see whether an image can be decoded
 HOW_TO_LABEL = (
     "to give them labels, pack a folder that has a folder for each label (./h5vfs.py pack FOLDER FILE.h5), "
@@ -130,7 +131,14 @@ class HDF5Dataset(Dataset):
             raise IndexError(f"image {i} of {len(self)}")
         if self.on_error == "raise":
             return self.item(i)
-        return self._replaced.first_item(self, i % len(self))
+        return self._replaced.first(self, i % len(self), self.item)
+
+    def first_decodable(self, i: int, decode: Callable[[bytes], T]) -> T:
+        """What `decode` makes of the bytes of image `i`, or of the next one of its label that it can decode.
+
+        Raises NotAnImage or StoreError if there is none.
+        """
+        return self._replaced.first(self, i, lambda other: decode(self.read(other)))
 
     def item(self, i: int) -> tuple[Any, Any]:
         """The image `i` itself, transformed, and its label. Raises NotAnImage, StoreError, IndexError."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mmap
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -12,20 +13,18 @@ from imagestore.decode.errors import NotAnImage
 from imagestore.store.reader import StoreError
 
 
-class Items(Protocol):
+class Images(Protocol):
     """What is needed of a dataset."""
 
     label_numbers: np.ndarray  # int64 (N,)
 
     def __len__(self) -> int: ...
 
-    def item(self, i: int) -> tuple[Any, Any]:
-        """Image `i` and its label. Raises NotAnImage, StoreError."""
-
     def path_of(self, i: int) -> str:
         """The path of image `i` in its store."""
 
 
+T = TypeVar("T")
 NAMED = 10  # images; of more, only the count is told
 
 
@@ -51,35 +50,35 @@ class ReplacedImages:
         """The number of images that cannot be decoded, as far as that is known."""
         return int(self._known.sum())
 
-    def first_item(self, dataset: Items, i: int) -> tuple[Any, Any]:
-        """The item of image `i` (from 0), or of the next one of its label that can be decoded.
+    def first(self, images: Images, i: int, make: Callable[[int], T]) -> T:
+        """What `make` returns for image `i` (from 0), or for the next one of its label that can be decoded.
 
         Raises NotAnImage or StoreError if there is none.
         """
         if not self._known[i]:
             try:
-                return dataset.item(i)
+                return make(i)
             except (NotAnImage, StoreError) as error:
-                self._add(dataset, i, error)
-        for other in self._others(dataset, i):
+                self._add(images, i, error)
+        for other in self._others(images, i):
             try:
-                return dataset.item(other)
+                return make(other)
             except (NotAnImage, StoreError) as error:
-                self._add(dataset, other, error)
-        return dataset.item(i)  # which raises
+                self._add(images, other, error)
+        return make(i)  # which raises
 
-    def _others(self, dataset: Items, i: int) -> list[int]:
+    def _others(self, images: Images, i: int) -> list[int]:
         """The other images of the label, the next one first, the one before `i` last."""
         same = np.flatnonzero(
-            (dataset.label_numbers == dataset.label_numbers[i]) & (self._known[: len(dataset)] == 0)
+            (images.label_numbers == images.label_numbers[i]) & (self._known[: len(images)] == 0)
         )
         return np.roll(same, -int(np.searchsorted(same, i, side="right"))).tolist()
 
-    def _add(self, dataset: Items, i: int, error: Exception) -> None:
+    def _add(self, images: Images, i: int, error: Exception) -> None:
         if self._known[i]:
             return
         self._known[i] = 1
         if self.count <= NAMED:
-            note(f"replaced by the next image of its label: {printable(dataset.path_of(i))}: {error}")
+            note(f"replaced by the next image of its label: {printable(images.path_of(i))}: {error}")
         elif self.count == NAMED + 1:
             note("more images are replaced; HDF5Dataset.replaced_count counts them")
