@@ -44,6 +44,7 @@ class TarHeaders:
             start = self._decompressor.tell()
             try:
                 info = tarfile.TarInfo.fromtarfile(self.tar)
+                _correct_sizes(self.tar, info)
                 self._is_behind_mark = False
                 return info
             except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -70,6 +71,29 @@ class TarHeaders:
     def _is_garbage(self, damage: Damaged) -> bool:
         """Whether compressed data are whole up to the end mark, and what follows only looks like some."""
         return self._is_behind_mark and damage.confirmed is not None and damage.confirmed >= self._mark
+
+
+def _correct_sizes(tar: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+    """Correct the size of a sparse member and the end of its data, if its pax header holds `size`, too.
+
+    tarfile mixes up the two sizes (https://github.com/python/cpython/issues/136601): `size` is that of the
+    data in the archive, and a field of GNU's is that of the file.
+    """
+    headers = info.pax_headers
+    real_size = headers.get("GNU.sparse.realsize", headers.get("GNU.sparse.size"))
+    if info.sparse is None or "size" not in headers or real_size is None:
+        return
+    start = info.offset_data
+    if headers.get("GNU.sparse.major") == "1":  # a map of the holes comes before the data
+        numbers = [len(info.sparse), *(number for hole in info.sparse for number in hole)]
+        start -= _in_blocks(sum(len(f"{number}\n") for number in numbers))
+    tar.offset = start + _in_blocks(int(headers["size"]))
+    info.size = int(real_size)
+
+
+def _in_blocks(size: int) -> int:
+    """A size rounded up to whole blocks."""
+    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
 def open_tar(decompressor: Decompressor) -> tarfile.TarFile:

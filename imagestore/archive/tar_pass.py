@@ -18,7 +18,7 @@ from imagestore.archive.image_files import is_image, reason_for_hidden, reason_t
 from imagestore.archive.members import Location, Member, Members
 from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.sample_labels import SampleLabels
-from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders, open_tar
+from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders
 from imagestore.archive.tar_links import LinkedFile, TarLinks
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, has_image_suffix
 
@@ -284,8 +284,9 @@ def read_at(decompressor: Decompressor, location: Location, size: int) -> bytes:
     decompressor.seek(location.offset)
     if not location.is_sparse:
         return decompressor.read(size)
-    tar = open_tar(decompressor)
-    return _read_member(tar, tarfile.TarInfo.fromtarfile(tar))
+    headers = TarHeaders(decompressor)
+    info = headers.next()
+    return b"" if info is None else _read_member(headers.tar, info)
 
 
 def _read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
