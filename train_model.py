@@ -162,6 +162,11 @@ def side(text: str) -> int:
     return whole_number(text, SMALLEST_SIDE, LARGEST_SIDE)
 
 
+def cache_choice(text: str) -> "int | str":
+    """Where decoded images are kept: a word, or so many bytes of memory."""
+    return text if text in ("auto", "ram", "disk", "none") else memory(text)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command line. Settings that are not given are None: their defaults are in TrainingSettings."""
     parser = argparse.ArgumentParser(
@@ -190,9 +195,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--seed", type=seed, metavar="N",
         help=f"the same seed makes the same training (default: {defaults.seed})")  # fmt: skip
     add_device(parser)
-    add("--cache", type=memory, metavar="SIZE",
-        help="memory for decoded images, such as 2G (default: half of the memory that is left); "
-             "if they do not fit, they are decoded again in each epoch")  # fmt: skip
+    add("--cache", type=cache_choice, metavar="WHAT",
+        help="where decoded images are kept: ram; disk (a file below $SLURM_TMPDIR or $TMPDIR, found again "
+             "by the next run); none (they are decoded in each epoch); auto (the first of them that has room; "
+             "the default); or memory such as 2G (ram if they fit, else none)")  # fmt: skip
     return parser
 
 

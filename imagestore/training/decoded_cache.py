@@ -1,21 +1,25 @@
-"""Decoded images in memory, if all of them fit into it (--cache); otherwise they are streamed."""
+"""Decoded images in memory, or in a file on the node's scratch (--cache); otherwise they are streamed."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from imagestore.console import progress
+from imagestore.console import UserError, note, progress
 from imagestore.decode.errors import NotAnImage
 from imagestore.processes import Stop
 from imagestore.store.reader import StoreError
 from imagestore.training.batches import Batches
 from imagestore.training.dataset import HDF5Dataset
+from imagestore.training.disk_cache import SCRATCH, DecodedFile, file_for, load, make, scratch_folder
 from imagestore.training.free_memory import available_memory
 from imagestore.training.skipped_images import SkippedImages
 from imagestore.training.streamed_batches import StreamedBatches
@@ -26,19 +30,63 @@ IMAGES_BETWEEN_CHECKS = 256  # decoding checks for a signal after so many images
 def make_batches(
     dataset: HDF5Dataset,
     parts: Sequence[np.ndarray],
-    cache: int | None,
+    cache: int | str | None,
     workers: int,
     stop: Stop,
 ) -> list[Batches]:
     """The batches of each part (positions in the dataset, int64 (N,)).
 
-    If all images fit into `cache` bytes (by default, half of the memory that is left), they are decoded into
-    memory now. Otherwise they are streamed. If `stop` is requested, decoding ends early.
+    `cache` is "ram", "disk", "none", "auto" (also as None), or a number of bytes. In memory or on the disk,
+    all images are decoded now. With "none" they are streamed. "auto" is the first that has room: half of the
+    memory that is left, then the node's scratch, if a variable names it. With a number of bytes, the images
+    are in memory if they fit, and else streamed. All give the same batches. If `stop` is requested, decoding
+    ends early. Raises UserError if what was asked for has no room.
     """
-    limit = available_memory() // 2 if cache is None else cache
-    if decoded_bytes(sum(map(len, parts)), dataset.size) <= limit:
+    needed = decoded_bytes(sum(map(len, parts)), dataset.size)
+    kind, why = choose_cache(cache, needed)
+    if isinstance(cache, str) or (cache is None and kind != "ram"):
+        note(f"train_model: cache: {kind}, {_megabytes(needed)} of decoded images: {why}")
+    if kind == "ram":
         return [_decode_part(dataset, part, workers, stop) for part in parts]
+    if kind == "disk":
+        return [_decode_part_to_disk(dataset, part, workers, stop) for part in parts]
     return [StreamedBatches(dataset, part, workers) for part in parts]
+
+
+def choose_cache(cache: int | str | None, needed: int) -> tuple[str, str]:
+    """ "ram", "disk" or "none" for `needed` bytes, and why. Raises UserError."""
+    if isinstance(cache, int):
+        return ("ram" if needed <= cache else "none"), f"--cache {cache}"
+    memory = available_memory()
+    if cache == "ram" and needed > memory:
+        raise UserError(
+            f"--cache ram: takes {_megabytes(needed)}, and {_megabytes(memory)} of memory are left: "
+            "use --cache disk or --cache none"
+        )
+    if cache == "disk" and needed > _room_on_scratch():
+        raise UserError(
+            f"--cache disk: takes {_megabytes(needed)}, and {scratch_folder()[0]} has room for "
+            f"{_megabytes(_room_on_scratch())}: set TMPDIR, or use --cache none"
+        )
+    if cache in ("ram", "disk", "none"):
+        return cache, f"--cache {cache}"
+    if needed <= memory // 2:
+        return "ram", "they fit into half of the memory that is left"
+    is_named = any(os.environ.get(name) for name in SCRATCH)
+    if is_named and needed <= _room_on_scratch() // 2:
+        return "disk", f"more than half of the memory that is left; {scratch_folder()[1]} has room"
+    return "none", "more than half of the memory that is left, and no $TMPDIR with twice the room"
+
+
+def _room_on_scratch() -> int:
+    try:
+        return shutil.disk_usage(scratch_folder()[0]).free
+    except OSError:
+        return 0
+
+
+def _megabytes(count: int) -> str:
+    return f"{-(-count // 2**20):,} MB"
 
 
 def decoded_bytes(count: int, size: int) -> int:
@@ -50,11 +98,57 @@ def _decode_part(dataset: HDF5Dataset, part: np.ndarray, workers: int, stop: Sto
     """Decode images with a progress bar, and tell the user which of them cannot be decoded."""
     with progress(len(part), "decoding") as bar:
         batches = decode_into_memory(dataset, part, workers, bar.update, stop)
+    _note_skipped(batches.skipped)
+    return batches
+
+
+def _decode_part_to_disk(dataset: HDF5Dataset, part: np.ndarray, workers: int, stop: Stop) -> MemoryBatches:
+    """The images of a file on the node's scratch, which is made if it is missing."""
+    path = file_for(dataset, part)
+    if (content := load(path, len(part), dataset.size)) is not None:
+        note(f"train_model: cache: found {path}")
+        broken = part[~content.decodable].tolist()
+        _note_skipped([*dataset.items_and_skipped(broken)[1].values()])
+    else:
+        content = _make_file(path, dataset, part, workers, stop)
+    if content is None:  # stopped: nothing is trained
+        return decode_into_memory(dataset, part[:0], workers)
+    labels = torch.from_numpy(dataset.label_numbers[part])
+    return MemoryBatches(torch.from_numpy(content.images), labels, torch.from_numpy(content.decodable))
+
+
+def _make_file(
+    path: Path, dataset: HDF5Dataset, part: np.ndarray, workers: int, stop: Stop
+) -> DecodedFile | None:
+    def fill(images: np.ndarray) -> np.ndarray:
+        with progress(len(part), "decoding") as bar:
+            made = decode_into_memory(dataset, part, workers, bar.update, stop, torch.from_numpy(images))
+        if stop.requested:
+            raise _Stopped
+        _note_skipped(made.skipped)
+        return made.decodable.numpy()
+
+    try:
+        content = make(path, len(part), dataset.size, fill)
+    except _Stopped:
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; set TMPDIR, or use --cache none") from None
+    if content is None:
+        raise UserError(f"{path}: was removed while it was made; use --cache none")
+    note(f"train_model: cache: wrote {path}")
+    return content
+
+
+class _Stopped(Exception):
+    """Decoding has ended early: the file is not whole."""
+
+
+def _note_skipped(lines: Sequence[str]) -> None:
     skipped = SkippedImages("train_model")
-    for line in batches.skipped:
+    for line in lines:
         skipped.add(line)
     skipped.note_count()
-    return batches
 
 
 @dataclass
@@ -87,14 +181,17 @@ def decode_into_memory(
     workers: int,
     count_finished: Callable[[int], object] = lambda count: None,
     stop: Stop | None = None,
+    images: Tensor | None = None,
 ) -> MemoryBatches:
     """Decode the images at `positions` with `workers` threads (Pillow releases Python's lock).
 
     `count_finished` gets the number of images that have been finished since its last call. Ends early if
-    `stop` is requested: the images that remain count as not decodable.
+    `stop` is requested: the images that remain count as not decodable. `images`, uint8 (N, 3, size, size), is
+    where they go, if it is given.
     """
     positions = np.asarray(positions)
-    images = torch.empty((len(positions), 3, dataset.size, dataset.size), dtype=torch.uint8)
+    if images is None:
+        images = torch.empty((len(positions), 3, dataset.size, dataset.size), dtype=torch.uint8)
     decodable = torch.zeros(len(positions), dtype=torch.bool)
     reasons: dict[int, str] = {}
 

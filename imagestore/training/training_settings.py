@@ -63,7 +63,7 @@ class RunOptions:
     epochs: int  # of the whole training, those of earlier runs included
     output: Path  # the folder for the weights, the labels and the checkpoint
     resume: Path | None = None  # the checkpoint of an earlier run
-    cache: int | None = None  # bytes for decoded images; None: half of the memory that is left
+    cache: int | str | None = None  # auto, ram, disk, none, or bytes; see decoded_cache.py
     device: str | None = None  # as torch names it; None: the best device of this machine
     workers: int = 1  # threads or processes
 

@@ -13,6 +13,7 @@ from imagestore.processes import Stop
 from imagestore.training import decoded_cache
 from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.decoded_cache import MemoryBatches, decode_into_memory, decoded_bytes, make_batches
+from imagestore.training.disk_cache import SCRATCH
 from tests.helpers.small_stores import add, make_store
 
 ALL_BYTES = 18 * 3 * 16 * 16  # of the pictures of `two_stores` at 16 x 16 pixels, RGB
@@ -43,6 +44,8 @@ def test_half_of_the_available_memory_is_used(
     two_stores: list[Path], available: int, in_memory: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoded_cache, "available_memory", lambda: available)
+    for name in SCRATCH:
+        monkeypatch.delenv(name, raising=False)
     dataset = HDF5Dataset(two_stores, size=16)
     (batches,) = make_batches(dataset, [np.arange(18)], None, workers=1, stop=Stop())
     assert isinstance(batches, MemoryBatches) == in_memory
