@@ -197,7 +197,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_device(parser)
     add("--cache", type=cache_choice, metavar="WHAT",
         help="where decoded images are kept: ram; disk (a file below $SLURM_TMPDIR or $TMPDIR, found again "
-             "by the next run); none (they are decoded in each epoch); auto (the first of them that has room; "
+             "by the next run); none (they are decoded in each epoch); auto (the first that has room; "
              "the default); or memory such as 2G (ram if they fit, else none)")  # fmt: skip
     return parser
 
