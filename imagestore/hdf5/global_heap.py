@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Callable
 
 COLLECTION_HEADER = struct.Struct("<4sB3xQ")  # signature, version, size of the whole collection
 OBJECT_HEADER = struct.Struct("<HH4xQ")  # number, references, size of its bytes
@@ -20,9 +21,9 @@ MOST_OBJECTS = (1 << 16) - 1  # of a collection: their numbers have 16 bits, and
 class HeapReader:
     """Finds the objects of one file's global heap. It keeps the collection that it read last."""
 
-    def __init__(self, fd: int) -> None:
-        """`fd` is the file, open for reading."""
-        self._fd = fd
+    def __init__(self, fd: int | Callable[[], int]) -> None:
+        """`fd` is the file, open for reading, or opens it."""
+        self._get_fd = fd if callable(fd) else lambda: fd
         self._collection = -1
         self._objects: dict[int, tuple[int, int]] = {}
 
@@ -32,7 +33,7 @@ class HeapReader:
         Raises OSError (EIO) if there is no such object, or if it has fewer than `size` bytes.
         """
         if collection != self._collection:
-            self._objects = _objects(self._fd, collection)
+            self._objects = _objects(self._get_fd(), collection)
             self._collection = collection
         place, length = self._objects.get(number, (-1, -1))
         if length < size:

@@ -18,7 +18,7 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,6 +27,7 @@ from imagestore.console import first_line
 from imagestore.hdf5.attribute import Attribute
 from imagestore.hdf5.element_files import ElementFiles
 from imagestore.hdf5.entry import Entry
+from imagestore.open_files import MostRecent
 from imagestore.processes import ENDING, blocked, keep_only
 
 SECONDS_TO_ANSWER = float(os.environ.get("IMAGESTORE_HDF5_SECONDS", "20"))
@@ -60,9 +61,19 @@ class Steps:
 class HelperProcess:
     """One HDF5 file behind a process boundary. The process starts with the first question."""
 
-    def __init__(self, path: Path, fd: int, follow_external: bool = False) -> None:
-        """`fd` is `path`, open for reading. The helper reads this file even if another takes its name."""
-        self.path, self.fd, self.follow_external = path, fd, follow_external
+    def __init__(
+        self,
+        path: Path,
+        fd: int | Callable[[], int],
+        follow_external: bool = False,
+        recent: MostRecent | None = None,
+    ) -> None:
+        """`fd` is `path`, open for reading, or opens it. The helper reads this file, whatever gets its name.
+
+        With `recent`, the process ends while many others are used.
+        """
+        self.path, self.follow_external = path, follow_external
+        self._get_fd, self._recent = fd if callable(fd) else lambda: fd, recent
         self._connection: Connection | None = None
         self._pid = 0
         self._owner_pid = 0  # the process that started the helper
@@ -128,6 +139,10 @@ class HelperProcess:
         self._ask("missing_sources", path)
         return self._receive_answer()
 
+    def release(self) -> None:
+        """End the helper process; see MostRecent."""
+        self.close()
+
     def close(self) -> None:
         """End the helper process. The next question starts another."""
         if self._connection is None:
@@ -142,6 +157,8 @@ class HelperProcess:
 
     def _ask(self, *question: object) -> None:
         """Send the name of a method of Objects and its arguments."""
+        if self._recent is not None:
+            self._recent.use(self)
         if self._connection is None or self._owner_pid != os.getpid():
             self._connection = self._start()
         try:
@@ -185,29 +202,30 @@ class HelperProcess:
         """Fork the helper process; return this process's end of the pipe to it."""
         import imagestore.hdf5.objects  # noqa: F401  (before the fork: helpers share it)
 
+        fd = self._get_fd()
         ours, theirs = multiprocessing.Pipe()
         self._owner_pid, self._steps = os.getpid(), Steps()
         with blocked(*ENDING):  # Python would lose a signal that arrives in its hooks around the fork
             self._pid = os.fork()
             if self._pid == 0:
-                _run_helper(theirs, self)
+                _run_helper(theirs, self, fd)
         theirs.close()
         return ours
 
 
-def _run_helper(connection: Connection, helper: HelperProcess) -> NoReturn:
+def _run_helper(connection: Connection, helper: HelperProcess, fd: int) -> NoReturn:
     """Answer questions in the helper process until the other end of the pipe is closed. Never returns."""
     with contextlib.suppress(BaseException):
         gc.freeze()
         # An inherited descriptor of /dev/fuse would stay open here after a mount has crashed.
-        keep_only(helper.fd, connection.fileno())
+        keep_only(fd, connection.fileno())
         for number in ENDING:  # these signals are for the parent; the helper ends when the pipe closes
             signal.signal(number, signal.SIG_IGN)
-        _answer_questions(connection, helper)
+        _answer_questions(connection, helper, fd)
     os._exit(0)
 
 
-def _answer_questions(connection: Connection, helper: HelperProcess) -> None:
+def _answer_questions(connection: Connection, helper: HelperProcess, fd: int) -> None:
     from imagestore.hdf5.objects import Objects
 
     objects: Objects | None = None
@@ -220,7 +238,7 @@ def _answer_questions(connection: Connection, helper: HelperProcess) -> None:
         except EOFError:
             return
         try:
-            objects = objects or Objects(helper.fd, helper.path, helper.follow_external, helper._steps.set)
+            objects = objects or Objects(fd, helper.path, helper.follow_external, helper._steps.set)
             _send_answer(connection, getattr(objects, method)(*arguments), helper._steps)
         except MemoryError:
             connection.send(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(helper.path)))

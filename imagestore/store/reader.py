@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -34,6 +35,7 @@ from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.hdf5.why_not_opened import DAMAGED
+from imagestore.open_files import MostRecent
 from imagestore.store import index_cache
 from imagestore.store.hdf5_cache_size import MetadataCache
 from imagestore.store.image_attributes import read_palette
@@ -52,19 +54,31 @@ class ImageStore:
     Raises UserError if there is no such file, or if it cannot be read or is not HDF5. If `require_images` is
     True, a file without images is an error too. Links into other files are followed if these are in the
     store's folder or below it, and all of them with `follow_external`.
+
+    With `recent`, the file does not stay open: each use opens it again. Then replacing the file is an error.
     """
 
-    def __init__(self, path: str | Path, require_images: bool = True, follow_external: bool = False) -> None:
-        self.path, self.follow_external = Path(path), follow_external
-        self._absolute_path = self.path.absolute()  # the folder may change before a worker opens it again
+    def __init__(
+        self,
+        path: str | Path,
+        require_images: bool = True,
+        follow_external: bool = False,
+        recent: MostRecent | None = None,
+    ) -> None:
+        self.path, self.follow_external, self._recent = Path(path), follow_external, recent
+        self._absolute_path = self.path.absolute()  # the folder may change before it is opened again
         self._fd = open_descriptor(self.path)
-        self._state_at_open = self._state()
+        self._state_at_open = self._state_of(self._fd)
         self._hdf5_file: h5py.File | None = None
         self._hdf5_pid = 0  # the process that opened _hdf5_file
         self._links = LinkFollower(follow_external)
         try:
-            self.index = read_trailer(self._fd, end_of_file_address(self._fd)) or self._index_by_walking()
+            again = None if recent is None else self._open_file
+            index = read_trailer(self._fd, end_of_file_address(self._fd), again)
+            self.index = index or self._index_by_walking()
             self.check_not_empty(require_images)
+            if recent is not None:
+                self._close_descriptor()
         except BaseException:
             self.close()
             raise
@@ -114,18 +128,18 @@ class ImageStore:
         """What another process needs to open the same file again."""
         return {
             "path": self._absolute_path, "index": self.index, "state_at_open": self._state_at_open,
-            "follow_external": self.follow_external,
+            "follow_external": self.follow_external, "recent": self._recent,
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.path, self.index = state["path"], state["index"]
         self._absolute_path = self.path
-        self.follow_external = state["follow_external"]
-        self._fd = open_descriptor(self.path)
+        self.follow_external, self._recent = state["follow_external"], state["recent"]
         self._state_at_open = state["state_at_open"]
         self._hdf5_file, self._hdf5_pid, self._links = None, 0, LinkFollower(self.follow_external)
-        if self.changed():
-            raise StoreError(f"{self.path}: the file was replaced or changed while it was in use")
+        self._fd = -1
+        with self._open_file() as descriptor:
+            self._fd = os.dup(descriptor) if self._recent is None else -1
 
     @property
     def labels(self) -> list[str]:
@@ -137,29 +151,65 @@ class ImageStore:
 
     def close(self) -> None:
         """Close the file; images cannot be read afterwards."""
+        self.release()
+        if self._recent is not None:
+            self._recent.forget(self)
+        self._close_descriptor()
+
+    def release(self) -> None:
+        """Close the file in HDF5 until its next use there."""
         if self._hdf5_file is not None and self._hdf5_pid == os.getpid():
             self._hdf5_file.close()
-        self._hdf5_file = None
+        self._hdf5_file, self._links = None, LinkFollower(self.follow_external)
+
+    def _close_descriptor(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
 
-    def _state(self) -> tuple[int, int, int, int]:
-        status = os.fstat(self._fd)
+    @contextlib.contextmanager
+    def _open_file(self) -> Iterator[int]:
+        """The file's descriptor: the one that stays open, or a new one.
+
+        Raises StoreError if the file had to be opened again, and is gone or replaced.
+        """
+        if self._fd >= 0:
+            yield self._fd
+            return
+        try:
+            descriptor = open_descriptor(self._absolute_path)
+        except UserError as error:
+            raise StoreError(str(error)) from error
+        try:
+            if self._state_of(descriptor) != self._state_at_open:
+                raise StoreError(f"{self.path}: the file was replaced or changed while it was in use")
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _state_of(self, descriptor: int) -> tuple[int, int, int, int]:
+        status = os.fstat(descriptor)
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def changed(self) -> bool:
         """Whether the open file was written to since it was opened. Replacing the file does not change it."""
-        return self._state() != self._state_at_open
+        try:
+            with self._open_file() as descriptor:
+                return self._state_of(descriptor) != self._state_at_open
+        except StoreError:
+            return True
 
     def is_same_file(self, status: os.stat_result) -> bool:
         """Whether `status` is that of the open file."""
-        return os.path.samestat(os.fstat(self._fd), status)
+        return (status.st_dev, status.st_ino) == self._state_at_open[:2]
 
     def hdf5(self) -> h5py.File:
         """The file as h5py's, without locks. It is opened when first needed, once in each process."""
+        if self._recent is not None:
+            self._recent.use(self)
         if self._hdf5_file is None or self._hdf5_pid != os.getpid():
-            self._hdf5_file, self._hdf5_pid = open_hdf5(self._fd, self.path), os.getpid()
+            with self._open_file() as descriptor:
+                self._hdf5_file, self._hdf5_pid = open_hdf5(descriptor, self.path), os.getpid()
             self._links = LinkFollower(self.follow_external)
             MetadataCache(self._hdf5_file, self.index)
         return self._hdf5_file
@@ -186,7 +236,7 @@ class ImageStore:
         Raises StoreError if they cannot be read or are not what was stored.
         """
         offset, size = int(self.index.offset[i]), int(self.index.size[i])
-        data = os.pread(self._fd, size, offset) if offset >= 0 else self._read_through_hdf5(i)
+        data = self._pread(size, offset) if offset >= 0 else self._read_through_hdf5(i)
         if len(data) != size:
             raise StoreError(
                 f"{self.path}: cut short: {self.path_of(i)} ends after {len(data)} of {size} bytes"
@@ -202,7 +252,13 @@ class ImageStore:
         offset = int(self.index.offset[i])
         if offset < 0:
             return self.read(i)[:size]
-        return os.pread(self._fd, min(size, int(self.index.size[i])), offset)
+        return self._pread(min(size, int(self.index.size[i])), offset)
+
+    def _pread(self, size: int, offset: int) -> bytes:
+        if self._fd >= 0:
+            return os.pread(self._fd, size, offset)
+        with self._open_file() as descriptor:
+            return os.pread(descriptor, size, offset)
 
     def _read_through_hdf5(self, i: int) -> bytes:
         dataset, size = self.dataset(i), int(self.index.size[i])
@@ -249,7 +305,9 @@ class ImageStore:
 
     def copy_to(self, target: int) -> None:
         """Copy the HDF5 data, without the index, to an empty open file. Raises OSError, UserError."""
-        copy_start(self._fd, target, end_of_file_address(self._fd) or os.fstat(self._fd).st_size)
+        with self._open_file() as descriptor:
+            size = end_of_file_address(descriptor) or os.fstat(descriptor).st_size
+            copy_start(descriptor, target, size)
         if self.changed():
             raise UserError(f"{self.path}: another tool is writing to this file; wait until it has finished")
 

@@ -46,7 +46,7 @@ class Hdf5Source(Source):
         """`number` is the store's number in the tree. Raises UserError if this is no HDF5 file."""
         self.file, self.images = file, 0
         self._helper, self._number = helper, number
-        self._heap = HeapReader(file.fd)
+        self._heap = HeapReader(lambda: file.fd)
         # Path of a group or dataset -> shown name -> node.
         self._listings: dict[bytes, dict[bytes, Node] | ElementListing] = {}
         try:

@@ -8,8 +8,10 @@ import stat
 from collections import OrderedDict
 from pathlib import Path
 
+from imagestore.console import UserError
 from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.superblock import is_live
+from imagestore.open_files import MostRecent
 from imagestore.vfs.shown_access import shown_access
 
 CACHED_BYTES = 32 << 20
@@ -21,10 +23,13 @@ class StoreFile:
     Not thread-safe.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file. Raises UserError if it cannot be read."""
-        self.path = path.absolute()
-        self.fd = open_descriptor(path)
+    def __init__(self, path: Path, recent: MostRecent | None = None) -> None:
+        """Open the file. Raises UserError if it cannot be read.
+
+        With `recent`, it is closed while many other files are used, and opened again for its next use.
+        """
+        self.path, self._recent = path.absolute(), recent
+        self._fd = open_descriptor(path)
         self.stat_at_open = os.fstat(self.fd)
         self.is_live = is_live(self.fd)
         self.access = shown_access(self.stat_at_open)
@@ -33,11 +38,42 @@ class StoreFile:
         self._blocks: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._block_bytes = 0
 
+    @property
+    def fd(self) -> int:
+        """The file's descriptor.
+
+        Raises OSError (EIO) if the file had to be opened again, and is gone or replaced.
+        """
+        if self._recent is not None:
+            self._recent.use(self)
+            if self._fd < 0:
+                self._fd = self._open_again(self._recent)
+        return self._fd
+
+    def _open_again(self, recent: MostRecent) -> int:
+        try:
+            descriptor = open_descriptor(self.path)
+        except UserError:
+            recent.forget(self)
+            raise self.error("gone since it was opened") from None
+        if not os.path.samestat(os.fstat(descriptor), self.stat_at_open):
+            os.close(descriptor)
+            recent.forget(self)
+            raise self.error("replaced since it was opened")
+        return descriptor
+
+    def release(self) -> None:
+        """Close the file until its next use; only for a file with `recent`."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1  # another file may get the old number
+
     def close(self) -> None:
         """Close the file. A second call does nothing."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1  # another file may get the old number
+        self.release()
+        if self._recent is not None:
+            self._recent.forget(self)
+            self._recent = None
 
     def was_changed(self) -> bool:
         """Whether this file was written to since it was opened, in a way that its readers cannot follow."""

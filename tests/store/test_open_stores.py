@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shutil
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from imagestore.console import UserError
 from imagestore.store.expand_paths import expand_paths
 from imagestore.store.open_stores import open_stores
+from imagestore.store.reader import StoreError
+from tests.helpers.many_stores import few_descriptors, make_many_stores, run_with_few_descriptors
+from tests.helpers.odd_stores import some_bytes
 from tests.helpers.written_stores import write_store
 
 
@@ -53,3 +60,86 @@ def test_if_one_store_is_refused_none_stays_open(tmp_path, store_path):
     with pytest.raises(UserError, match=r"text\.h5"):
         open_stores([store_path, tmp_path / "text.h5"])
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+# ----- more stores than may be open at once -----
+
+
+@pytest.fixture(params=["indexed", "compressed"])
+def many(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A glob of 100 stores with one image each, whose bytes are those of its number."""
+    for number in range(100):
+        path, data = tmp_path / f"many-{number:03d}.h5", some_bytes(number, 500)
+        if request.param == "indexed":
+            write_store(path, {("red", b"%d.jpg" % number): data})
+        else:
+            with h5py.File(path, "w") as file:
+                values = np.frombuffer(data, np.uint8)
+                file.create_dataset(f"red/{number}.jpg", data=values, chunks=(100,), compression="gzip")
+    return str(tmp_path / "many-*.h5")
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_more_stores_than_may_be_open_are_read(many):
+    before = descriptors()
+    with few_descriptors(descriptors() + 50):
+        stores = open_stores([many])
+        for _ in range(2):
+            for number in np.random.default_rng(1).permutation(100).tolist():
+                assert stores[number].read(0) == some_bytes(number, 500)
+        copies = pickle.loads(pickle.dumps(stores))
+        assert [copy.read(0) for copy in copies] == [some_bytes(number, 500) for number in range(100)]
+    for store in stores + copies:
+        store.close()
+    assert descriptors() == before
+
+
+def test_all_stores_stay_open_where_they_may(many):
+    before = descriptors()
+    stores = open_stores([many])
+    assert descriptors() - before >= 100
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced", "written to"])
+def test_a_store_that_changed_while_it_was_closed_is_refused(many, change):
+    with few_descriptors(descriptors() + 50):
+        stores = open_stores([many])
+        path = stores[7].path
+        if change == "removed":
+            path.unlink()
+        elif change == "replaced":
+            shutil.copy(stores[8].path, path.with_name("new"))
+            path.with_name("new").replace(path)
+        else:
+            with path.open("ab") as file:
+                file.write(b"more")
+        with pytest.raises(
+            StoreError, match="no such file" if change == "removed" else "replaced or changed"
+        ):
+            stores[7].read(0)
+        assert stores[8].read(0) == some_bytes(8, 500)
+        for store in stores:
+            store.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["colourHeuristic.py", "summary", "{}"], "{count}  100.0%"),
+        (["colourHeuristic.py", "merge", "all.h5", "{}"], "{count} images under 1 labels"),
+        (["h5vfs.py", "unpack", "{}", "out"], "unpacked {count} files"),
+        (["h5vfs.py", "{}", "mnt", "--", "sh", "-c", "cat mnt/*/* | wc -c"], "{bytes}"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, list) else "",
+)
+def test_commands_take_more_stores_than_may_be_open(tmp_path, command, said):
+    images = make_many_stores(tmp_path)
+    done = run_with_few_descriptors([word.replace("{}", "many-*.h5") for word in command], tmp_path)
+    assert done.returncode == 0, done.stderr
+    expected = said.format(count=len(images), bytes=sum(map(len, images)))
+    assert expected in done.stdout + done.stderr
