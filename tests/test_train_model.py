@@ -22,7 +22,7 @@ from tests.helpers.training_runs import have_equal_weights, train_here, train_un
 
 EPOCH = re.compile(
     r"epoch \d+/\d+  loss [\d.]+  accuracy [\d.]+ %  val loss [\d.]+  accuracy [\d.]+ %  "
-    r"[\d.]+ s  \([\d,]+ images/s\)"
+    r"[\d.]+ s  \(waiting [\d.]+ s, computing [\d.]+ s, [\d,]+ images/s\)"
 )
 
 

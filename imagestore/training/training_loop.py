@@ -26,7 +26,7 @@ from imagestore.training.decoded_cache import make_batches
 from imagestore.training.device import choose_device
 from imagestore.training.evaluation import Score, evaluate
 from imagestore.training.labels_file import save_labels
-from imagestore.training.log_lines import comparison_line, epoch_line, epoch_title, print_line
+from imagestore.training.log_lines import Pace, comparison_line, epoch_line, epoch_title, print_line
 from imagestore.training.network import ColourNet, thin_out
 from imagestore.training.training_settings import (
     CHECKPOINT_FILE,
@@ -94,11 +94,11 @@ def train_network(
 
     while training.step < training.total_steps and not stop.requested:
         started, epoch = time.monotonic(), training.step // training.steps_per_epoch
-        images_per_second = train_epoch(training, epoch, stop)
+        pace = train_epoch(training, epoch, stop)
         if training.step == (epoch + 1) * training.steps_per_epoch:  # else a signal came
             validation = validate(training, stop)
             check_loss(training, validation)
-            print_epoch(training, epoch, validation, images_per_second, time.monotonic() - started)
+            print_epoch(training, epoch, validation, pace, time.monotonic() - started)
             training.score = Score()
         if training.images:
             save_checkpoint(training, options)
@@ -180,14 +180,14 @@ def note_what_is_used(dataset: HDF5Dataset, settings: TrainingSettings, use_val:
     )
 
 
-def train_epoch(training: Training, epoch: int, stop: Stop) -> float:
-    """Take the steps of an epoch that remain, until `stop` is requested. Returns the images per second."""
+def train_epoch(training: Training, epoch: int, stop: Stop) -> Pace:
+    """Take the steps of an epoch that remain, until `stop` is requested. Returns where the time went."""
     settings, network, optimizer = training.settings, training.network, training.optimizer
     smoothing = settings.label_smoothing
-    started, images_before = time.monotonic(), training.score.images
+    started, images_before, pace = time.monotonic(), training.score.images, Pace()
     steps_taken = training.step - epoch * training.steps_per_epoch  # in this epoch, before a checkpoint
     order = epoch_order(training, epoch)[steps_taken * settings.batch_size :]  # int64 (n,)
-    batches = training.training_batches.iterate(order, settings.batch_size)
+    batches = timed(training.training_batches.iterate(order, settings.batch_size), pace)
     title = epoch_title(epoch, training.epochs)
 
     network.train()
@@ -206,7 +206,9 @@ def train_epoch(training: Training, epoch: int, stop: Stop) -> float:
             training.step += 1
             training.images += len(labels)
             bar.update()
-    return (training.score.images - images_before) / (time.monotonic() - started)
+    pace.images = training.score.images - images_before
+    pace.computing = time.monotonic() - started - pace.waiting
+    return pace
 
 
 def validate(training: Training, stop: Stop) -> Score:
@@ -235,6 +237,16 @@ def until_stopped(batches: Iterable[tuple[Tensor, Tensor]], stop: Stop) -> Itera
         yield batch
 
 
+def timed(batches: Iterable[tuple[Tensor, Tensor]], pace: Pace) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches; the time until each of them is there is added to `pace.waiting`."""
+    started = time.monotonic()
+    for batch in batches:
+        pace.waiting += time.monotonic() - started
+        yield batch
+        started = time.monotonic()
+    pace.waiting += time.monotonic() - started
+
+
 def learning_rate(training: Training) -> float:
     """The learning rate of the next step: it rises linearly, then falls along half a cosine."""
     taken = training.step / training.total_steps  # share of the steps
@@ -251,13 +263,11 @@ def check_loss(training: Training, validation: Score) -> None:
         )
 
 
-def print_epoch(
-    training: Training, epoch: int, validation: Score, images_per_second: float, seconds: float
-) -> None:
+def print_epoch(training: Training, epoch: int, validation: Score, pace: Pace, seconds: float) -> None:
     """Print the line of a complete epoch."""
     skipped = max(0, training.training_batches.decodable_count - training.score.images)
     title = epoch_title(epoch, training.epochs)
-    print_line(epoch_line(title, training.score, validation, skipped, images_per_second, seconds))
+    print_line(epoch_line(title, training.score, validation, skipped, pace, seconds))
 
 
 # ----- files -----

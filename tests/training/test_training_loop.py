@@ -50,7 +50,8 @@ def test_an_epoch_takes_a_step_for_each_batch(training: Training) -> None:
     """The last batch is shorter."""
     assert (training.steps_per_epoch, training.total_steps) == (3, 30)
     before = [weights.clone() for weights in training.network.parameters()]
-    assert train_epoch(training, 0, Stop()) > 0
+    pace = train_epoch(training, 0, Stop())
+    assert (pace.images, pace.waiting > 0, pace.computing > 0) == (14, True, True)
     assert (training.step, training.images, training.score.images) == (3, 14, 14)
     after = training.network.parameters()
     assert not any(map(torch.equal, before, after))
