@@ -13,6 +13,7 @@ import numpy as np
 
 from imagestore.decode.jpeg_structure import (
     END,
+    FRAMES,
     MOST_SCANS,
     PIXELS_PER_BYTE,
     START_OF_SCAN,
@@ -33,6 +34,8 @@ BYTES_PER_PIXEL = 10  # at most: the coefficients of a progressive JPEG, and the
 SCALES = (8, 4, 2, 1)
 START = b"\xff\xd8\xff"
 EXIF_OR_XMP, SEVERAL_PICTURES = 0xE1, 0xE2  # markers of segments; the second is that of colour profiles, too
+BASELINE = 0xC0
+BLOCK_ROWS, EDGE_ROWS = 32, 16  # rows that are coded together at most, and that reach into those above
 USUAL_FRAMES = {0xC0, 0xC1}  # all others are progressive, or rare
 
 
@@ -71,14 +74,34 @@ def scale_for(size: tuple[int, int], enough: tuple[int, int]) -> int:
     return next((scale for scale in SCALES if scale <= ratio), 1)
 
 
-def decode_at_scale(data: bytes, size: tuple[int, int], scale: int) -> np.ndarray | None:
+def decode_at_scale(
+    data: bytes, size: tuple[int, int], scale: int, *, is_upper_part: bool = False
+) -> np.ndarray | None:
     """uint8 (H, W, 3), a plain JPEG of `size` (width, height) at 1/`scale`; None if it is damaged."""
     try:
         return simplejpeg.decode_jpeg(
-            data, min_factor=scale, min_width=size[0] // scale, min_height=size[1] // scale
+            data,
+            min_factor=scale,
+            min_width=size[0] // scale,
+            min_height=size[1] // scale,
+            strict=not is_upper_part,  # bytes are left over behind an upper part
         )
     except ValueError:
         return None
+
+
+def upper_part(data: bytes, height: int, rows: int) -> tuple[bytes, int] | None:
+    """A JPEG of a `height` whose header claims its upper `rows` or some more, and how many it claims.
+
+    A decoder stops there, and these rows are the same. None if it is progressive, or if little is saved.
+    """
+    claimed = max(-(-(rows + EDGE_ROWS) // BLOCK_ROWS) * BLOCK_ROWS, SMALLEST_SIDE)
+    place = 2
+    while data[place + 1] not in FRAMES:
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    if data[place + 1] != BASELINE or claimed >= height:
+        return None
+    return data[: place + 5] + claimed.to_bytes(2, "big") + data[place + 7 :], claimed
 
 
 def _has_plain_header(data: bytes) -> bool:

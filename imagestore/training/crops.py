@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from imagestore.decode.decode_image import decode_rgb_array
-from imagestore.decode.plain_jpeg import decode_at_scale, plain_jpeg_size, scale_for
+from imagestore.decode.plain_jpeg import decode_at_scale, plain_jpeg_size, scale_for, upper_part
 
 TRIES = 10  # as torchvision's RandomResizedCrop has it, and the two ranges
 AREA = (0.08, 1.0)  # share of the picture
@@ -87,16 +87,20 @@ def choose_box(numbers: np.ndarray, width: int, height: int) -> Box:
 def decode_crop(data: bytes, numbers: np.ndarray, side: int) -> Tensor:
     """uint8 (3, side, side): the crop of an encoded picture, mirrored or not. Raises NotAnImage.
 
-    A plain JPEG is decoded at the smallest scale at which the crop is at least `side` pixels a side.
+    A plain JPEG is decoded at the smallest scale at which the crop is at least `side` pixels a side, and no
+    further than the crop reaches.
     """
-    size = plain_jpeg_size(data)
-    box = choose_box(numbers, *size) if size else None
-    pixels = decode_at_scale(data, size, scale_for((box.width, box.height), (side, side))) if size else None
-    if pixels is None:
-        pixels = decode_rgb_array(data)
-        size = (pixels.shape[1], pixels.shape[0])
+    if size := plain_jpeg_size(data):
         box = choose_box(numbers, *size)
-    return cut(pixels, size, box, side, is_flipped(numbers))
+        scale = scale_for((box.width, box.height), (side, side))
+        if part := upper_part(data, size[1], box.top + box.height):
+            size = (size[0], part[1])
+        pixels = decode_at_scale(part[0] if part else data, size, scale, is_upper_part=part is not None)
+        if pixels is not None:
+            return cut(pixels, size, box, side, is_flipped(numbers))
+    pixels = decode_rgb_array(data)
+    size = (pixels.shape[1], pixels.shape[0])
+    return cut(pixels, size, choose_box(numbers, *size), side, is_flipped(numbers))
 
 
 def cut(pixels: np.ndarray, size: tuple[int, int], box: Box, side: int, flip: bool) -> Tensor:

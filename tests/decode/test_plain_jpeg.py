@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagestore.decode.plain_jpeg import decode_plain_jpeg, plain_jpeg_size
+from imagestore.decode.plain_jpeg import decode_at_scale, decode_plain_jpeg, plain_jpeg_size, upper_part
 
 
 def photograph(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -82,3 +82,22 @@ def test_the_bound_of_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     data = jpeg(photograph(500, 400))
     monkeypatch.setenv("IMAGESTORE_DECODE_MEMORY", "1M")
     assert decode_plain_jpeg(data) is None
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("restart", [0, 1])
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_an_upper_part_has_the_same_pixels(subsampling: int, restart: int, scale: int) -> None:
+    data = jpeg(photograph(333, 500), quality=90, subsampling=subsampling, restart_marker_rows=restart)
+    whole = by_pillow(data, scale)
+    for rows in (1, 64, 200, 333):
+        part, claimed = upper_part(data, 500, rows)
+        assert rows <= claimed < 500
+        pixels = decode_at_scale(part, (333, claimed), scale, is_upper_part=True)
+        assert pixels.shape[0] == claimed // scale
+        assert np.array_equal(pixels[: rows // scale], whole[: rows // scale])
+
+
+def test_what_is_progressive_or_needed_to_the_end_has_no_upper_part() -> None:
+    assert upper_part(jpeg(photograph(333, 500), progressive=True), 500, 100) is None
+    assert upper_part(jpeg(photograph(333, 500)), 500, 490) is None
