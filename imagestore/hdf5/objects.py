@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +81,9 @@ class Objects:
         access.set_fclose_degree(h5f.CLOSE_STRONG)
         if not has_real_path(path):
             access.set_fapl_stdio()
-        mode = h5f.ACC_RDONLY | (h5f.ACC_SWMR_READ if is_live(self.fd) else 0)
+        self._is_live = is_live(self.fd)
+        self._seen_live: dict[tuple[int, int], DatasetFile] = {}  # by the address of the dataset
+        mode = h5f.ACC_RDONLY | (h5f.ACC_SWMR_READ if self._is_live else 0)
         self.file = h5f.open(bytes(path), mode, access)
         self._file_number = h5o.get_info(self.file).fileno
         self._first_byte = first_byte(self.file, self.fd)
@@ -184,7 +186,15 @@ class Objects:
         return held, size, NO_OFFSET
 
     def _as_file(self, dataset: h5d.DatasetID) -> DatasetFile:
-        return dataset_as_file(dataset, self.follow_external, self._fd_of(dataset))
+        """A dataset as a file. If a program writes to it, it stays as it was at first: its size was told."""
+        info = h5o.get_info(dataset)
+        seen = self._seen_live.get((info.fileno, info.addr))
+        if seen is not None:
+            return replace(seen, dataset=dataset)
+        as_file = dataset_as_file(dataset, self.follow_external, self._fd_of(dataset))
+        if self._is_live:
+            self._seen_live[info.fileno, info.addr] = as_file
+        return as_file
 
     def _held_files(self, dataset: h5d.DatasetID) -> OneFile | str:
         """What an array holds: one file, ELEMENTS that are files, or only an ARRAY."""

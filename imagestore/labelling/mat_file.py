@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from imagestore.console import UserError, describe, first_line
+from imagestore.hdf5.open_hdf5 import open_hdf5
 from imagestore.printed_commands import pip_install
 
 
@@ -37,7 +38,7 @@ def _read_with_scipy(path: Path) -> dict[str, object]:
 
 
 def _read_version_7_3(path: Path) -> dict[str, object]:
-    with h5py.File(path, "r", locking=False) as file:
+    with path.open("rb") as opened, open_hdf5(opened.fileno(), path) as file:
         return {name: item[()] for name, item in file.items() if isinstance(item, h5py.Dataset)}
 
 
