@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5t
@@ -82,7 +82,8 @@ class Objects:
         if not has_real_path(path):
             access.set_fapl_stdio()
         self._is_live = is_live(self.fd)
-        self._seen_live: dict[tuple[int, int], DatasetFile] = {}  # by the address of the dataset
+        # Of datasets that a program writes to, by address: the fields of DatasetFile when it was made first.
+        self._first_state: dict[tuple[int, int], dict[str, Any]] = {}
         mode = h5f.ACC_RDONLY | (h5f.ACC_SWMR_READ if self._is_live else 0)
         self.file = h5f.open(bytes(path), mode, access)
         self._file_number = h5o.get_info(self.file).fileno
@@ -188,12 +189,12 @@ class Objects:
     def _as_file(self, dataset: h5d.DatasetID) -> DatasetFile:
         """A dataset as a file. If a program writes to it, it stays as it was at first: its size was told."""
         info = h5o.get_info(dataset)
-        seen = self._seen_live.get((info.fileno, info.addr))
-        if seen is not None:
-            return replace(seen, dataset=dataset)
+        if first := self._first_state.get((info.fileno, info.addr)):
+            return DatasetFile(dataset=dataset, **first)
         as_file = dataset_as_file(dataset, self.follow_external, self._fd_of(dataset))
         if self._is_live:
-            self._seen_live[info.fileno, info.addr] = as_file
+            state = {name: value for name, value in vars(as_file).items() if name != "dataset"}
+            self._first_state[info.fileno, info.addr] = state
         return as_file
 
     def _held_files(self, dataset: h5d.DatasetID) -> OneFile | str:
