@@ -28,7 +28,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from imagestore.console import UserError
+from imagestore.console import UserError, note
 from imagestore.decode.decode_image import decode_rgb, decode_rgb_array
 from imagestore.decode.errors import NotAnImage
 from imagestore.decode.memory_bound import memory_bound
@@ -91,6 +91,9 @@ class HDF5Dataset(Dataset):
         self.classes = list(labels or sorted(set().union(*(found.names for found in self.labels))))
         if not any(found.names for found in self.labels):
             raise UserError(_why_no_label(self.stores, self.labels))
+        if self.stores is not paths:  # a program that opens the stores itself tells the user in its own words
+            for line in self.left_out:
+                note(line)
         self.class_to_idx = {label: i for i, label in enumerate(self.classes)}
         self.ends = np.cumsum([len(store) for store in self.stores])  # int64 (stores,): after the last image
         label = np.concatenate([found.label for found in self.labels])  # int64 (images of all stores,)
@@ -190,7 +193,7 @@ class HDF5Dataset(Dataset):
 def _open_all(paths: str | Path | Sequence[str | Path] | Sequence[ImageStore]) -> list[ImageStore]:
     paths = [paths] if isinstance(paths, (str, Path)) else paths
     opened = [path for path in paths if isinstance(path, ImageStore)]
-    return opened or open_stores([path for path in paths if not isinstance(path, ImageStore)])
+    return paths if opened else open_stores([path for path in paths if not isinstance(path, ImageStore)])
 
 
 def _as_tv_tensor(pixels: np.ndarray) -> Tensor:

@@ -69,6 +69,14 @@ def test_a_group_without_images_is_no_label(tmp_path: Path) -> None:
     assert HDF5Dataset(store, size=8).classes == list(COLOURS)
 
 
+def test_what_is_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    store = make_store(tmp_path / "a.h5", 3)
+    with h5py.File(store, "a") as file:
+        file["none/a.jpg"] = np.frombuffer(b"no image at all", np.uint8)
+    assert len(HDF5Dataset(store, size=8)) == 3
+    assert "left out: none" in capsys.readouterr().err
+
+
 def test_given_labels_number_the_images(two_stores: list[Path]) -> None:
     dataset = HDF5Dataset(two_stores, size=8, labels=["white", "red"])
     assert set(dataset.targets) == {-1, 0, 1}
