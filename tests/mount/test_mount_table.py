@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_the_advice_names_a_program_that_can_unmount(monkeypatch, tmp_path):
     for program in programs.values():
         program.touch(mode=0o755)
     script = f"{H5VFS[0]} {ROOT}/h5vfs.py -u /m"
+    monkeypatch.setattr(sys, "argv", [f"{ROOT}/h5vfs.py"])
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert unmount_command(Path("/m")) == script
     programs["fusermount"].chmod(0o4755)  # fusermount3 is conda's: it does not become root
