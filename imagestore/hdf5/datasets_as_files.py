@@ -77,20 +77,16 @@ def dataset_as_file(dataset: h5d.DatasetID, follow_external: bool, fd: int = OTH
     if is_bytes(dataset):
         return DatasetFile(dataset=dataset, header=b"", shape=shape, dtype=np.dtype(np.uint8))
     kind = dataset.get_type()
-    if holds_objects(kind):
+    dtype, memory = numpy_type(kind), None
+    if dtype is None and holds_objects(kind):
         dtype = np.dtype(f"S{longest_text(dataset, shape, follow_external, fd)}")
         header = _numpy_header(shape, dtype)
         return DatasetFile(dataset=dataset, header=header, shape=shape, dtype=dtype, is_text=True)
-    dtype, memory = _types(kind)
+    if dtype is None:
+        dtype, memory = memory_type(kind)
     # Elements that are arrays themselves become further axes of the NumPy array.
     header = _numpy_header(shape + dtype.shape, dtype.base)
     return DatasetFile(dataset=dataset, header=header, shape=shape, dtype=dtype, memory=memory)
-
-
-def _types(kind: h5t.TypeID) -> tuple[np.dtype, h5t.TypeID | None]:
-    """NumPy's type of elements, and HDF5's to read them with (see DatasetFile)."""
-    dtype = numpy_type(kind)
-    return memory_type(kind) if dtype is None else (dtype, None)
 
 
 def open_to_read(file: h5f.FileID, path: bytes, *, cache_bytes: int, follow_external: bool) -> h5d.DatasetID:

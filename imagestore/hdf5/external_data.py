@@ -37,14 +37,15 @@ def has_external_data(dataset: h5d.DatasetID) -> bool:
     return next(_other_files(dataset), None) is not None
 
 
-def unreadable_target(dataset: h5d.DatasetID, folder: Path, follow_external: bool) -> bytes | None:
+def unreadable_target(
+    dataset: h5d.DatasetID, properties: h5p.PropDCID, folder: Path, follow_external: bool
+) -> bytes | None:
     """Where a dataset's bytes should be, if they are not there or may not be read; None if they can be.
 
     Without `follow_external` no other file may be read. With it, an external file must be there. Of the
     sources of a virtual dataset, one is enough: HDF5 gives fill values for the others. `folder` is that of
-    the HDF5 file.
+    the HDF5 file, and `properties` are those with which the dataset was created.
     """
-    properties = dataset.get_create_plist()
     if not properties.get_external_count() and properties.get_layout() != h5d.VIRTUAL:
         return None
     files = list(_other_files(dataset))

@@ -18,6 +18,7 @@ OTHER_FILTERS = {
     32019: "JPEG", 32020: "VBZ", 32021: "FAPEC", 32022: "BitGroom", 32023: "Granular BitRound",
     32025: "Delta-Rice", 32027: "FLAC", 32029: "TERSE/PROLIX", 32030: "FFMPEG",
 }  # fmt: skip
+PROVIDED = {*FILTERS_OF_HDF5, *FILTERS_OF_HDF5PLUGIN}
 NAMES = {**FILTERS_OF_HDF5, **FILTERS_OF_HDF5PLUGIN, **OTHER_FILTERS}
 
 
@@ -25,14 +26,29 @@ class MissingFilter(OSError):
     """A dataset is compressed with a filter that HDF5 does not find. The dataset is not damaged."""
 
 
+class UnknownFilter(MissingFilter):
+    """A filter that no package for Python has."""
+
+
 def check_filters(properties: h5p.PropDCID) -> None:
-    """Load the filters of a dataset with these creation properties. Raises MissingFilter."""
+    """Load the filters of a dataset with these creation properties. Raises MissingFilter or UnknownFilter."""
     for i in range(properties.get_nfilters()):
         code, _, _, name = properties.get_filter(i)
         if not h5z.filter_avail(code):
             has_plugins = load_plugins()
             if not h5z.filter_avail(code):
-                raise MissingFilter(_why_missing(code, name.decode(errors="replace"), has_plugins))
+                kind = MissingFilter if code in PROVIDED else UnknownFilter
+                raise kind(_why_missing(code, name.decode(errors="replace"), has_plugins))
+
+
+def check_known_filters(properties: h5p.PropDCID) -> None:
+    """Raise UnknownFilter if nothing that can be installed reads a dataset with these creation properties."""
+    try:
+        check_filters(properties)
+    except UnknownFilter:
+        raise
+    except MissingFilter:
+        return
 
 
 def load_plugins() -> bool:

@@ -40,7 +40,7 @@ from imagestore.hdf5.entry import (
     Entry,
 )
 from imagestore.hdf5.external_data import missing_sources, unreadable_target
-from imagestore.hdf5.filters import MissingFilter
+from imagestore.hdf5.filters import MissingFilter, check_known_filters
 from imagestore.hdf5.group_links import GroupLink, links_of
 from imagestore.hdf5.held_files import (
     OTHER_FILE,
@@ -168,7 +168,9 @@ class Objects:
         if not isinstance(h5_object, h5d.DatasetID):
             return None  # a stored type: it holds no data
         if h5_object.get_offset() is None:
-            target = unreadable_target(h5_object, self.path.parent, self.follow_external)
+            properties = h5_object.get_create_plist()
+            check_known_filters(properties)
+            target = unreadable_target(h5_object, properties, self.path.parent, self.follow_external)
             if target is not None:
                 return Entry(name=name, kind=EXTERNAL_LINK, target=target)
         stored, size, offset = h5_object.get_storage_size(), length_of_bytes(h5_object), NO_OFFSET
@@ -188,14 +190,15 @@ class Objects:
 
     def _as_file(self, dataset: h5d.DatasetID) -> DatasetFile:
         """A dataset as a file. If a program writes to it, it stays as it was at first: its size was told."""
+        if not self._is_live:
+            return dataset_as_file(dataset, self.follow_external, self._fd_of(dataset))
         info = h5o.get_info(dataset)
-        if first := self._first_state.get((info.fileno, info.addr)):
-            return DatasetFile(dataset=dataset, **first)
-        as_file = dataset_as_file(dataset, self.follow_external, self._fd_of(dataset))
-        if self._is_live:
+        address = info.fileno, info.addr
+        if address not in self._first_state:
+            as_file = dataset_as_file(dataset, self.follow_external, self._fd_of(dataset))
             state = {name: value for name, value in vars(as_file).items() if name != "dataset"}
-            self._first_state[info.fileno, info.addr] = state
-        return as_file
+            self._first_state[address] = state
+        return DatasetFile(dataset=dataset, **self._first_state[address])
 
     def _held_files(self, dataset: h5d.DatasetID) -> OneFile | str:
         """What an array holds: one file, ELEMENTS that are files, or only an ARRAY."""

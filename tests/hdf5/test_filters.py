@@ -88,9 +88,12 @@ def test_hdf5plugin_is_no_advice_for_what_it_lacks(run, tmp_path, code, name, me
     done = run("h5vfs.py", "cat", store, "a/image.jpg", check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert message in done.stderr and "pip" not in done.stderr and "damaged" not in done.stderr
-    done = run("h5vfs.py", "unpack", store, "out", check=False)
-    assert done.returncode == 1 and message in done.stderr and "damaged" not in done.stderr
+    for arguments in (["verify", store], ["unpack", store, "out"]):
+        done = run("h5vfs.py", *arguments)
+        assert done.stderr.count("a/image.jpg: cannot be shown: compressed with a filter") == 1
+        assert message in done.stderr and "damaged" not in done.stderr
     assert (tmp_path / "out/a/plain.jpg").read_bytes() == some_bytes(1)
+    assert not (tmp_path / "out/a/image.jpg").exists()
 
 
 def test_the_package_has_the_filters_that_it_is_advised_for():
