@@ -24,14 +24,15 @@ from imagestore.hdf5.datasets import check_readable, data_offset
 from imagestore.hdf5.element_files import ElementFiles
 from imagestore.hdf5.entry import ELEMENTS, NO_OFFSET
 from imagestore.hdf5.global_heap import HeapReader
-from imagestore.hdf5.memory_types import is_unknown
+from imagestore.hdf5.memory_types import is_unknown, numpy_type
 from imagestore.hdf5.stored_bytes import stored_bytes_of
-from imagestore.hdf5.values_as_text import are_too_large, is_variable_text, text_lengths
+from imagestore.hdf5.values_as_text import MOST_TEXTS, are_too_large, is_variable_text, list_lengths
 from imagestore.hdf5.vlen_descriptors import OTHER_FILE, read_descriptors
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
 
 MOST_ELEMENTS = 1 << 23  # of one dataset: nobody can list a folder of more
 BLOCK = 1 << 20  # bytes of records that are read at once
+LONG_LISTS = 4 << 20  # bytes of all lists of a dataset, above which they do not become text
 MOST_TRIED = 4  # elements whose first bytes are looked for
 
 ReadBytes = Callable[[int, int], bytes]  # (offset in the data of a dataset, size) -> bytes
@@ -74,16 +75,21 @@ def held_files(dataset: h5d.DatasetID, fd: int, follow_external: bool = False) -
 def needs_element_files(dataset: h5d.DatasetID, fd: int) -> bool:
     """Whether elements are no images, but can only be shown as a file for each of them.
 
-    They are texts of very unequal length, or lists of values that h5py has no type for.
+    They are texts of very unequal length, long lists, or lists of values that h5py has no type for.
     """
     kind = dataset.get_type()
-    if is_variable_text(kind):
-        lengths = text_lengths(dataset, fd)
-        return lengths is not None and len(lengths) <= MOST_ELEMENTS and are_too_large(lengths)
-    if not isinstance(kind, h5t.TypeVlenID) or not is_unknown(kind.get_super()):
+    is_text = is_variable_text(kind)
+    if not is_text and not isinstance(kind, h5t.TypeVlenID):
         return False
-    has_descriptors = dataset.get_create_plist().get_layout() in (h5d.CONTIGUOUS, h5d.CHUNKED)
-    return has_descriptors and 0 < dataset.get_space().get_simple_extent_npoints() <= MOST_ELEMENTS
+    lengths = list_lengths(dataset, fd)
+    if lengths is None or not 0 < len(lengths) <= MOST_ELEMENTS:
+        return False
+    if is_text:
+        return are_too_large(lengths)
+    base = kind.get_super()
+    is_plain = numpy_type(base) is not None  # no lists of lists
+    is_long = len(lengths) > MOST_TEXTS or int(lengths.sum()) * base.get_size() > LONG_LISTS
+    return is_unknown(base) or (is_plain and is_long)
 
 
 def element_files(

@@ -70,7 +70,9 @@ def memory_type(kind: h5t.TypeID) -> MemoryType:
     if isinstance(kind, h5t.TypeReferenceID):
         return _reference(kind)
     if isinstance(kind, h5t.TypeVlenID) or (isinstance(kind, h5t.TypeStringID) and kind.is_variable_str()):
-        raise CannotBeShown("its elements are lists of a type that h5py does not know")
+        raise CannotBeShown(
+            "its elements have texts or lists of any length, with values that h5py has no type for"
+        )
     return MemoryType(np.dtype(f"V{kind.get_size()}"), kind)
 
 

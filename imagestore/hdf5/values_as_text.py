@@ -59,7 +59,8 @@ def longest_text(
     `fd` is the file that holds the dataset. Raises OSError (see `check_readable`), or CannotBeShown if texts
     of this length take too much room, or if there are too many elements to read them all.
     """
-    count, lengths = math.prod(shape), text_lengths(dataset, fd)
+    count = math.prod(shape)
+    lengths = list_lengths(dataset, fd) if is_variable_text(dataset.get_type()) else None
     if lengths is None:
         longest = _longest_element(dataset, shape, follow_external)
     else:
@@ -69,12 +70,12 @@ def longest_text(
     return longest
 
 
-def text_lengths(dataset: h5d.DatasetID, fd: int) -> np.ndarray | None:
-    """The lengths in bytes of the texts in a dataset, (n,) in C order; None if only HDF5 can find them.
+def list_lengths(dataset: h5d.DatasetID, fd: int) -> np.ndarray | None:
+    """The lengths of the lists or texts in a dataset, (n,) in C order; None if only HDF5 knows them.
 
     `fd` is the file that holds the dataset. Raises OSError if a filter is missing.
     """
-    if fd == OTHER_FILE or not is_variable_text(dataset.get_type()):
+    if fd == OTHER_FILE:
         return None
     descriptors = read_descriptors(dataset, fd)
     return None if descriptors is None else descriptors["length"]

@@ -141,8 +141,21 @@ def test_a_reference_is_the_inode_number_of_its_object(tmp_path):
 def test_lists_of_what_numpy_lacks_cannot_be_shown(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         h5d.create(file.id, b"x", h5t.vlen_create(h5t.UNIX_D32LE), h5s.create_simple((3,)))
-        with pytest.raises(CannotBeShown, match="a type that h5py does not know"):
+        with pytest.raises(CannotBeShown, match="values that h5py has no type for"):
             dataset_as_file(file["x"].id, False)
+
+
+def test_long_lists_of_numbers_are_a_file_each(run, tmp_path):
+    numbers = [np.arange(1_000_000, dtype="<i4"), np.arange(3, dtype="<i4")] * 2
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        lists = file.create_dataset("long", (4,), h5py.vlen_dtype("<i4"))
+        for i, values in enumerate(numbers):
+            lists[i] = values
+        file.create_dataset("short", (2,), h5py.vlen_dtype("<i4"))[0] = [1, 2]
+    run("h5vfs.py", "unpack", "a.h5", "out")
+    for i, values in enumerate(numbers):
+        assert (tmp_path / f"out/long/00000{i}").read_bytes() == values.tobytes()
+    assert np.load(tmp_path / "out/short.npy").tolist() == [b"[1, 2]", b"[]"]
 
 
 @pytest.fixture
@@ -172,7 +185,8 @@ def test_good_objects_are_never_bad(run, odd_types, tmp_path):
     files = len(RAW) + 2 + 3 + 1000 + 1  # raw, texts in one file, lists, long texts, the image
     right = f"{files:,} files, 0 checksums right, {files:,} readable, without a checksum, 1 cannot be shown"
     assert done.stdout == f"{odd_types}: {right}\n"
-    compact = "compact: cannot be shown: its elements are lists of a type that h5py does not know"
+    reason = "its elements have texts or lists of any length, with values that h5py has no type for"
+    compact = f"compact: cannot be shown: {reason}"
     assert done.stderr == f"h5vfs: {odd_types}: {compact}\n"
     done = run("h5vfs.py", "unpack", odd_types, "out")
     assert f"h5vfs: {compact}\n" in done.stderr and "passed over 1 object that cannot be shown" in done.stderr

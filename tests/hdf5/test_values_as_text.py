@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from imagestore import stored_names
 from imagestore.hdf5 import values_as_text
 from imagestore.hdf5.memory_types import CannotBeShown
-from imagestore.hdf5.values_as_text import longest_text, text_lengths, text_of
+from imagestore.hdf5.values_as_text import list_lengths, longest_text, text_of
 
 POINT = np.array([(1.5, 2, b"a")], dtype=[("x", "f4"), ("y", "i2"), ("name", "S1")])
 
@@ -84,7 +84,7 @@ def test_lengths_come_from_the_descriptors(tmp_path, options):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x", data=texts, dtype=h5py.string_dtype(), **options)
     with h5py.File(tmp_path / "a.h5") as file, (tmp_path / "a.h5").open("rb") as opened:
-        lengths = text_lengths(file["x"].id, opened.fileno())
+        lengths = list_lengths(file["x"].id, opened.fileno())
         assert lengths.tolist() == [0, 3, 2, 9000] * 2
 
 
