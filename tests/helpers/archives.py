@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import lz4.frame
+import pytest
 import zstandard
 from hypothesis import strategies as st
 
@@ -30,6 +31,10 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "lz4": lambda data: lz4.frame.compress(data, content_checksum=True),
 }
 COMPRESSIONS = list(PACKERS)
+QUICK = ("tar", "gz")  # a scan tries these in `make test`, and the others in `make test-slow`
+COMPRESSIONS_TO_SCAN = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in COMPRESSIONS
+]
 MTIME = 1_234_567_890
 
 member_names = st.text(

@@ -96,8 +96,12 @@ def test_many_kills_lose_nothing(tmp_path, sample, command, kills):
 
 @pytest.mark.parametrize(
     "number, status",
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 1)],
-    ids=["INT", "TERM", "USR1"],
+    [
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow, id="INT"),
+        pytest.param(signal.SIGTERM, 143, id="TERM"),
+        pytest.param(signal.SIGUSR1, 1, marks=pytest.mark.slow, id="USR1"),
+        pytest.param(signal.SIGUSR2, 1, marks=pytest.mark.slow, id="USR2"),
+    ],
 )
 def test_a_signal_publishes_finished_images(tmp_path, larger, run, number, status):
     process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 1)

@@ -152,7 +152,8 @@ def test_what_cannot_be_shown_is_a_link_that_says_so(tmp_path):
         file["link"] = h5py.SoftLink("times")
     with open_tree([path]) as tree:
         assert tree.target(tree.find(b"/times"), b"/times") == (
-            b"%not shown: its elements have texts or lists of any length, with values that h5py has no type for"
+            b"%not shown: its elements have texts or lists of any length, "
+            b"with values that h5py has no type for"
         )
         assert tree.target(tree.find(b"/link"), b"/link") == b"times"
 
@@ -271,7 +272,7 @@ def test_inode_numbers_are_the_same_next_time(odd):
 # ----- damaged files -----
 
 
-@pytest.mark.parametrize("make", [make_indexed, make_odd])
+@pytest.mark.parametrize("make", [make_indexed, pytest.param(make_odd, marks=pytest.mark.slow)])
 def test_damaged_stores_give_errors_or_the_right_bytes(tmp_path, make, monkeypatch):
     """With random bytes changed, images of an indexed store have the right bytes or raise an error."""
     monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 5)
