@@ -98,6 +98,6 @@ def test_an_upper_part_has_the_same_pixels(subsampling: int, restart: int, scale
         assert np.array_equal(pixels[: rows // scale], whole[: rows // scale])
 
 
-def test_what_is_progressive_or_needed_to_the_end_has_no_upper_part() -> None:
+def test_what_is_needed_to_the_end_has_no_upper_part() -> None:
     assert upper_part(jpeg(photograph(333, 500), progressive=True), 500, 100) is None
     assert upper_part(jpeg(photograph(333, 500)), 500, 490) is None
