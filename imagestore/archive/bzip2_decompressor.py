@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import io
 
+from imagestore.archive.damage import CutShort, Damaged, WrongChecksum
 from imagestore.archive.forward_decompressor import ForwardDecompressor
 from imagestore.archive.joined_streams import JoinedStreams
 from imagestore.archive.rapidgzip_decompressor import RapidgzipDecompressor
@@ -17,6 +18,11 @@ class Bzip2Decompressor(ForwardDecompressor):
 
     def _open(self, file: io.BufferedReader) -> JoinedStreams:
         return JoinedStreams(file, bz2.BZ2Decompressor, MAGIC)
+
+    def _damage(self, error: Exception) -> Damaged:
+        """A block's checksum comes behind its bytes: bytes that were delivered may be wrong."""
+        damage = super()._damage(error)
+        return damage if isinstance(damage, CutShort) else WrongChecksum("wrong checksum of a block")
 
 
 class RapidBzip2Decompressor(RapidgzipDecompressor):
