@@ -14,7 +14,7 @@ from imagestore.archive.row_archive import RowArchive
 from imagestore.archive.store_rows import StoreRows
 from imagestore.console import UserError, did_you_mean, first_line, printable
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
-from imagestore.hdf5.why_not_opened import DAMAGED
+from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED
 from imagestore.printed_commands import command_line, path_argument
 from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
@@ -93,7 +93,9 @@ def _pixel_rows(path: Path, descriptor: int, inner: str, labels: SourceLabels | 
         if found:
             return PixelRows(path, file, found[0], labels)
     except ERRORS_OF_H5PY as error:
-        raise UserError(f"{path}: {DAMAGED} ({first_line(error)}): copy or make it again") from error
+        raise UserError(
+            f"{path}: {DAMAGED_OR_UNFINISHED} ({first_line(error)}): copy or make it again"
+        ) from error
     except BaseException:
         file.close()
         raise

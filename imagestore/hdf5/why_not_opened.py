@@ -8,7 +8,7 @@ from pathlib import Path
 from imagestore.hdf5.superblock import has_signature, is_marked_as_written
 from imagestore.printed_commands import command_line, path_argument
 
-DAMAGED = "damaged, or its writer did not finish"
+DAMAGED_OR_UNFINISHED = "damaged, or its writer did not finish"
 _ERROR_OF_SYSTEM = re.compile(r"error message = '([^']+)'")  # in HDF5's messages
 
 
@@ -25,4 +25,4 @@ def why_not_opened(descriptor: int, path: Path, message: str) -> str:
         return "not an HDF5 file, or damaged"
     if "truncated" in message:
         return "cut short, or its writer did not finish: copy or make it again"
-    return f"{DAMAGED}: copy or make it again"
+    return f"{DAMAGED_OR_UNFINISHED}: copy or make it again"

@@ -34,7 +34,7 @@ from imagestore.hdf5.links import LinkFollower, LinkNotFollowed, Place
 from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.hdf5.superblock import end_of_file_address
-from imagestore.hdf5.why_not_opened import DAMAGED
+from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED
 from imagestore.open_files import MostRecent
 from imagestore.store import index_cache
 from imagestore.store.hdf5_cache_size import MetadataCache
@@ -110,7 +110,7 @@ class ImageStore:
             ):
                 return walk(file, bar.update, self.path, LinkFollower(self.follow_external), self._fd)
         except ERRORS_OF_H5PY as error:
-            message = f"{self.path}: {DAMAGED} ({first_line(error)}): copy or make it again"
+            message = f"{self.path}: {DAMAGED_OR_UNFINISHED} ({first_line(error)}): copy or make it again"
             raise UserError(message) from error
 
     def __enter__(self) -> ImageStore:

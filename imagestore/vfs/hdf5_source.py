@@ -27,7 +27,7 @@ from imagestore.hdf5.entry import (
 )
 from imagestore.hdf5.global_heap import HeapReader
 from imagestore.hdf5.helper_process import HelperProcess
-from imagestore.hdf5.why_not_opened import why_not_opened
+from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED, why_not_opened
 from imagestore.vfs import shown_names
 from imagestore.vfs.element_listing import ElementListing
 from imagestore.vfs.node import ALL_ELEMENTS, INODE_BITS, NO_ELEMENT, NOT_COUNTED, SECTOR, Node, ObjectKey
@@ -73,7 +73,7 @@ class Hdf5Source(Source):
         if node is None:
             raise NoSuchName(shown_name)
         if node.is_damaged:
-            raise self.file.error("damaged")
+            raise self.file.error(DAMAGED_OR_UNFINISHED)
         return node
 
     def _listing(self, folder: Node) -> dict[bytes, Node] | ElementListing:
@@ -165,7 +165,7 @@ class Hdf5Source(Source):
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
         if node.is_damaged:
-            raise self.file.error("damaged")
+            raise self.file.error(DAMAGED_OR_UNFINISHED)
         size = max(0, min(size, node.size - offset))
         if not size:
             return b""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from imagestore import stored_names
 from imagestore.console import printable
+from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import INODE_BITS, NOT_COUNTED, Node
 from imagestore.vfs.source import NoSuchName, Source
@@ -102,7 +103,7 @@ class Tree:
         if node is None:
             raise NoSuchName(name)
         if node.is_damaged:
-            raise self.sources[node.source].file.error("damaged")
+            raise self.sources[node.source].file.error(DAMAGED_OR_UNFINISHED)
         return node
 
     def entries(self, folder: Node) -> Iterator[tuple[bytes, int, int]]:

@@ -18,6 +18,7 @@ import pytest
 from imagestore.console import UserError
 from imagestore.hdf5.open_hdf5 import open_hdf5
 from tests.helpers.commands import Run
+from tests.helpers.odd_stores import make_damaged
 from tests.helpers.unfinished_files import IMAGES, make_crashed
 
 
@@ -112,3 +113,10 @@ def fewer_descriptors(most: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_damaged_object_may_be_unfinished(run: Run, tmp_path):
+    make_damaged(tmp_path / "a.h5", ["label/good"], ["label/bad"])
+    done = run("h5vfs.py", "verify", "a.h5", check=False)
+    assert done.returncode == 1
+    assert done.stderr == "h5vfs: a.h5: label/bad: damaged, or its writer did not finish\n"
