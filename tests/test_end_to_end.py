@@ -196,6 +196,7 @@ def test_a_store_of_older_tools_mounts(run: Run, old_store: Path, tmp_path: Path
         assert in_folder(folder) == in_store(old_store)
 
 
+@pytest.mark.slow
 def test_a_store_of_older_tools_trains_and_classifies(run: Run, old_store: Path, tmp_path: Path) -> None:
     run("train_model.py", old_store, "--epochs", "1", "-o", tmp_path, timeout=120)
     labels = json.loads((tmp_path / "old_labels.json").read_text())

@@ -105,6 +105,7 @@ def test_a_single_image_trains_without_validation(tmp_path: Path, capsys: pytest
     assert (status, "1 images to train on, 0 to validate" in messages[-1]) == (0, True)
 
 
+@pytest.mark.slow
 def test_training_goes_on_if_nobody_reads_its_output(tmp_path: Path):
     """`train_model.py … | head -1` trains all epochs, and writes the same weights."""
     store = make_store(tmp_path / "train.h5", 90)

@@ -120,6 +120,7 @@ def test_a_signal_publishes_finished_images(tmp_path, larger, run, number, statu
     assert "already stored" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(tmp_path, larger):
     """The kernel kills a worker if memory is short: another worker labels its images."""
     process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 2)

@@ -296,6 +296,7 @@ def test_a_damaged_file_is_an_error_after_a_listing_too(run, mountpoint, tmp_pat
 # ----- many readers -----
 
 
+@pytest.mark.slow
 def test_many_readers_get_the_right_bytes(run, mountpoint, tmp_path):
     contents = make_indexed(tmp_path / "store.h5", 400, labels=5, size=60_000)
     run("h5vfs.py", tmp_path / "store.h5", mountpoint)

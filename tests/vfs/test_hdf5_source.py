@@ -272,7 +272,8 @@ def test_inode_numbers_are_the_same_next_time(odd):
 # ----- damaged files -----
 
 
-@pytest.mark.parametrize("make", [make_indexed, pytest.param(make_odd, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [make_indexed, make_odd])
 def test_damaged_stores_give_errors_or_the_right_bytes(tmp_path, make, monkeypatch):
     """With random bytes changed, images of an indexed store have the right bytes or raise an error."""
     monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 5)
