@@ -14,6 +14,7 @@ from imagestore.archive.compression_formats import compression_of
 from imagestore.archive.damage import CutShort
 from tests.helpers.archives import (
     COMPRESSIONS,
+    COMPRESSIONS_TO_SCAN,
     PACKERS,
     assert_reads,
     noise,
@@ -74,7 +75,7 @@ def test_each_way_of_opening_gives_the_same_bytes(open_packed, compression):
         decompressor.close()
 
 
-@pytest.mark.parametrize("compression", COMPRESSED)
+@pytest.mark.parametrize("compression", COMPRESSIONS_TO_SCAN[1:])
 def test_data_that_end_too_early_are_cut_short(open_packed, compression):
     data = noise(300_000, 1)
     packed = PACKERS[compression](data)
@@ -92,7 +93,7 @@ def test_data_that_end_too_early_are_cut_short(open_packed, compression):
 
 
 @pytest.mark.parametrize("behind", [bytes(2000), b"garbage behind the data" * 50], ids=["zeros", "garbage"])
-@pytest.mark.parametrize("compression", COMPRESSED)
+@pytest.mark.parametrize("compression", COMPRESSIONS_TO_SCAN[1:])
 def test_bytes_behind_the_data_are_ignored(tmp_path, compression, behind):
     expected = photographs(40)
     path = write(tmp_path / "a", pack(expected, compression) + behind)
@@ -110,7 +111,7 @@ def small_archives():
     return {compression: (pack(images, compression), images) for compression in COMPRESSIONS}
 
 
-@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("compression", COMPRESSIONS_TO_SCAN)
 def test_a_cut_archive_gives_whole_images_then_an_error(tmp_path, small_archives, compression, cache):
     whole, images = small_archives[compression]
     # A plain tar may lack its end mark, or be cut exactly between two members: that is noted, no error.
@@ -132,7 +133,7 @@ def test_a_cut_archive_gives_whole_images_then_an_error(tmp_path, small_archives
     check()
 
 
-@pytest.mark.parametrize("compression", COMPRESSED)
+@pytest.mark.parametrize("compression", COMPRESSIONS_TO_SCAN[1:])
 def test_a_flipped_bit_ends_in_an_error_without_index(tmp_path, small_archives, compression, cache):
     whole, images = small_archives[compression]
 
