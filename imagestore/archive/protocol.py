@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from imagestore.archive.members import Member
+from imagestore.archive.members import Member, Members
 from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.why_no_image import why_no_image
 from imagestore.console import UserError, did_you_mean
@@ -70,6 +70,16 @@ class Archive(Protocol):
     def __exit__(self, *exception: object) -> None:
         """Close the archive."""
         self.close()
+
+
+def find_last(archive: Archive, members: Members, name: str) -> Member:
+    """Return the last member of that name, for Archive.find. Raises UserError."""
+    member = members.last_named(name)
+    if member is not None:
+        return member
+    if archive.damage:
+        raise DamagedArchive(f"no image {name!r} comes before the damage: {archive.damage}")
+    raise no_such_image(archive.path, name, members, archive.skipped)
 
 
 def no_such_image(

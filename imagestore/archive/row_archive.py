@@ -19,7 +19,7 @@ from imagestore.archive.image_files import SKIP_REASONS, is_image
 from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Location, Member, Members, SourceLabels
 from imagestore.archive.passed_over import PassedOver
-from imagestore.archive.protocol import Archive, DamagedArchive, no_such_image
+from imagestore.archive.protocol import Archive, DamagedArchive, find_last
 from imagestore.console import UserError, note, printable
 from imagestore.decode.memory_bound import memory_bound
 
@@ -138,12 +138,7 @@ class RowArchive(Archive):
         return data
 
     def find(self, name: str) -> Member:
-        member = self.members().last_named(name)
-        if member is not None:
-            return member
-        if self.damage:
-            raise DamagedArchive(f"no image {name!r} comes before the damage: {self.damage}")
-        raise no_such_image(self.path, name, self.members(), self.skipped)
+        return find_last(self, self.members(), name)
 
     def close(self) -> None:
         if self._descriptor >= 0:

@@ -21,7 +21,7 @@ from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Member, Members, SourceLabels
 from imagestore.archive.passed_over import PassedOver
-from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, no_such_image
+from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, find_last
 from imagestore.archive.read_ahead import ReadAhead
 from imagestore.archive.sample_labels import SampleLabels, with_labels
 from imagestore.archive.tar_headers import TAR_ERRORS
@@ -182,12 +182,7 @@ class TarArchive(Archive):
         self._index_file.remove()
 
     def find(self, name: str) -> Member:
-        member = self.members().last_named(name)
-        if member is not None:
-            return member
-        if self.damage:
-            raise DamagedArchive(f"no image {name!r} comes before the damage: {self.damage}")
-        raise no_such_image(self.path, name, self.members(), self.skipped)
+        return find_last(self, self.members(), name)
 
     def close(self) -> None:
         self._close_decompressor()

@@ -10,7 +10,7 @@ from imagestore.archive.file_kinds import members_of_kind
 from imagestore.archive.image_files import SKIP_REASONS, is_image, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
 from imagestore.archive.passed_over import PassedOver
-from imagestore.archive.protocol import Archive, DamagedArchive, no_such_image
+from imagestore.archive.protocol import Archive, DamagedArchive, find_last
 from imagestore.archive.zip_data import DamagedEntry, read_entry
 from imagestore.archive.zip_entries import NoDirectory, ZipEntry, read_directory, scan_headers
 from imagestore.console import UserError, note, printable
@@ -126,12 +126,7 @@ class ZipArchive(Archive):
         return read_entry(self._descriptor, self._image_entries[member.position])
 
     def find(self, name: str) -> Member:
-        member = self.members().last_named(name)
-        if member is not None:
-            return member
-        if self.damage:
-            raise DamagedArchive(f"no image {name!r} comes before the damage: {self.damage}")
-        raise no_such_image(self.path, name, self.members(), self.skipped)
+        return find_last(self, self.members(), name)
 
     def close(self) -> None:
         if self._descriptor >= 0:
