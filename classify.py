@@ -39,8 +39,8 @@ from imagestore.arguments import (
 )
 from imagestore.console import UserError, main, progress
 from imagestore.files.atomic_write import check_writable
+from imagestore.networks.labels_file import load_labels
 from imagestore.processes import Stop, share_processors, stopping
-from imagestore.training.labels_file import load_labels
 from imagestore.training.training_settings import WEIGHTS_FILE
 
 if TYPE_CHECKING:

@@ -43,12 +43,11 @@ from imagestore.arguments import (
     whole_number,
 )
 from imagestore.console import UserError, main, note
+from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
 from imagestore.printed_commands import command_line, path_argument, script
 from imagestore.processes import Stop, cpu_count, share_processors, stopping
 from imagestore.training.training_settings import (
     CHECKPOINT_FILE,
-    LARGEST_SIDE,
-    SMALLEST_SIDE,
     RunOptions,
     TrainingSettings,
 )

@@ -29,10 +29,10 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from imagestore.training.cropped_batches import CroppedBatches
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.decoded_cache import decode_into_memory
-from imagestore.training.picture_cache import cache_pictures
+from imagestore.loading.cropped_batches import CroppedBatches
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.decoded_cache import decode_into_memory
+from imagestore.loading.picture_cache import cache_pictures
 
 IMAGES = 1600
 RUNS = 3

@@ -1,6 +1,6 @@
 """Archives of many small images as one labelled HDF5 file: each folder is a room, see the README's Layout."""
 
-MODULES = {"HDF5Dataset": "imagestore.training.dataset", "ImageStore": "imagestore.store.reader"}
+MODULES = {"HDF5Dataset": "imagestore.loading.dataset", "ImageStore": "imagestore.store.reader"}
 
 
 def __getattr__(name: str) -> object:

@@ -15,9 +15,9 @@ from PIL import Image
 
 import classify
 from imagestore.console import main
-from imagestore.training.checkpoint import save_file
-from imagestore.training.labels_file import save_labels
-from imagestore.training.network import ColourNet
+from imagestore.networks.colour_network import ColourNet
+from imagestore.networks.labels_file import save_labels
+from imagestore.networks.tensor_files import save_file
 from tests.helpers.archives import pack
 from tests.helpers.commands import Run
 from tests.helpers.small_stores import COLOURS, add, make_store, picture

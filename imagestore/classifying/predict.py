@@ -11,12 +11,12 @@ from torch import Tensor
 
 from imagestore.classifying.answer import Answer, Picture
 from imagestore.decode.errors import NotAnImage
+from imagestore.loading.dataset import decode_image, square_pixels
+from imagestore.loading.skipped_images import SkippedImages
+from imagestore.networks.device import choose_device
+from imagestore.networks.weights_file import load_model
 from imagestore.processes import thread_count
-from imagestore.training.checkpoint import load_model
-from imagestore.training.dataset import decode_image, square_pixels
-from imagestore.training.device import choose_device
 from imagestore.training.evaluation import predict
-from imagestore.training.skipped_images import SkippedImages
 
 BATCH_SIZE = 256  # images
 BATCH_BYTES = 64 << 20  # of encoded images, after which a batch is full

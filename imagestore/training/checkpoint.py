@@ -1,15 +1,8 @@
-"""The files of a training: weights and checkpoints.
-
-A weights file is a plain state dict. All that is needed to build its network again is read from it: the
-numbers of labels, colours and hidden units, the side of the pictures, and a checksum of the labels. Loading
-never runs code from a file (`weights_only=True`).
-"""
+"""The checkpoint of a training: all that a later run needs to take the next step."""
 
 from __future__ import annotations
 
-import io
 import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,84 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from imagestore.console import UserError
-from imagestore.files.atomic_write import write_whole
-from imagestore.training.labels_file import labels_crc32
-from imagestore.training.network import ColourNet
-from imagestore.training.training_settings import LARGEST_SIDE, SMALLEST_SIDE
+from imagestore.networks.tensor_files import UNEXPECTED_CONTENT, load_file, save_file
 
-HIDDEN_LAYER, OUTPUT_LAYER = "head.2", "head.5"  # their names in the state dict
 NO_CHECKPOINT = "not a checkpoint; train_model.py writes one as checkpoint.pth"
-OTHER_NETWORK = "weights of another network; use a file that train_model.py wrote"
-# What Python and torch raise if a file holds something else than was saved.
-UNEXPECTED_CONTENT = (LookupError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError)
-
-
-# ----- any file -----
-
-
-def save_file(content: dict[str, Any], path: Path) -> None:
-    """`torch.save`, whole or not at all. Raises UserError, OSError."""
-    buffer = io.BytesIO()  # if torch writes a file itself, it hides why it could not, such as a full disk
-    torch.save(content, buffer)
-    with write_whole(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
-
-
-def load_file(path: Path, device: torch.device) -> dict[str, Any]:
-    """Load tensors and plain values that `save_file` wrote, but no code. Raises UserError."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; train_model.py writes it") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    with file:
-        try:
-            return torch.load(file, map_location=device, weights_only=True)
-        except Exception as error:  # pickle, zip and torch have exceptions of their own for a damaged file
-            raise UserError(f"{path}: not a file that torch can load ({type(error).__name__})") from error
-
-
-# ----- weights -----
-
-
-def load_model(path: Path, labels: Sequence[str], device: torch.device) -> ColourNet:
-    """The network that a weights file was saved from, for these labels. Raises UserError."""
-    state = load_file(path, device)
-    try:
-        colours = len(state["nearness.weight"])
-        hidden = len(state[f"{HIDDEN_LAYER}.weight"])
-        label_count = len(state[f"{OUTPUT_LAYER}.weight"])
-        side, checksum = int(state["side"]), int(state["labels_crc32"])
-    except UNEXPECTED_CONTENT:
-        raise UserError(f"{path}: {OTHER_NETWORK}") from None
-    _check_labels(path, labels, label_count, checksum)
-    if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
-        raise UserError(
-            f"{path}: trained on pictures of {side} pixels a side, which is not possible; train again"
-        )
-    try:
-        model = ColourNet(labels, side, colours, hidden)
-        model.load_state_dict(state)
-    except UNEXPECTED_CONTENT:
-        raise UserError(f"{path}: {OTHER_NETWORK}") from None
-    if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
-        raise UserError(f"{path}: some weights are not finite numbers; train again")
-    return model.to(device)
-
-
-def _check_labels(path: Path, labels: Sequence[str], label_count: int, checksum: int) -> None:
-    """Raise UserError if weights were not trained on these labels."""
-    if label_count != len(labels):
-        raise UserError(
-            f"{path}: the weights are for {label_count} labels, but the labels file has {len(labels)}: "
-            "use two files of the same training"
-        )
-    if checksum != labels_crc32(labels):
-        raise UserError(f"{path}: trained on other labels: use the labels file of the same training")
-
-
-# ----- checkpoints -----
 
 
 @dataclass(kw_only=True)

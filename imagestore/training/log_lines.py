@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from imagestore.training.batches import Batches
+from imagestore.loading.batches import Batches
 from imagestore.training.evaluation import Score, commonest_label_share
 
 

@@ -16,18 +16,19 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from imagestore.console import UserError, note, printable, progress
+from imagestore.loading.batches import Batches
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.decoded_cache import make_batches
+from imagestore.networks.colour_network import ColourNet, thin_out
+from imagestore.networks.device import choose_device
+from imagestore.networks.labels_file import save_labels
+from imagestore.networks.tensor_files import save_file
 from imagestore.processes import Stop, thread_count
 from imagestore.store.labels import TEST, TRAIN, VAL
 from imagestore.store.reader import ImageStore
-from imagestore.training.batches import Batches
-from imagestore.training.checkpoint import Checkpoint, load_checkpoint, save_file
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.decoded_cache import make_batches
-from imagestore.training.device import choose_device
+from imagestore.training.checkpoint import Checkpoint, load_checkpoint
 from imagestore.training.evaluation import Score, evaluate
-from imagestore.training.labels_file import save_labels
 from imagestore.training.log_lines import Pace, comparison_line, epoch_line, epoch_title, print_line
-from imagestore.training.network import ColourNet, thin_out
 from imagestore.training.training_settings import (
     CHECKPOINT_FILE,
     WEIGHTS_FILE,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagestore.console import UserError
+from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
 
 WEIGHTS_FILE = "model_weights.pth"
 CHECKPOINT_FILE = "checkpoint.pth"
-SMALLEST_SIDE, LARGEST_SIDE = 2, 4096  # pixels; half of the side is trained on, which is at least one pixel
 LARGEST_COUNT = 2**63 - 1  # NumPy and torch take no larger one
 LARGEST_NUMBER = 1e18  # the product of two such numbers still fits a 32-bit float
 BELOW_ONE = math.nextafter(1.0, 0.0)  # the largest float below 1

@@ -7,9 +7,9 @@ from isal.isal_zlib import crc32
 
 from imagestore import stored_names
 from imagestore.console import UserError
+from imagestore.loading.dataset import HDF5Dataset
 from imagestore.store.labels import TRAIN, VAL
 from imagestore.store.reader import ImageStore
-from imagestore.training.dataset import HDF5Dataset
 
 
 def choose_parts(

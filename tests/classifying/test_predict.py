@@ -13,9 +13,9 @@ from imagestore.classifying import predict as predict_module
 from imagestore.classifying.answer import Picture
 from imagestore.classifying.predict import predict_labels
 from imagestore.console import UserError
-from imagestore.training.checkpoint import save_file
-from imagestore.training.dataset import decode_image, square_pixels
-from imagestore.training.network import ColourNet
+from imagestore.loading.dataset import decode_image, square_pixels
+from imagestore.networks.colour_network import ColourNet
+from imagestore.networks.tensor_files import save_file
 from tests.helpers.small_stores import COLOURS, picture
 
 LABELS = list(COLOURS)

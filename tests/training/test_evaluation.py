@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from imagestore.networks.colour_network import ColourNet
 from imagestore.training.evaluation import Score, commonest_label_share, evaluate, predict
-from imagestore.training.network import ColourNet
 
 CPU = torch.device("cpu")
 

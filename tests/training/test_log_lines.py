@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from imagestore.training.dataset import HDF5Dataset
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.streamed_batches import StreamedBatches
 from imagestore.training.evaluation import Score
 from imagestore.training.log_lines import Pace, comparison_line, epoch_line, epoch_title
-from imagestore.training.streamed_batches import StreamedBatches
 
 
 def test_an_epoch_line_has_scores_time_and_speed() -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from imagestore.console import UserError
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.streamed_batches import StreamedBatches
+from imagestore.networks.colour_network import ColourNet
 from imagestore.processes import Stop
-from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.evaluation import Score
-from imagestore.training.network import ColourNet
-from imagestore.training.streamed_batches import StreamedBatches
 from imagestore.training.training_loop import (
     WARM_UP,
     Training,

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imagestore.loading.dataset import HDF5Dataset
 from imagestore.store.open_stores import open_stores
-from imagestore.training.dataset import HDF5Dataset
 from imagestore.training.validation_split import split_for_validation
 
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.skipped_images import SkippedImages
 from imagestore.processes import STOPPING, blocked, end_with_parent
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.skipped_images import SkippedImages
 
 
 @dataclass

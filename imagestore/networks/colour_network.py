@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from imagestore.training.labels_file import labels_crc32
+from imagestore.networks.labels_file import labels_crc32
 
 SHARPNESS = 20.0  # per squared unit of Lab / 100: how clearly a pixel belongs to its nearest colour
 XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 61966-2-1)

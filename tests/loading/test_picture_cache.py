@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.picture_cache import cache_pictures
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.picture_cache import cache_pictures
 from tests.helpers.small_stores import add, make_store
 
 

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from imagestore.console import UserError, note, progress
 from imagestore.decode.errors import NotAnImage
+from imagestore.loading.batches import Batches
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.disk_cache import SCRATCH, DecodedFile, file_for, load, make, scratch_folder
+from imagestore.loading.free_memory import available_memory
+from imagestore.loading.skipped_images import SkippedImages
+from imagestore.loading.streamed_batches import StreamedBatches
 from imagestore.processes import Stop
 from imagestore.store.reader import StoreError
-from imagestore.training.batches import Batches
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.disk_cache import SCRATCH, DecodedFile, file_for, load, make, scratch_folder
-from imagestore.training.free_memory import available_memory
-from imagestore.training.skipped_images import SkippedImages
-from imagestore.training.streamed_batches import StreamedBatches
 
 IMAGES_BETWEEN_CHECKS = 256  # decoding checks for a signal after so many images
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from imagestore.training.free_memory import available_memory
+from imagestore.loading.free_memory import available_memory
 from tests.helpers.commands import ROOT, environment
 
 
@@ -15,7 +15,7 @@ def test_this_machine_has_some_memory_available() -> None:
 
 
 def test_the_limit_of_the_address_space_counts() -> None:
-    code = "from imagestore.training.free_memory import available_memory; print(available_memory())"
+    code = "from imagestore.loading.free_memory import available_memory; print(available_memory())"
     done = subprocess.run(
         ["bash", "-c", 'ulimit -v 300000; exec "$0" -c "$1"', sys.executable, code],
         capture_output=True, text=True, timeout=60, env=environment({"PYTHONPATH": str(ROOT)}),

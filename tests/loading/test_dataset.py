@@ -18,10 +18,10 @@ from torchvision import tv_tensors
 import imagestore
 from imagestore.console import UserError
 from imagestore.decode.errors import NotAnImage
+from imagestore.loading import dataset as dataset_module
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.decoded_cache import decode_into_memory
 from imagestore.store.reader import ImageStore
-from imagestore.training import dataset as dataset_module
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.decoded_cache import decode_into_memory
 from tests.helpers.small_stores import COLOURS, add, make_store
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imagestore.console import UserError
-from imagestore.training.labels_file import labels_crc32, load_labels, save_labels
+from imagestore.networks.labels_file import labels_crc32, load_labels, save_labels
 
 
 def test_labels_keep_their_order_and_names(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from imagestore.console import UserError
 from imagestore.files.atomic_write import write_whole
-from imagestore.training.dataset import HDF5Dataset
+from imagestore.loading.dataset import HDF5Dataset
 
 FORMAT = 1  # of the file: the pictures, then a byte for each that tells whether it is decoded
 SCRATCH = ("SLURM_TMPDIR", "TMPDIR")  # environment variables; the first that is set

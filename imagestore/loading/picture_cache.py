@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from imagestore.decode.decode_image import decode_rgb_array
 from imagestore.decode.plain_jpeg import plain_jpeg_size
-from imagestore.training.dataset import HDF5Dataset
+from imagestore.loading.dataset import HDF5Dataset
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision.transforms.v2 import RandomResizedCrop
 from torchvision.transforms.v2.functional import resized_crop
 
-from imagestore.training.crops import NUMBERS, choose_box, decode_crop, draw, is_flipped
+from imagestore.loading.crops import NUMBERS, choose_box, decode_crop, draw, is_flipped
 
 
 def test_a_draw_depends_on_seed_epoch_and_image_alone() -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from imagestore.loading import decoded_cache
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.decoded_cache import MemoryBatches, decode_into_memory, decoded_bytes, make_batches
+from imagestore.loading.disk_cache import SCRATCH
 from imagestore.processes import Stop
-from imagestore.training import decoded_cache
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.decoded_cache import MemoryBatches, decode_into_memory, decoded_bytes, make_batches
-from imagestore.training.disk_cache import SCRATCH
 from tests.helpers.small_stores import add, make_store
 
 ALL_BYTES = 18 * 3 * 16 * 16  # of the pictures of `two_stores` at 16 x 16 pixels, RGB

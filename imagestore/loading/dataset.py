@@ -32,10 +32,10 @@ from imagestore.console import UserError, note
 from imagestore.decode.decode_image import decode_rgb, decode_rgb_array
 from imagestore.decode.errors import NotAnImage
 from imagestore.decode.memory_bound import memory_bound
+from imagestore.loading.replaced_images import ReplacedImages
 from imagestore.store.labels import NO_LABEL, TRAIN, StoreLabels, begins_as_image, find_labels
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
-from imagestore.training.replaced_images import ReplacedImages
 
 T = TypeVar("T")
 SMALL_SIDE = 8  # pixels: enough to see whether an image can be decoded

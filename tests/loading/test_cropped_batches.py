@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from imagestore.training.cropped_batches import CroppedBatches
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.picture_cache import cache_pictures
+from imagestore.loading.cropped_batches import CroppedBatches
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.picture_cache import cache_pictures
 from tests.helpers.small_stores import make_store
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.decoded_cache import decode_into_memory
-from imagestore.training.streamed_batches import StreamedBatches
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.decoded_cache import decode_into_memory
+from imagestore.loading.streamed_batches import StreamedBatches
 from tests.helpers.small_stores import add, make_store
 
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from imagestore.console import UserError
+from imagestore.loading import decoded_cache
+from imagestore.loading.batches import Batches
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.decoded_cache import choose_cache, make_batches
 from imagestore.processes import Stop
-from imagestore.training import decoded_cache
-from imagestore.training.batches import Batches
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.decoded_cache import choose_cache, make_batches
 from tests.helpers.small_stores import COLOURS, add, picture
 
 

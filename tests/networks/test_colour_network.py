@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from imagestore.training.network import ColourNet, spread_colours, srgb_to_lab, thin_out
+from imagestore.networks.colour_network import ColourNet, spread_colours, srgb_to_lab, thin_out
 
 LABELS = ["blue", "green", "red"]
 

@@ -1,7 +1,7 @@
 """Random crops of a dataset in batches, at the speed of decoding: the next ones are made while one is used.
 
     from imagestore import HDF5Dataset
-    from imagestore.training.cropped_batches import CroppedBatches
+    from imagestore.loading.cropped_batches import CroppedBatches
 
     batches = CroppedBatches(HDF5Dataset("train.h5"), side=224, batch_size=64, seed=0, workers=2)
     for images, labels in batches.epoch(0):  # uint8 (64, 3, 224, 224), int64 (64,)
@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imagestore.training.crops import choose_box, cut, decode_crop, draw, is_flipped
-from imagestore.training.dataset import HDF5Dataset
-from imagestore.training.picture_cache import CachedPictures
+from imagestore.loading.crops import choose_box, cut, decode_crop, draw, is_flipped
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.picture_cache import CachedPictures
 
 BATCHES_AHEAD = 3
 PARTS = 4  # of a batch, for each worker: so all workers finish at about the same time

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from imagestore.console import UserError
-from imagestore.training.device import choose_device
+from imagestore.networks.device import choose_device
 
 
 def test_the_default_device_is_the_fastest_kind() -> None:

@@ -1,0 +1,1 @@
+"""Networks that tell the labels of images, and their files: weights and labels."""
