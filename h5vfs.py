@@ -21,6 +21,7 @@ from pathlib import Path
 
 from imagestore import console
 from imagestore.arguments import given_path
+from imagestore.processes import load_numpy_without_threads
 
 PROGRAM = "h5vfs"
 TOOLS = ("pack", "unpack", "ls", "cat", "attrs", "verify")
@@ -173,6 +174,7 @@ def tools_parser() -> argparse.ArgumentParser:
 
 def use_tool(arguments: argparse.Namespace) -> int:
     """Run the chosen tool."""
+    load_numpy_without_threads()
     if arguments.tool == "pack":
         from imagestore.tools.pack import pack
 
@@ -230,6 +232,7 @@ def unmount(mountpoints: Sequence[Path], lazy: bool) -> int:
 
 def mount(arguments: argparse.Namespace, command: list[str]) -> int:
     """Mount in the background, in the foreground, or for the length of a command."""
+    load_numpy_without_threads()
     from imagestore.mount.mount import mount_for_command, mount_in_background, mount_in_foreground
     from imagestore.mount.mount_settings import MountSettings
 

@@ -156,6 +156,25 @@ def test_no_more_threads_than_processors(monkeypatch: pytest.MonkeyPatch) -> Non
     assert thread_count(workers=10_000) == cpu_count()
 
 
+@pytest.mark.parametrize("chosen", [None, "2"])
+def test_numpy_is_loaded_without_threads(chosen: str | None) -> None:
+    code = """
+import os, sys
+from imagestore.processes import load_numpy_without_threads
+load_numpy_without_threads()
+assert "numpy" in sys.modules
+print(len(os.listdir("/proc/self/task")), os.environ.get("OPENBLAS_NUM_THREADS"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, timeout=SECONDS_TO_WAIT,
+        env=environment({"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": chosen}),
+    )  # fmt: skip
+    threads, variable = done.stdout.split()
+    assert variable == str(chosen)
+    assert threads == "1" if chosen is None else int(threads) <= int(chosen)
+
+
 # ----- child processes -----
 
 

@@ -13,15 +13,13 @@ import contextlib
 import errno
 import gc
 import mmap
-import multiprocessing
 import os
 import signal
 import struct
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from imagestore.console import first_line
 from imagestore.hdf5.attribute import Attribute
@@ -29,6 +27,9 @@ from imagestore.hdf5.element_files import ElementFiles
 from imagestore.hdf5.entry import Entry
 from imagestore.open_files import MostRecent
 from imagestore.processes import ENDING, blocked, keep_only
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 SECONDS_TO_ANSWER = float(os.environ.get("IMAGESTORE_HDF5_SECONDS", "20"))
 STEPS_IN_THAT_TIME = 4  # so each step of a long answer has a share of the seconds
@@ -200,6 +201,8 @@ class HelperProcess:
 
     def _start(self) -> Connection:
         """Fork the helper process; return this process's end of the pipe to it."""
+        import multiprocessing  # a mount of an indexed store starts without a helper
+
         import imagestore.hdf5.objects  # noqa: F401  (before the fork: helpers share it)
 
         fd = self._get_fd()

@@ -16,7 +16,6 @@ from imagestore.console import UserError, note
 from imagestore.mount.mount_settings import MountSettings
 from imagestore.mount.mount_table import unmount, unmount_command
 from imagestore.mount.mountpoint import prepared_mountpoint
-from imagestore.mount.run_command import run_command
 from imagestore.mount.server import end_server, serve_until_unmounted, start_server
 from imagestore.processes import ENDING
 
@@ -43,6 +42,8 @@ def mount_for_command(settings: MountSettings, command: Sequence[str]) -> int:
 
     Returns the command's exit status, or 128 + n if signal n ended it.
     """
+    from imagestore.mount.run_command import run_command  # other mounts start without it
+
     with prepared_mountpoint(settings.mountpoint) as was_made:
         server = start_server(settings, end_with_caller=True)
         try:

@@ -12,7 +12,6 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -185,12 +184,12 @@ def _try_to_open(settings: MountSettings, on_ready: Callable[[], None], refusals
 class _LibfuseMessages:
     """What libfuse writes to standard error while it mounts.
 
-    libfuse gives the reason for a failure only there. A context manager: standard error goes to a temporary
-    file until `stop`.
+    libfuse gives the reason for a failure only there. A context manager: standard error goes to a file in
+    memory until `stop`.
     """
 
     def __enter__(self) -> _LibfuseMessages:
-        self._file = tempfile.TemporaryFile()
+        self._file = open(os.memfd_create("libfuse"), "w+b")
         sys.stderr.flush()
         self._standard_error = os.dup(2)
         os.dup2(self._file.fileno(), 2)

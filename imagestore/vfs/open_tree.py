@@ -9,7 +9,6 @@ from typing import NamedTuple
 from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.open_files import MostRecent, may_open
 from imagestore.store.expand_paths import expand_paths
-from imagestore.vfs.hdf5_source import Hdf5Source
 from imagestore.vfs.indexed_source import IndexedSource, complete_index
 from imagestore.vfs.source import Source
 from imagestore.vfs.store_file import StoreFile
@@ -61,6 +60,8 @@ def _open_source(path: Path, number: int, follow_external: bool, use_index: bool
         index = complete_index(file.fd) if use_index else None
         if index is not None:
             return IndexedSource(file, helper, number, index)
+        from imagestore.vfs.hdf5_source import Hdf5Source  # a mount of an indexed store starts without it
+
         return Hdf5Source(file, helper, number)
     except BaseException:
         helper.close()

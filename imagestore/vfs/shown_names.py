@@ -18,7 +18,6 @@ What cannot be shown is a symbolic link that leads nowhere, whose text says why:
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from imagestore import stored_names
@@ -64,6 +63,8 @@ def unescape(shown_name: bytes) -> bytes:
 
 def shorten(text: bytes, longest: int = LONGEST) -> bytes:
     """A longer name in at most `longest` bytes: its start, a hash of the whole name, and its suffix."""
+    import hashlib  # few names are so long
+
     stem, suffix = _split(text)
     end = MARK + hashlib.sha256(text).hexdigest()[:HASH_DIGITS].encode() + suffix
     start = stem[: longest - len(end) - 1].decode("utf-8", "ignore").encode()

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
@@ -43,6 +44,18 @@ def test_a_mount_shows_the_store_until_unmounted(run, store, mountpoint):
     assert not is_mounted(mountpoint)
     assert os.listdir(mountpoint) == []
     wait_until(lambda: not servers(mountpoint))
+
+
+def test_a_mount_of_an_indexed_store_imports_little(store, mountpoint):
+    path, contents = store
+    command = [sys.executable, "-X", "importtime", *H5VFS[1:], path, mountpoint]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert {"numpy", "imagestore.vfs.indexed_source", "imagestore.mount.server"} <= imported
+    not_needed = {"h5py", "multiprocessing", "hashlib", "tempfile", "imagestore.vfs.hdf5_source"}
+    assert imported & not_needed == set()
+    assert contents_of(mountpoint) == contents
 
 
 def test_several_stores_are_merged_or_side_by_side(run, mountpoint, tmp_path):
