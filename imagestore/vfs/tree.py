@@ -158,22 +158,22 @@ class Tree:
         return self._merged[key]
 
     def _list_stores(self) -> dict[bytes, Node]:
-        listing: dict[bytes, Node] = {}
+        listing = _Listing()
         for path, root in zip(self.files, self.root.parts, strict=True):
-            _add(listing, shown_names.escape(os.fsencode(path.stem)), root)
-        return listing
+            listing.add(shown_names.escape(os.fsencode(path.stem)), root)
+        return listing.nodes
 
     def _merge(self, parts: tuple[Node, ...]) -> dict[bytes, Node]:
-        listing: dict[bytes, Node] = {}
+        listing = _Listing()
         for part in parts:
             for name, node in self.sources[part.source].children(part):
-                other = listing.get(name)
+                other = listing.nodes.get(name)
                 if other is not None and other.is_folder and node.is_folder:
                     parts = (*(other.parts or (other,)), node)
-                    listing[name] = other._replace(nlink=NOT_COUNTED, parts=parts)
+                    listing.nodes[name] = other._replace(nlink=NOT_COUNTED, parts=parts)
                 else:
-                    _add(listing, name, node)
-        return listing
+                    listing.add(name, node)
+        return listing.nodes
 
     # ----- what a node holds -----
 
@@ -272,9 +272,20 @@ def _inodes(node: Node) -> set[int]:
     return {node.ino, *(part.ino for part in node.parts)}
 
 
-def _add(listing: dict[bytes, Node], name: bytes, node: Node) -> None:
-    """Add a node under its name, or under a numbered name if another node has it. So no node is hidden."""
-    free_name, number = name, 2
-    while free_name in listing:
-        free_name, number = shown_names.numbered(name, number), number + 1
-    listing[free_name] = node
+class _Listing:
+    """The nodes of several stores by their names; no node hides another."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[bytes, Node] = {}
+        self._numbers: dict[bytes, int] = {}  # name -> the number to try next
+
+    def add(self, name: bytes, node: Node) -> None:
+        """Add a node under its name, or under a numbered name if another node has it."""
+        self.nodes[self._free_name(name) if name in self.nodes else name] = node
+
+    def _free_name(self, name: bytes) -> bytes:
+        number = self._numbers.get(name, 2)
+        while (free_name := shown_names.numbered(name, number)) in self.nodes:
+            number += 1
+        self._numbers[name] = number + 1
+        return free_name

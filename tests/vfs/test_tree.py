@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from imagestore.vfs import shown_names
 from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.source import NoSuchName
 from tests.helpers.errors import assert_eio
@@ -73,6 +74,22 @@ def test_merged_stores_hide_no_file(tmp_path):
     assert len(both) == 3
     assert merged == first | renamed
     assert len(set(inodes)) == len(inodes)
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_equal_names_are_numbered_without_a_search(tmp_path, monkeypatch, side_by_side):
+    tries = []
+    numbered = shown_names.numbered
+    monkeypatch.setattr(shown_names, "numbered", lambda *name: tries.append(name) or numbered(*name))
+    paths = [tmp_path / str(i) / "x.h5" for i in range(30)]
+    for path in paths:
+        path.parent.mkdir()
+        make_indexed(path, 1)
+    with open_tree(paths, side_by_side=side_by_side) as tree:
+        names = {name for name, _ in tree.children(tree.find(b"/" if side_by_side else b"/label0"))}
+    expected = b"x%%~%d" if side_by_side else b"image_0000%%~%d.jpg"
+    assert names == {expected.replace(b"%%~%d", b""), *(expected % number for number in range(2, 31))}
+    assert len(tries) == 29
 
 
 def test_a_link_leads_to_the_file_of_its_own_store(run, tmp_path):
