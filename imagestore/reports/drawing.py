@@ -6,10 +6,8 @@ safe in threads, as matplotlib is not.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +18,9 @@ from PIL import ImageOps
 
 from imagestore.colour.colour_names import name_of
 from imagestore.colour.palette import Palette
-from imagestore.console import UserError
 from imagestore.decode.decode_image import decode_rgb
 from imagestore.decode.errors import NotAnImage
-from imagestore.files.atomic_write import write_whole
+from imagestore.figures import plain_line, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +74,7 @@ def palette_picture(image: bytes, palette: Palette, heading: str) -> Figure:
     left.imshow(pixels)
     left.set_axis_off()
     _draw_bars(right, palette)
-    figure.suptitle(_plain_line(heading, LONGEST_HEADING), fontsize=14)
+    figure.suptitle(plain_line(heading, LONGEST_HEADING), fontsize=14)
     return figure
 
 
@@ -111,7 +108,7 @@ def contact_sheet(rows: Sequence[SheetRow], heading: str) -> Figure:
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.text(GAP, HEADING_HEIGHT / 2, _plain_line(heading, LONGEST_HEADING), fontsize=14, va="center")
+    axes.text(GAP, HEADING_HEIGHT / 2, plain_line(heading, LONGEST_HEADING), fontsize=14, va="center")
     sheet = np.full((height, width, 3), 255, np.uint8)
     for number, row in enumerate(rows):
         _draw_row(axes, sheet, row, top=HEADING_HEIGHT + number * row_height)
@@ -121,13 +118,13 @@ def contact_sheet(rows: Sequence[SheetRow], heading: str) -> Figure:
 
 def _draw_row(axes: Axes, sheet: np.ndarray, row: SheetRow, *, top: int) -> None:
     """Draw the texts of a row on the axes, and its thumbnails into the sheet, uint8 (h, w, 3)."""
-    title = "\n".join(_plain_line(line, LONGEST_TITLE) for line in row.title.splitlines())
+    title = "\n".join(plain_line(line, LONGEST_TITLE) for line in row.title.splitlines())
     axes.text(GAP, top + THUMBNAIL / 2, title, fontsize=13, va="center", linespacing=1.5)
     below = top + THUMBNAIL + 2
     for column, image in enumerate(row.images):
         left = TITLE_WIDTH + column * (THUMBNAIL + GAP)
         sheet[top : top + THUMBNAIL, left : left + THUMBNAIL] = _thumbnail(image.data)
-        caption = _plain_line(image.caption, LONGEST_CAPTION)
+        caption = plain_line(image.caption, LONGEST_CAPTION)
         axes.text(left + THUMBNAIL / 2, below, caption, fontsize=8, ha="center", va="top", color="0.3")
 
 
@@ -138,15 +135,6 @@ def _thumbnail(image: bytes) -> np.ndarray:
         return np.asarray(ImageOps.fit(decode_rgb(image, size), size))
     except NotAnImage:
         return np.full((THUMBNAIL, THUMBNAIL, 3), UNDECODABLE_GREY, np.uint8)
-
-
-def _plain_line(text: str, longest: int) -> str:
-    """The text as one line that matplotlib does not read as a formula.
-
-    A longer text keeps its last characters, which tell one name from another.
-    """
-    text = text.encode("utf-8", "backslashreplace").decode().replace("\n", " ").replace("$", r"\$")
-    return text if len(text) <= longest else "…" + text[1 - longest :]
 
 
 # ----- window or file -----
@@ -161,7 +149,7 @@ def show_or_save(figure: Figure, output: Path | None, default: Path) -> Path | N
     if output is None and _has_screen() and _show_in_window(figure):
         return None
     path = output or default
-    _save(figure, path)
+    save_figure(figure, path)
     return path
 
 
@@ -185,20 +173,3 @@ def _show_in_window(figure: Figure) -> bool:
     except Exception:  # each toolkit has its own errors if the screen does not answer
         return False
     return True
-
-
-def _save(figure: Figure, path: Path) -> None:
-    suffix = path.suffix[1:].lower() or "png"
-    drawn = io.BytesIO()
-    try:
-        with warnings.catch_warnings():  # about glyphs that the font does not have
-            warnings.simplefilter("ignore")
-            figure.savefig(drawn, format=suffix)
-    except ValueError:
-        formats = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
-        raise UserError(f"{path}: pictures are not written as .{suffix}; choose one of {formats}") from None
-    try:
-        with write_whole(path) as temporary:
-            temporary.write_bytes(drawn.getvalue())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None

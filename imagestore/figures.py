@@ -1,0 +1,62 @@
+"""matplotlib's figures: texts that can be drawn as they are, and pictures in files.
+
+matplotlib is imported only inside the functions. No screen is needed. Not safe in threads, as matplotlib is
+not.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagestore.console import UserError, printable
+from imagestore.files.atomic_write import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FONT = "DejaVu Sans"  # comes with matplotlib
+
+
+def plain_line(text: str, longest: int) -> str:
+    """The text as one line that matplotlib does not read as a formula.
+
+    A longer text keeps its last characters, which tell one name from another. A character that the font
+    lacks becomes its number, as in Python: all such characters would be drawn as the same box.
+    """
+    text = printable(text.replace("\n", " "))
+    drawn = _characters_of_font()
+    text = "".join(c if ord(c) in drawn else c.encode("unicode_escape").decode() for c in text)
+    return (text if len(text) <= longest else "…" + text[1 - longest :]).replace("$", r"\$")
+
+
+@lru_cache(maxsize=1)
+def _characters_of_font() -> frozenset[int]:
+    """The numbers of the characters that FONT has."""
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont(FONT)).get_charmap())
+
+
+def save_figure(figure: Figure, path: Path, *, is_cropped: bool = False) -> None:
+    """Write the figure, whole or not at all; the suffix chooses the format. Raises UserError.
+
+    With `is_cropped`, empty margins are cut off.
+    """
+    suffix = path.suffix[1:].lower() or "png"
+    drawn = io.BytesIO()
+    try:
+        with warnings.catch_warnings():  # about texts that leave no room
+            warnings.simplefilter("ignore")
+            figure.savefig(drawn, format=suffix, bbox_inches="tight" if is_cropped else None)
+    except ValueError:
+        formats = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
+        raise UserError(f"{path}: pictures are not written as .{suffix}; choose one of {formats}") from None
+    try:
+        with write_whole(path) as temporary:
+            temporary.write_bytes(drawn.getvalue())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
