@@ -15,12 +15,11 @@ from PIL import Image
 
 import classify
 from imagestore.console import main
-from imagestore.networks.colour_network import ColourNet
 from imagestore.networks.labels_file import save_labels
-from imagestore.networks.tensor_files import save_file
 from tests.helpers.archives import pack
 from tests.helpers.commands import Run
 from tests.helpers.small_stores import COLOURS, add, make_store, picture
+from tests.helpers.weights_files import save_weights
 
 LINE = re.compile(r"^(\S+)  (\S+)  ([\d.]+) %(?:  (right|wrong: \S+))?$", re.MULTILINE)
 
@@ -29,7 +28,7 @@ LINE = re.compile(r"^(\S+)  (\S+)  ([\d.]+) %(?:  (right|wrong: \S+))?$", re.MUL
 def labels(tmp_path: Path) -> Path:
     """The labels file of a network that was not trained: these tests do not need right answers."""
     torch.manual_seed(1)
-    save_file(ColourNet(list(COLOURS), side=16).state_dict(), tmp_path / "model_weights.pth")
+    save_weights(tmp_path / "model_weights.pth", list(COLOURS), side=16)
     save_labels(list(COLOURS), tmp_path / "labels.json")
     return tmp_path / "labels.json"
 
@@ -103,7 +102,7 @@ def test_a_member_of_any_name_is_one_plain_line(
 def test_a_label_of_any_name_is_one_plain_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """A predicted label, a true label, and a label in a message: a store may come from anywhere."""
     names = ["dark\x1b[1m\nred", "no-utf8-\udcff"]
-    save_file(ColourNet(names, side=16).state_dict(), tmp_path / "model_weights.pth")
+    save_weights(tmp_path / "model_weights.pth", names, side=16)
     save_labels(names, tmp_path / "labels.json")
     store = make_store(tmp_path / "test.h5", 6, colours=dict.fromkeys(["true\x1b[2m"], (9, 9, 9)))
     add(store, "true\x1b[2m/text\n.jpg", b"not an image at all")

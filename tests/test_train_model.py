@@ -38,7 +38,7 @@ def test_train_and_classify_unseen_images(run: Run, tmp_path: Path):
     labels = json.loads((tmp_path / "out/part-1_labels.json").read_text())
     assert labels == {"blue": 0, "green": 1, "red": 2, "white": 3}
     weights = torch.load(tmp_path / "out/model_weights.pth", weights_only=True)
-    assert all(isinstance(value, torch.Tensor) for value in weights.values())
+    assert all(isinstance(value, torch.Tensor) for value in weights["state_dict"].values())
     assert not list(tmp_path.glob("out/.*"))
 
     make_store(tmp_path / "test.h5", 45, first=500)

@@ -14,7 +14,7 @@ from imagestore.decode.errors import NotAnImage
 from imagestore.loading.dataset import decode_image, square_pixels
 from imagestore.loading.skipped_images import SkippedImages
 from imagestore.networks.device import choose_device
-from imagestore.networks.weights_file import load_model
+from imagestore.networks.weights_file import load_network
 from imagestore.processes import thread_count
 from imagestore.training.evaluation import predict
 
@@ -32,12 +32,12 @@ def predict_labels(
     """
     torch.set_num_threads(thread_count(workers))
     chosen_device = choose_device(device)
-    network = load_model(weights, labels, chosen_device)
+    network = load_network(weights, labels, chosen_device)
     pictures = iter(pictures)
     skipped = SkippedImages("classify")
     with ThreadPoolExecutor(workers) as pool:
         while batch := _next_batch(pictures):
-            decoded = _decode_batch(batch, int(network.side), pool, skipped)
+            decoded = _decode_batch(batch, network.description.size, pool, skipped)
             if not decoded:
                 continue
             images = torch.stack([image for _, image in decoded])  # uint8 (B, 3, side, side)

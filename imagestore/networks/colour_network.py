@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from imagestore.networks.labels_file import labels_crc32
-
+OLD_VALUES = ("side", "labels_crc32")  # of the pictures and the labels, in state dicts of earlier versions
 SHARPNESS = 20.0  # per squared unit of Lab / 100: how clearly a pixel belongs to its nearest colour
+LEVELS = 12  # of red, green and blue each, among which the first colours are chosen
 XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 61966-2-1)
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
     (0.2126729, 0.7151522, 0.0721750),
@@ -25,8 +26,7 @@ class ColourNet(nn.Module):
     mean over the pixels is the histogram. Colours, sharpness and perceptron are all learned.
     """
 
-    def __init__(self, labels: Sequence[str], side: int, colours: int = 64, hidden: int = 128) -> None:
-        """`side` is that of the square pictures the network is trained on, in pixels."""
+    def __init__(self, label_count: int, colours: int = 64, hidden: int = 128) -> None:
         super().__init__()
         self.nearness = nn.Linear(3, colours)
         self.head = nn.Sequential(
@@ -35,11 +35,8 @@ class ColourNet(nn.Module):
             nn.Linear(colours, hidden),
             nn.GELU(),
             nn.Dropout(0.2),
-            nn.Linear(hidden, len(labels)),
+            nn.Linear(hidden, label_count),
         )
-        # In the state dict, so that a weights file tells its pictures' side and its labels.
-        self.register_buffer("side", torch.tensor(side))
-        self.register_buffer("labels_crc32", torch.tensor(labels_crc32(labels)))
         with torch.no_grad():
             initial = spread_colours(colours)  # (colours, 3)
             self.nearness.weight.copy_(2 * SHARPNESS * initial)
@@ -50,6 +47,11 @@ class ColourNet(nn.Module):
         pixels = srgb_to_lab(images).flatten(2).transpose(1, 2)  # (B, H·W, 3)
         histogram = self.nearness(pixels).softmax(-1).mean(1)  # (B, colours)
         return self.head(histogram)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """As in torch. Files of earlier versions hold two more values, which are no weights."""
+        weights = {name: value for name, value in state_dict.items() if name not in OLD_VALUES}
+        return super().load_state_dict(weights, *args, **kwargs)
 
 
 def srgb_to_lab(images: Tensor) -> Tensor:
@@ -66,9 +68,12 @@ def srgb_to_lab(images: Tensor) -> Tensor:
 def spread_colours(count: int) -> Tensor:
     """`count` sRGB colours far from each other, as Lab / 100, float32 (count, 3); the same at each call.
 
-    Each colour is the one farthest from all before it, among a grid of sRGB colours.
+    Each colour is the one farthest from all before it, among a grid of sRGB colours. Raises ValueError if
+    the grid has not so many.
     """
-    levels = torch.linspace(0, 255, 12).to(torch.uint8)
+    if not 1 <= count <= LEVELS**3:
+        raise ValueError(f"{count} colours are not from 1 to {LEVELS**3:,}")
+    levels = torch.linspace(0, 255, LEVELS, device="cpu").to(torch.uint8)
     grid = torch.cartesian_prod(levels, levels, levels).reshape(-1, 3, 1, 1)
     candidates = srgb_to_lab(grid).reshape(-1, 3)
     chosen = [candidates[0]]

@@ -19,10 +19,13 @@ from imagestore.console import UserError, note, printable, progress
 from imagestore.loading.batches import Batches
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.decoded_cache import make_batches
-from imagestore.networks.colour_network import ColourNet, thin_out
+from imagestore.networks.colour_network import thin_out
+from imagestore.networks.description import NetworkDescription
 from imagestore.networks.device import choose_device
+from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.labels_file import save_labels
-from imagestore.networks.tensor_files import save_file
+from imagestore.networks.make_network import make_network
+from imagestore.networks.weights_file import save_network
 from imagestore.processes import Stop, thread_count
 from imagestore.store.labels import TEST, TRAIN, VAL
 from imagestore.store.reader import ImageStore
@@ -64,7 +67,7 @@ class Training:
     labels: list[str]
     training_batches: Batches
     validation_batches: Batches
-    network: ColourNet
+    network: ImageNetwork
     optimizer: torch.optim.AdamW
     step: int = 0  # steps taken, those of earlier runs included
     score: Score = field(default_factory=Score)  # of the current epoch
@@ -137,7 +140,8 @@ def prepare(
         raise UserError(NOTHING_DECODED)
 
     torch.manual_seed(settings.seed % SEEDS)
-    network = ColourNet(dataset.classes, settings.size).to(device)
+    description = NetworkDescription(model="colour", labels=tuple(dataset.classes), size=settings.size)
+    network = make_network(description).to(device)
     training = Training(
         settings=settings, epochs=options.epochs, device=device, labels=dataset.classes,
         training_batches=training_batches, validation_batches=validation_batches, network=network,
@@ -145,7 +149,7 @@ def prepare(
     )  # fmt: skip
     if checkpoint:
         checkpoint.check_images(options.resume, training.labels, len(training_batches))
-        checkpoint.restore(options.resume, network, training.optimizer)
+        checkpoint.restore(options.resume, network.model, training.optimizer)
         training.step, training.score = checkpoint.step, Score(*checkpoint.score)
     note(
         f"train_model: {training_batches.decodable_count:,} images to train on, "
@@ -279,7 +283,7 @@ def save_checkpoint(training: Training, options: RunOptions) -> None:
     checkpoint = Checkpoint(
         settings=asdict(training.settings), labels=training.labels, images=len(training.training_batches),
         step=training.step, score=astuple(training.score),
-        model=training.network.state_dict(), optimizer=training.optimizer.state_dict(),
+        model=training.network.model.state_dict(), optimizer=training.optimizer.state_dict(),
     )  # fmt: skip
     checkpoint.save(options.output / CHECKPOINT_FILE)
 
@@ -288,6 +292,6 @@ def save_results(training: Training, stores: list[ImageStore], options: RunOptio
     """Write the weights and the labels that belong to them, and print where they are."""
     weights = options.output / WEIGHTS_FILE
     labels = options.output / f"{stores[0].path.stem}_labels.json"
-    save_file(training.network.state_dict(), weights)
+    save_network(training.network, weights)
     save_labels(training.labels, labels)
     print_line(f"wrote {printable(str(weights))} and {printable(str(labels))}")

@@ -14,8 +14,10 @@ from imagestore.classifying.answer import Picture
 from imagestore.classifying.predict import predict_labels
 from imagestore.console import UserError
 from imagestore.loading.dataset import decode_image, square_pixels
-from imagestore.networks.colour_network import ColourNet
-from imagestore.networks.tensor_files import save_file
+from imagestore.networks.description import NetworkDescription
+from imagestore.networks.image_network import ImageNetwork
+from imagestore.networks.make_network import make_network
+from imagestore.networks.weights_file import save_network
 from tests.helpers.small_stores import COLOURS, picture
 
 LABELS = list(COLOURS)
@@ -23,14 +25,14 @@ SIDE = 16
 
 
 @pytest.fixture
-def network() -> ColourNet:
+def network() -> ImageNetwork:
     torch.manual_seed(1)
-    return ColourNet(LABELS, side=SIDE).eval()
+    return make_network(NetworkDescription(model="colour", labels=tuple(LABELS), size=SIDE)).eval()
 
 
 @pytest.fixture
-def weights(network: ColourNet, tmp_path: Path) -> Path:
-    save_file(network.state_dict(), tmp_path / "weights.pth")
+def weights(network: ImageNetwork, tmp_path: Path) -> Path:
+    save_network(network, tmp_path / "weights.pth")
     return tmp_path / "weights.pth"
 
 
@@ -41,7 +43,7 @@ def pictures() -> list[Picture]:
 
 
 def test_answers_are_those_of_the_network(
-    network: ColourNet, weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
+    network: ImageNetwork, weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order of the pictures, and with the side that the network was trained with."""
     monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)

@@ -47,7 +47,7 @@ def train_until_check(store: Path, output: Path, checks: int, *options: object) 
 
 def weights_in(folder: Path) -> dict[str, torch.Tensor]:
     """The weights that a training wrote into a folder."""
-    return torch.load(folder / "model_weights.pth", weights_only=True)
+    return torch.load(folder / "model_weights.pth", weights_only=True)["state_dict"]
 
 
 def have_equal_weights(folder: Path, other: Path) -> bool:

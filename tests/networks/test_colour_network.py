@@ -7,8 +7,6 @@ import torch
 
 from imagestore.networks.colour_network import ColourNet, spread_colours, srgb_to_lab, thin_out
 
-LABELS = ["blue", "green", "red"]
-
 
 @pytest.mark.parametrize(
     ("rgb", "lab"),  # from B. Lindbloom's calculator, brucelindbloom.com, sRGB and D65
@@ -31,7 +29,7 @@ def test_srgb_becomes_cielab(rgb: tuple[int, int, int], lab: tuple[float, float,
 def test_the_network_sees_colours_but_not_positions() -> None:
     """Pixels in another order give the same logits. Other colours give other logits."""
     torch.manual_seed(1)
-    network = ColourNet(LABELS, side=8).eval()
+    network = ColourNet(label_count=3).eval()
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
     shuffled = images.flatten(2)[:, :, torch.randperm(64)].reshape(5, 3, 8, 8)
     assert torch.allclose(network(images), network(shuffled), atol=1e-5)
@@ -40,7 +38,7 @@ def test_the_network_sees_colours_but_not_positions() -> None:
 
 def test_the_initial_colours_are_far_apart() -> None:
     """A picture of one such colour falls into that colour's bin, because the softmax is of distances."""
-    network = ColourNet(LABELS, side=4)
+    network = ColourNet(label_count=3)
     colours = spread_colours(64)
     distance = torch.cdist(colours, colours) + torch.eye(64)
     assert distance.min() > 0.1

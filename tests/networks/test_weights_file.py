@@ -1,4 +1,4 @@
-"""Weights: what they keep, and files that hold something else."""
+"""Weights files: what they keep, those of earlier versions, and files that hold something else."""
 
 from __future__ import annotations
 
@@ -10,63 +10,145 @@ import torch
 
 from imagestore.console import UserError
 from imagestore.networks.colour_network import ColourNet
+from imagestore.networks.description import NetworkDescription
+from imagestore.networks.make_network import make_network
 from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
-from imagestore.networks.tensor_files import save_file
-from imagestore.networks.weights_file import load_model
+from imagestore.networks.weights_file import load_network, save_network
+from tests.helpers.weights_files import save_old_weights, save_weights
 
 CPU = torch.device("cpu")
 LABELS = ["blue", "green", "red"]
 
 
+def pictures(side: int) -> torch.Tensor:
+    """uint8 (4, 3, side, side)."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, (4, 3, side, side), dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("colour", {"colours": 5, "hidden": 7}),
+        ("mlp", {"hidden": 9, "layers": 1}),
+        ("small", {"width": 4}),
+        ("shufflenet_v2_x0_5", {}),
+    ],
+)
+def test_a_weights_file_tells_its_network(tmp_path: Path, model: str, options: dict[str, int]) -> None:
+    """Of any kind and width: the same logits after loading, and the same description."""
+    description = NetworkDescription(
+        model=model, labels=("blue", "grün", "\udcff"), size=40, view="centre",
+        mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), options=options,
+    )  # fmt: skip
+    network = make_network(description).eval()
+    save_network(network, tmp_path / "weights.pth")
+    loaded = load_network(tmp_path / "weights.pth", description.labels, CPU)
+    assert loaded.description == description
+    assert torch.equal(loaded.eval()(pictures(40)), network(pictures(40)))
+
+
+def test_a_weights_file_is_plain(tmp_path: Path) -> None:
+    """Earlier and later versions and other programs read it, so its format is fixed."""
+    path = save_weights(tmp_path / "weights.pth", LABELS, side=12)
+    content = torch.load(path, weights_only=True)
+    state = content.pop("state_dict")
+    assert content == {
+        "model": "colour", "labels": LABELS, "size": 12, "view": "whole",
+        "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "options": {},
+    }  # fmt: skip
+    assert list(state) == list(ColourNet(3).state_dict())
+
+
 @pytest.mark.parametrize(("colours", "hidden"), [(64, 128), (5, 7)])
-def test_a_weights_file_tells_its_network(tmp_path: Path, colours: int, hidden: int) -> None:
-    """A network of any width gives the same logits after loading."""
-    network = ColourNet(LABELS, side=12, colours=colours, hidden=hidden)
-    save_file(network.state_dict(), tmp_path / "weights.pth")
-    loaded = load_model(tmp_path / "weights.pth", LABELS, CPU)
-    images = torch.randint(0, 256, (4, 3, 12, 12), dtype=torch.uint8)
-    assert torch.equal(loaded.eval()(images), network.eval()(images))
-    assert int(loaded.side) == 12
+def test_weights_of_an_earlier_version_load(tmp_path: Path, colours: int, hidden: int) -> None:
+    network = ColourNet(3, colours, hidden).eval()
+    path = save_old_weights(tmp_path / "weights.pth", LABELS, 12, network)
+    loaded = load_network(path, LABELS, CPU).eval()
+    assert torch.equal(loaded(pictures(12)), network(pictures(12)))
+    assert (loaded.description.size, loaded.description.labels) == (12, tuple(LABELS))
 
 
-def test_weights_do_not_load_for_other_labels(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pth"
-    save_file(ColourNet(LABELS, side=12).state_dict(), path)
+@pytest.mark.parametrize("save", [save_weights, save_old_weights])
+def test_weights_do_not_load_for_other_labels(tmp_path: Path, save) -> None:
+    path = save(tmp_path / "weights.pth", LABELS, 12)
     for labels, message in (
         (LABELS[:2], "are for 3 labels, but the labels file has 2"),
         (["green", "blue", "red"], "trained on other labels"),
     ):
         with pytest.raises(UserError, match=message):
-            load_model(path, labels, CPU)
+            load_network(path, labels, CPU)
 
 
-def test_weights_without_one_layer_do_not_load(tmp_path: Path) -> None:
-    state = ColourNet(LABELS, side=12).state_dict()
-    del state["head.0.weight"]
-    save_file(state, tmp_path / "weights.pth")
+@pytest.mark.parametrize("save", [save_weights, save_old_weights])
+def test_weights_without_one_layer_do_not_load(tmp_path: Path, save) -> None:
+    path = save(tmp_path / "weights.pth", LABELS, 12)
+    content = torch.load(path)
+    del content.get("state_dict", content)["head.0.weight"]
+    torch.save(content, path)
     with pytest.raises(UserError, match="another network"):
-        load_model(tmp_path / "weights.pth", LABELS, CPU)
+        load_network(path, LABELS, CPU)
 
 
 @pytest.mark.parametrize("side", [0, 1, -5, 4097, 2**62, math.inf, math.nan])
 def test_weights_for_absurd_pictures_do_not_load(tmp_path: Path, side: float) -> None:
-    state = ColourNet(LABELS, side=12).state_dict()
-    save_file({**state, "side": torch.tensor(side)}, tmp_path / "weights.pth")
-    with pytest.raises(UserError, match=r"weights\.pth: (trained on pictures of|weights of another network)"):
-        load_model(tmp_path / "weights.pth", LABELS, CPU)
+    old = save_old_weights(tmp_path / "weights.pth", LABELS, side)
+    new = changed(save_weights(tmp_path / "new_weights.pth", LABELS, 12), size=side)
+    for path in (old, new):
+        with pytest.raises(UserError, match=r"weights\.pth: (trained on pictures of|weights of another net)"):
+            load_network(path, LABELS, CPU)
 
 
 @pytest.mark.parametrize("side", [SMALLEST_SIDE, LARGEST_SIDE])
-def test_weights_of_the_extreme_sides_load(tmp_path: Path, side: int) -> None:
+@pytest.mark.parametrize("save", [save_weights, save_old_weights])
+def test_weights_of_the_extreme_sides_load(tmp_path: Path, side: int, save) -> None:
     """A network can be loaded if it can be trained."""
-    save_file(ColourNet(LABELS, side=side).state_dict(), tmp_path / "weights.pth")
-    assert int(load_model(tmp_path / "weights.pth", LABELS, CPU).side) == side
+    path = save(tmp_path / "weights.pth", LABELS, side)
+    assert load_network(path, LABELS, CPU).description.size == side
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_weights_that_are_not_finite_do_not_load(tmp_path: Path, value: float) -> None:
-    state = ColourNet(LABELS, side=12).state_dict()
-    state["head.5.bias"][1] = value
-    save_file(state, tmp_path / "weights.pth")
+@pytest.mark.parametrize("save", [save_weights, save_old_weights])
+def test_weights_that_are_not_finite_do_not_load(tmp_path: Path, value: float, save) -> None:
+    path = save(tmp_path / "weights.pth", LABELS, 12)
+    content = torch.load(path)
+    content.get("state_dict", content)["head.5.bias"][1] = value
+    torch.save(content, path)
     with pytest.raises(UserError, match="some weights are not finite numbers"):
-        load_model(tmp_path / "weights.pth", LABELS, CPU)
+        load_network(path, LABELS, CPU)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": "mlp"},
+        {"model": 3},
+        {"model": "fcn_resnet50"},
+        {"labels": None},
+        {"labels": [1, 2, 3]},
+        {"size": 12.0},
+        {"view": "half"},
+        {"mean": (0.1, 0.2)},
+        {"mean": (0.1, 0.2, math.nan)},
+        {"std": (0.1, 0.0, 0.2)},
+        {"std": None},
+        {"options": None},
+        {"options": {"colours": 10**12}},
+        {"options": {"hidden": -1}},
+        {"options": {"size": 3}},
+        {"state_dict": None},
+        {"state_dict": {}},
+        {"state_dict": {"head.0.weight": 3}},
+    ],
+)
+def test_a_file_with_one_wrong_value_is_one_line(tmp_path: Path, values: dict[str, object]) -> None:
+    path = changed(save_weights(tmp_path / "weights.pth", LABELS, 12), **values)
+    with pytest.raises(UserError, match=r"weights\.pth: ") as error:
+        load_network(path, LABELS, CPU)
+    assert "\n" not in str(error.value)
+
+
+def changed(path: Path, **values: object) -> Path:
+    """A weights file with other values."""
+    torch.save({**torch.load(path), **values}, path)
+    return path

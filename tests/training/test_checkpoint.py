@@ -20,7 +20,7 @@ LABELS = ["blue", "green", "red"]
 def trained() -> tuple[ColourNet, torch.optim.AdamW]:
     """A network after one step, and its optimizer."""
     torch.manual_seed(1)
-    network = ColourNet(LABELS, side=4)
+    network = ColourNet(3)
     optimizer = torch.optim.AdamW(network.parameters())
     network(torch.randint(0, 256, (4, 3, 4, 4), dtype=torch.uint8)).sum().backward()
     optimizer.step()
@@ -46,7 +46,7 @@ def test_a_checkpoint_keeps_all_of_a_training(
     assert checkpoint.settings == {"size": 4}
     assert (checkpoint.labels, checkpoint.images) == (LABELS, 10)
     assert (checkpoint.step, checkpoint.score) == (1, (2.5, 1, 4))
-    network = ColourNet(LABELS, side=4)
+    network = ColourNet(3)
     optimizer = torch.optim.AdamW(network.parameters())
     checkpoint.restore(path, network, optimizer)
     for tensor, restored in zip(trained[0].parameters(), network.parameters(), strict=True):
@@ -70,12 +70,12 @@ def test_a_checkpoint_is_only_for_its_own_images(path: Path) -> None:
 
 
 def test_a_checkpoint_does_not_restore_another_network(path: Path) -> None:
-    network = ColourNet(LABELS, side=4, hidden=5)
+    network = ColourNet(3, hidden=5)
     with pytest.raises(UserError, match="not a checkpoint"):
         load_checkpoint(path, CPU).restore(path, network, torch.optim.AdamW(network.parameters()))
 
 
 def test_weights_are_no_checkpoint(tmp_path: Path) -> None:
-    save_file(ColourNet(LABELS, side=12).state_dict(), tmp_path / "weights.pth")
+    save_file(ColourNet(3).state_dict(), tmp_path / "weights.pth")
     with pytest.raises(UserError, match=r"weights\.pth: not a checkpoint; train_model\.py writes one"):
         load_checkpoint(tmp_path / "weights.pth", CPU)

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def network() -> ColourNet:
     torch.manual_seed(1)
-    return ColourNet(["blue", "green", "red"], side=4)
+    return ColourNet(label_count=3)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import torch
 from imagestore.console import UserError
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.streamed_batches import StreamedBatches
-from imagestore.networks.colour_network import ColourNet
+from imagestore.networks.description import NetworkDescription
+from imagestore.networks.make_network import make_network
 from imagestore.processes import Stop
 from imagestore.training.evaluation import Score
 from imagestore.training.training_loop import (
@@ -33,7 +34,7 @@ def training(two_stores: list[Path]) -> Training:
     """A new training on 14 images with 4 to validate, 5 images a step: 3 steps an epoch, 30 in all."""
     dataset = HDF5Dataset(two_stores, size=8)
     torch.manual_seed(1)
-    network = ColourNet(dataset.classes, 8)
+    network = make_network(NetworkDescription(model="colour", labels=tuple(dataset.classes), size=8))
     return Training(
         settings=TrainingSettings(size=8, batch_size=5, lr=0.5),
         epochs=10,

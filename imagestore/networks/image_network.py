@@ -1,0 +1,87 @@
+"""A plain model of any kind, as the training and the classifying use it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from imagestore.networks.description import NetworkDescription
+from imagestore.networks.heads import find_heads
+
+# Built on these, a layer's output depends on the other images of the batch, or on batches seen before.
+NORMALISATION = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+class ImageNetwork(nn.Module):
+    """`model` with the first and the last step: it takes uint8 pictures, and gives logits or features.
+
+    The state dict of `model` is that of the plain network, as torchvision or timm know it.
+    """
+
+    def __init__(self, description: NetworkDescription, model: nn.Module) -> None:
+        super().__init__()
+        self.description, self.model = description, model
+        self.is_body_frozen = False
+        self._heads = find_heads(description.model, model)  # in a list, so that torch registers them once
+        mean, std = (torch.tensor(value).reshape(3, 1, 1) for value in (description.mean, description.std))
+        self.register_buffer("scale", 1 / (255 * std), persistent=False)  # float32 (3, 1, 1)
+        self.register_buffer("shift", -mean / std, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, float32 (B, labels), of images, uint8 (B, 3, size, size)."""
+        if not len(images):
+            weights = next(self.head.parameters())
+            return weights.float().sum() * torch.zeros((0, self.label_count), device=images.device)
+        if self.training and len(images) == 1:  # BatchNorm cannot take a mean over one value
+            return self.model(self._normalised(images.repeat(2, 1, 1, 1)))[:1].float()
+        return self.model(self._normalised(images)).float()
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the head gets, float32 (B, F), for images, uint8 (B, 3, size, size).
+
+        A head that takes maps of features gives their mean over the pixels.
+        """
+        inputs: list[Tensor] = []
+        hooks = [
+            head.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for head in self._heads
+        ]
+        try:
+            self.model(self._normalised(images))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        vectors = [given.float().mean((2, 3)) if given.ndim == 4 else given.float() for given in inputs]
+        return torch.stack(vectors).mean(0)  # some models take the mean of two heads
+
+    @property
+    def label_count(self) -> int:
+        """The number of labels."""
+        return len(self.description.labels)
+
+    @property
+    def head(self) -> nn.Module:
+        """The last layer that learns: nn.Linear, or in a few models nn.Conv2d over one pixel."""
+        return self._heads[0]
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """The weights of the head, or of both heads if the model has two."""
+        return [weights for head in self._heads for weights in head.parameters()]
+
+    def body_parameters(self) -> list[nn.Parameter]:
+        """All weights that are not the head's."""
+        of_head = set(map(id, self.head_parameters()))
+        return [weights for weights in self.parameters() if id(weights) not in of_head]
+
+    def train(self, mode: bool = True) -> ImageNetwork:
+        """As in torch; but the normalisation layers of a frozen body stay in evaluation."""
+        super().train(mode)
+        if self.is_body_frozen:
+            for module in self.model.modules():
+                if isinstance(module, NORMALISATION):
+                    module.eval()
+        return self
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        if self.description.model == "colour":
+            return images  # it computes CIELAB from the bytes
+        return images.float() * self.scale + self.shift

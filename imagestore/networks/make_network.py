@@ -1,0 +1,102 @@
+"""From a description to the network. Its weights come from torch's global generator."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from imagestore.console import UserError
+from imagestore.networks.colour_network import ColourNet
+from imagestore.networks.description import TIMM, NetworkDescription
+from imagestore.networks.image_network import ImageNetwork
+from imagestore.networks.mlp import make_mlp
+from imagestore.networks.model_names import check_model, load_timm
+from imagestore.networks.small_network import SmallResNet
+
+SIZES_TO_TRY = (32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 299, 384, 448, 512)  # pixels, for a message
+WITHOUT_AUXILIARY = ("googlenet", "inception_v3")  # else they give logits of further heads in training
+CANNOT = (RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError)  # what models raise
+
+
+def make_network(description: NetworkDescription) -> ImageNetwork:
+    """A new network, not trained, with weights from torch's global generator.
+
+    Raises UserError if there is no such model, or if it does not take pictures of this size.
+    """
+    check_model(description.model)
+    network = build_network(description)
+    if not takes_its_pictures(network):
+        raise UserError(_other_size(description))
+    return network
+
+
+def build_network(description: NetworkDescription) -> ImageNetwork:
+    """As `make_network`, but the model is known, and the size is not tried. Raises UserError."""
+    try:
+        return ImageNetwork(description, _build_model(description))
+    except CANNOT as error:
+        raise UserError(
+            f"--model {description.model}: cannot be built for pictures of {description.size} pixels: {error}"
+        ) from None
+
+
+def takes_its_pictures(network: ImageNetwork) -> bool:
+    """Whether a picture of the described size runs through the network. Draws no random number."""
+    was_training, side = network.training, network.description.size
+    device = next(network.parameters()).device
+    network.eval()
+    try:
+        with torch.inference_mode():
+            logits = network(torch.zeros((1, 3, side, side), dtype=torch.uint8, device=device))
+        return logits.shape == (1, network.label_count)
+    except CANNOT:
+        return False
+    finally:
+        network.train(was_training)
+
+
+def _build_model(description: NetworkDescription) -> nn.Module:
+    """The plain model. Nothing is downloaded: no weights are asked for."""
+    count, size, options = len(description.labels), description.size, dict(description.options)
+    if description.model == "colour":
+        return ColourNet(count, **options)
+    if description.model == "mlp":
+        return make_mlp(count, size, **options)
+    if description.model == "small":
+        return SmallResNet(count, size, **options)
+    if description.model.startswith(TIMM):
+        return _build_timm(description.model.removeprefix(TIMM), count, size)
+    return _build_torchvision(description.model, count, size, options)
+
+
+def _build_torchvision(name: str, count: int, size: int, options: dict[str, int]) -> nn.Module:
+    import torchvision
+
+    if name.startswith("vit_"):
+        options["image_size"] = size
+    elif name.startswith("maxvit"):
+        options["input_size"] = (size, size)
+    elif name in WITHOUT_AUXILIARY:
+        options.update(aux_logits=False, init_weights=True)
+    return torchvision.models.get_model(name, weights=None, num_classes=count, **options)
+
+
+def _build_timm(name: str, count: int, size: int) -> nn.Module:
+    timm = load_timm()
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=count, img_size=size)
+    except TypeError:  # most models take pictures of any size, and have no such argument
+        return timm.create_model(name, pretrained=False, num_classes=count)
+
+
+def _other_size(description: NetworkDescription) -> str:
+    """The line about pictures of a size that a model does not take."""
+    line = f"--model {description.model}: does not take pictures of {description.size} pixels"
+    for size in sorted(SIZES_TO_TRY, key=lambda size: abs(size - description.size)):
+        with contextlib.suppress(UserError):
+            if takes_its_pictures(build_network(replace(description, size=size))):
+                return f"{line}; try --size {size}"
+    return line
