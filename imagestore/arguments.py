@@ -34,6 +34,11 @@ def positive(text: str) -> int:
     return whole_number(text, 1, LARGEST_COUNT)
 
 
+def count_from_0(text: str) -> int:
+    """A count that may be none."""
+    return whole_number(text, 0, LARGEST_COUNT)
+
+
 def seed(text: str) -> int:
     """The seed of random numbers: a whole number of 63 bits."""
     return whole_number(text, 0, LARGEST_COUNT)
@@ -109,6 +114,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     """Add --device and --workers, for the commands that run a network."""
     parser.add_argument("--device", help="cuda, cuda:1, mps or cpu (default: the first there is)")
     parser.add_argument(
-        "-j", "--workers", type=positive, default=cpu_count(), metavar="N",
-        help="threads or processes to use (default: the CPUs there are, %(default)s)",
+        "-j", "--workers", type=count_from_0, default=cpu_count(), metavar="N",
+        help="threads to use (default: the CPUs there are, %(default)s); with 0, images are decoded in the "
+             "process itself",
     )  # fmt: skip

@@ -107,8 +107,11 @@ def cpu_count() -> int:
 
 
 def thread_count(workers: int) -> int:
-    """The threads of a numeric library: as OMP_NUM_THREADS says, else `workers`, but no more than CPUs."""
-    return next(_count_in_environment("OMP_NUM_THREADS"), min(workers, cpu_count()))
+    """The threads of a numeric library: as OMP_NUM_THREADS says, else `workers`, but no more than CPUs.
+
+    0 workers, which are none beside the process itself, make one thread.
+    """
+    return next(_count_in_environment("OMP_NUM_THREADS"), max(1, min(workers, cpu_count())))
 
 
 def _count_in_environment(name: str) -> Iterator[int]:

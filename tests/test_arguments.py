@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagestore.arguments import fraction, given_path, memory, number, part, positive, seed, whole_number
+from imagestore.arguments import (
+    count_from_0,
+    fraction,
+    given_path,
+    memory,
+    number,
+    part,
+    positive,
+    seed,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +28,8 @@ from imagestore.arguments import fraction, given_path, memory, number, part, pos
     [
         (given_path, "a/b.h5", Path("a/b.h5")),
         (positive, "1", 1),
+        (count_from_0, "0", 0),
+        (count_from_0, "12", 12),
         (positive, str(2**63 - 1), 2**63 - 1),
         (seed, "0", 0),
         (number, "0", 0.0),
@@ -40,6 +52,8 @@ def test_values_that_are_taken(kind: Callable[[str], object], text: str, value: 
     [
         (given_path, ""),
         (positive, "0"),
+        (count_from_0, "-1"),
+        (count_from_0, ""),
         (positive, "-1"),
         (positive, "1.5"),
         (positive, "³"),

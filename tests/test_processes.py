@@ -154,6 +154,7 @@ def test_omp_num_threads_is_obeyed(monkeypatch: pytest.MonkeyPatch, value: str, 
 def test_no_more_threads_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert thread_count(workers=10_000) == cpu_count()
+    assert thread_count(workers=0) == 1
 
 
 @pytest.mark.parametrize("chosen", [None, "2"])
