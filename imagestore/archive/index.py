@@ -105,7 +105,8 @@ def save_index(path: Path, index: ArchiveIndex, fingerprint: dict[str, int | str
         "label_names": np.frombuffer(json.dumps(index.members.label_names).encode(), np.uint8),
         "points": np.frombuffer(index.points, np.uint8),
     }
-    with write_whole(path) as temporary, temporary.open("wb") as file:
+    # To sync it would wait for the images that were written meanwhile.
+    with write_whole(path, synced=False) as temporary, temporary.open("wb") as file:
         file.write(BEGINNING)
         file.flush()
         write_columns(file.fileno(), len(BEGINNING), MAGIC, facts, columns.items())

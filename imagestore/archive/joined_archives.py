@@ -191,4 +191,7 @@ class JoinedMembers(Sequence[Member]):
 
 def _moved(member: Member, start: int) -> Member:
     """A member of an archive whose first member has the position `start`."""
-    return replace(member, position=start + member.position) if start else member
+    if not start:
+        return member
+    position = start + member.position
+    return Member(member.name, member.size, member.mtime, member.crc32, position, member.label)

@@ -16,7 +16,7 @@ WIDEST_SPACING = 8 << 20  # rapidgzip keeps up to 16 pieces of this size, decomp
 MANY_POINTS = 1024  # a larger file has its points further apart than SPACING
 DENSE_SPACING = 256 << 10  # for data that expand a lot: rapidgzip decompresses up to 20 spacings at once
 
-PROBE = 4 << 20  # decompressed bytes; enough to judge by, as decompressors read half a megabyte ahead
+PROBE = 2 << 20  # decompressed bytes; enough to judge by, as decompressors read 64 KiB ahead
 EXPANDS_A_LOT = 4  # decompressed bytes for each compressed byte, in the first megabytes
 EXPANDS_TOO_MUCH = 12  # the same, in the middle of a first pass
 SPACINGS_BETWEEN_MEASUREMENTS = 8  # in decompressed bytes
@@ -81,8 +81,12 @@ class RapidgzipDecompressor:
     def _open(self, points: bytes) -> None:
         import rapidgzip  # only here: a plain .tar does without
 
-        with open(self._descriptor, "rb", closefd=False) as file:
-            self._file = rapidgzip.RapidgzipFile(file, parallelization=1, chunk_size=self._spacing)
+        options = {"parallelization": 1, "chunk_size": self._spacing}
+        try:  # it opens the file once more, and reads it without Python's interpreter lock
+            self._file = rapidgzip.RapidgzipFile(self._descriptor, **options)
+        except RAPIDGZIP_ERRORS:  # as without /proc
+            with open(self._descriptor, "rb", closefd=False) as file:
+                self._file = rapidgzip.RapidgzipFile(file, **options)
         # rapidgzip aborts the process if the interpreter ends before its files are closed.
         self._close_file = weakref.finalize(self, self._file.close)
         if points:

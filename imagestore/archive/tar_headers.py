@@ -6,6 +6,7 @@ import tarfile
 
 from imagestore.archive.damage import CutShort, Damaged
 from imagestore.archive.decompressor import Decompressor
+from imagestore.archive.tar_info import TarInfo
 
 # The exceptions of tarfile for a header that makes no sense: numbers that are none (pax, sparse), thousands
 # of long names in a row.
@@ -43,7 +44,7 @@ class TarHeaders:
         while self._ignore_zeros or zeros < END_MARK:
             start = self._decompressor.tell()
             try:
-                info = tarfile.TarInfo.fromtarfile(self.tar)
+                info = TarInfo.fromtarfile(self.tar)
                 _correct_sizes(self.tar, info)
                 self._is_behind_mark = False
                 return info

@@ -17,11 +17,12 @@ LONGEST_STEM = 200  # bytes of a file's name in the name of its temporary file
 
 
 @contextlib.contextmanager
-def write_whole(path: str | Path) -> Iterator[Path]:
+def write_whole(path: str | Path, *, synced: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`; at the end of the block, put the file written there at `path`.
 
     If the block raises, the temporary file is removed and `path` stays as it was. Raises UserError if no file
-    can be put at `path`, and OSError.
+    can be put at `path`, and OSError. Without `synced`, a power failure may leave a part of the file at
+    `path`: only for a file with checksums that can be made again.
     """
     path = Path(path)
     check_writable(path)
@@ -29,7 +30,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{stem}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
-        put_in_place(temporary, path)
+        put_in_place(temporary, path, synced=synced)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -54,13 +55,16 @@ def check_replaceable(path: Path) -> None:
         raise UserError(f"{path}: is a device or a pipe; give the name of a file to write")
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
+def put_in_place(temporary: Path, path: Path, *, synced: bool = True) -> None:
     """Put a finished file at `path`, with the mode of the file that was there. Raises OSError.
 
-    The file is there after a power failure too.
+    The file is there after a power failure too, unless it is not `synced`.
     """
     if path.exists():
         temporary.chmod(path.stat().st_mode & 0o7777)
+    if not synced:
+        temporary.replace(path)
+        return
     _sync(temporary, os.O_RDONLY)
     temporary.replace(path)
     with contextlib.suppress(OSError):  # some network file systems cannot sync a folder

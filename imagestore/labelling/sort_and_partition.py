@@ -267,6 +267,10 @@ def _skip_stored(
     run: Run, images: Iterator[tuple[Member, bytes]], bar: Progress
 ) -> Iterator[tuple[Member, bytes]]:
     """The images that no store has, until a signal asks for the end."""
+
+    def is_stored(image: int) -> bool:
+        return any(image in writer for writer in run.writers)
+
     with contextlib.closing(images):
         for member, data in images:
             if run.report.stop.requested:
@@ -274,7 +278,7 @@ def _skip_stored(
             if len(stored_names.encode(member.name)) > LONGEST_NAME:
                 start, length = printable(member.name[:80]), len(member.name)
                 run.report.undecodable.append(f"{start}… (its name is too long: {length:,} characters)")
-            elif any(_identity(member) in writer for writer in run.writers):
+            elif is_stored(_identity(member)):
                 run.report.already_stored += 1
             else:
                 yield member, data

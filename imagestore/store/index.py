@@ -180,14 +180,17 @@ class IndexBuilder:
     def __len__(self) -> int:
         return len(self._label_of_image)
 
-    def add(self, image: ImageRecord, offset: int) -> None:
-        """Add one image, whose bytes are at `offset` of the file (or NO_OFFSET)."""
+    def add(self, image: ImageRecord, offset: int, name: bytes | None = None) -> None:
+        """Add one image, whose bytes are at `offset` of the file (or NO_OFFSET).
+
+        `name` is its name in the store if that is not `image.name`.
+        """
         self._label_of_image.append(self._label_numbers.setdefault(image.label, len(self._label_numbers)))
         has_crc = image.crc32 is not None
         values = (offset, image.size, image.mtime, image.created, image.crc32 or 0, has_crc)
         for column, value in zip(self._numbers.values(), values, strict=True):
             column.append(value)
-        for key, text in (("name", image.name), ("member", image.member)):
+        for key, text in (("name", image.name if name is None else name), ("member", image.member)):
             self._texts[key] += text
             self._ends[key].append(len(self._texts[key]))
         if self._on_add:

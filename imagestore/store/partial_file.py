@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -63,6 +62,7 @@ class PartialFile:
         self._metadata_cache = MetadataCache(self._file, None if base is None else base.index)
         self._last_number: dict[tuple[bytes, bytes], int] = {}  # label, name -> number added to it last
         self._layout = contiguous_layout()
+        self._space = h5s.create_simple((0,))  # of the dataset that is made: a new one takes a tenth of `add`
         self._attributes = AttributeWriter()
 
     def _copy_base(self, base: ImageStore) -> None:
@@ -93,12 +93,13 @@ class PartialFile:
         else:
             offset = self._make_dataset(group, name, image, data)
         journal.append(self._journal, image, offset)
-        self._index.add(replace(image, name=name), offset)
+        self._index.add(image, offset, name)
         self._metadata_cache.add(image.label, name)
 
     def _make_dataset(self, group: h5g.GroupID, name: bytes, image: ImageRecord, data: bytes) -> int:
         """Make a dataset with its attributes; return where its bytes are."""
-        dataset = h5d.create(group, name, h5t.STD_U8LE, h5s.create_simple((len(data),)), self._layout)
+        self._space.set_extent_simple((len(data),))
+        dataset = h5d.create(group, name, h5t.STD_U8LE, self._space, self._layout)
         offset = data_offset(dataset) if data else NO_OFFSET
         try:
             write_all(self._fd, data, offset)
