@@ -41,17 +41,21 @@ class ImageNetwork(nn.Module):
 
         A head that takes maps of features gives their mean over the pixels.
         """
+        return self.logits_and_features(images)[1]
+
+    def logits_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` and `features` return, in one pass."""
         inputs: list[Tensor] = []
         hooks = [
             head.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for head in self._heads
         ]
         try:
-            self.model(self._normalised(images))
+            logits = self.model(self._normalised(images)).float()
         finally:
             for hook in hooks:
                 hook.remove()
         vectors = [given.float().mean((2, 3)) if given.ndim == 4 else given.float() for given in inputs]
-        return torch.stack(vectors).mean(0)  # some models take the mean of two heads
+        return logits, torch.stack(vectors).mean(0)  # some models take the mean of two heads
 
     @property
     def label_count(self) -> int:
