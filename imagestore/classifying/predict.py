@@ -11,8 +11,8 @@ from torch import Tensor
 
 from imagestore.classifying.answer import Answer, Picture
 from imagestore.decode.errors import NotAnImage
-from imagestore.loading.dataset import decode_image, square_pixels
 from imagestore.loading.skipped_images import SkippedImages
+from imagestore.loading.views import View, as_tensor, decode_view
 from imagestore.networks.device import choose_device
 from imagestore.networks.weights_file import load_network
 from imagestore.processes import thread_count
@@ -68,7 +68,7 @@ def _decode_batch(
 
     def decode(picture: Picture) -> Tensor | NotAnImage:
         try:
-            return square_pixels(decode_image(picture.data, side), side)
+            return as_tensor(decode_view(picture.data, View(side)))
         except NotAnImage as error:
             return error
 

@@ -18,6 +18,10 @@ class NotAnImage(Exception):
     """The bytes cannot be decoded within bounds. The message is one line with the reason."""
 
 
+class NotEnoughMemory(NotAnImage):
+    """The machine, or a limit that the system sets, has no memory left: the bytes may be all right."""
+
+
 @contextlib.contextmanager
 def errors_as_not_an_image() -> Iterator[None]:
     """Turn all errors that are raised inside into NotAnImage, and ignore Pillow's warnings.
@@ -34,7 +38,7 @@ def errors_as_not_an_image() -> Iterator[None]:
     except Image.DecompressionBombError:
         raise NotAnImage("claims to be enormous; it is not decoded") from None
     except MemoryError:
-        raise NotAnImage("needs more memory than there is") from None
+        raise NotEnoughMemory("needs more memory than there is") from None
     except Exception as error:
         raise NotAnImage(f"cannot be decoded ({_in_one_line(error)})") from None
 

@@ -24,20 +24,22 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from imagestore.console import UserError, note
 from imagestore.decode.decode_image import decode_rgb, decode_rgb_array
-from imagestore.decode.errors import NotAnImage
+from imagestore.decode.errors import NotAnImage, NotEnoughMemory
 from imagestore.decode.memory_bound import memory_bound
 from imagestore.loading.replaced_images import ReplacedImages
+from imagestore.loading.thread_lock import ThreadLock
+from imagestore.loading.views import View, as_tensor, decode_view
 from imagestore.store.labels import NO_LABEL, TRAIN, StoreLabels, begins_as_image, find_labels
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
 
 T = TypeVar("T")
+UNDECODABLE = (NotAnImage, StoreError)  # the errors of one image
 SMALL_SIDE = 8  # pixels: enough to see whether an image can be decoded
 HOW_TO_LABEL = (
     "to give them labels, pack a folder that has a folder for each label (./h5vfs.py pack FOLDER FILE.h5), "
@@ -101,6 +103,7 @@ class HDF5Dataset(Dataset):
         self.label_numbers = np.concatenate([self._targets_of(found) for found in self.labels])  # int64 (N,)
         self.split = _split_of_stores(self.labels, self.positions)
         self._replaced = ReplacedImages(len(self.positions))
+        self._hdf5_lock = ThreadLock()
 
     def _targets_of(self, found: StoreLabels) -> np.ndarray:
         classes = [self.class_to_idx.get(label, -1) for label in found.names]
@@ -136,16 +139,9 @@ class HDF5Dataset(Dataset):
             return self.item(i)
         return self._replaced.first(self, i % len(self), self.item)
 
-    def first_decodable(self, i: int, decode: Callable[[bytes], T]) -> T:
-        """What `decode` makes of the bytes of image `i`, or of the next one of its label that it can decode.
-
-        Raises NotAnImage or StoreError if there is none.
-        """
-        return self._replaced.first(self, i, lambda other: decode(self.read(other)))
-
     def item(self, i: int) -> tuple[Any, Any]:
         """The image `i` itself, transformed, and its label. Raises NotAnImage, StoreError, IndexError."""
-        image, label = self._load(self.read(i)), int(self.label_numbers[i])
+        image, label = self.decode(i, self._load), int(self.label_numbers[i])
         image = self.transform(image) if self.transform else image
         return image, self.target_transform(label) if self.target_transform else label
 
@@ -155,21 +151,9 @@ class HDF5Dataset(Dataset):
             return self.loader(data)
         if self.as_tensor:
             return _as_tv_tensor(decode_rgb_array(data, (self.size, self.size) if self.size else None))
-        image = decode_image(data, self.size)
-        return square_pixels(image, self.size) if self.size and not self.transform else image
-
-    def items_and_skipped(self, positions: Sequence[int]) -> tuple[list[tuple[Any, int]], dict[int, str]]:
-        """The items at `positions` whose images can be decoded, and why each other one cannot be.
-
-        The reasons are lines with the path of the image, by its position.
-        """
-        items, skipped = [], {}
-        for i in positions:
-            try:
-                items.append(self.item(i))
-            except (NotAnImage, StoreError) as error:
-                skipped[i] = f"{self.path_of(i)}: {error}"
-        return items, skipped
+        if self.size and not self.transform:
+            return as_tensor(decode_view(data, View(self.size)))
+        return decode_rgb(data, (self.size, self.size) if self.size else None)
 
     def locate(self, i: int) -> tuple[ImageStore, int]:
         """The store that holds image `i`, and the image's position in it. Raises IndexError."""
@@ -182,7 +166,17 @@ class HDF5Dataset(Dataset):
     def read(self, i: int) -> bytes:
         """The encoded bytes of image `i`. Raises StoreError."""
         store, position = self.locate(i)
-        return store.read(position)
+        if store.index.offset[position] >= 0:
+            return store.read(position)
+        with self._hdf5_lock:
+            return store.read(position)
+
+    def decode(self, i: int, decoder: Callable[[bytes], T]) -> T:
+        """What `decoder` makes of the bytes of image `i`. Raises NotAnImage, StoreError, MemoryError."""
+        try:
+            return decoder(self.read(i))
+        except NotEnoughMemory as error:  # is no fault of the image
+            raise MemoryError(f"{self.path_of(i)}: {error}") from error
 
     def path_of(self, i: int) -> str:
         """The path of image `i` in its store, such as 'red/image_0001.jpg'."""
@@ -208,7 +202,7 @@ def _is_decodable(store: ImageStore, i: int) -> bool:
     if not begins_as_image(store, i):
         return False
     try:
-        decode_image(store.read(i), SMALL_SIDE)
+        decode_rgb(store.read(i), (SMALL_SIDE, SMALL_SIDE))
     except (NotAnImage, StoreError):
         return False
     return True
@@ -241,14 +235,3 @@ def _split_of_stores(labels: Sequence[StoreLabels], positions: np.ndarray) -> np
         np.full(len(found.label), TRAIN, np.int8) if found.split is None else found.split for found in labels
     ]
     return np.concatenate(parts)[positions]
-
-
-def decode_image(data: bytes, size: int | None) -> Image.Image:
-    """The image as Pillow RGB. With a `size`, a JPEG is at least size x size pixels. Raises NotAnImage."""
-    return decode_rgb(data, (size, size) if size else None)
-
-
-def square_pixels(image: Image.Image, size: int) -> Tensor:
-    """uint8 (3, size, size): the whole image squeezed into a square; each pixel is the mean of an area."""
-    square = image.resize((size, size), Image.Resampling.BOX)
-    return torch.from_numpy(np.array(square).transpose(2, 0, 1).copy())

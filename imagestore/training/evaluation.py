@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from imagestore.loading.batches import Batch
+
 
 @dataclass
 class Score:
@@ -37,11 +39,11 @@ class Score:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device) -> Score:
-    """Score a model on batches of images, uint8 (B, 3, H, W), and labels, int64 (B,)."""
+def evaluate(model: nn.Module, batches: Iterable[Batch], device: torch.device) -> Score:
+    """Score a model on batches of images."""
     model.eval()
     score = Score()
-    for images, labels in batches:
+    for images, labels, _ in batches:
         score.add(model(images.to(device)), labels.to(device))
     return score
 

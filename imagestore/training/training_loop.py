@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from imagestore.console import UserError, note, printable, progress
-from imagestore.loading.batches import Batches
+from imagestore.loading.batches import Batch, Batches
 from imagestore.loading.dataset import HDF5Dataset
-from imagestore.loading.decoded_cache import make_batches
+from imagestore.loading.make_batches import Part, make_batches
+from imagestore.loading.views import View
 from imagestore.networks.colour_network import thin_out
 from imagestore.networks.description import NetworkDescription
 from imagestore.networks.device import choose_device
@@ -133,7 +134,9 @@ def prepare(
         settings = replace(settings, val_fraction=0.0)  # a resumed training knows by it that val/ was used
     parts = choose_parts(dataset, settings.val_fraction, settings.seed, use_val)  # positions, int64 (N,) each
     note_what_is_used(dataset, settings, use_val)
-    training_batches, validation_batches = make_batches(dataset, parts, options.cache, options.workers, stop)
+    (training_batches, validation_batches), _ = make_batches(
+        [Part(dataset, part) for part in parts], View(settings.size), options.cache, options.workers, stop
+    )
     if stop.requested:
         return None
     if not training_batches.decodable_count:
@@ -197,7 +200,7 @@ def train_epoch(training: Training, epoch: int, stop: Stop) -> Pace:
 
     network.train()
     with progress(training.steps_per_epoch - steps_taken, title, "steps") as bar:
-        for images, labels in until_stopped(batches, stop):
+        for images, labels, _ in until_stopped(batches, stop):
             torch.manual_seed((settings.seed * SEEDS_APART + training.step) % SEEDS)
             images = thin_out(images.to(training.device))  # uint8 (B, 3, size/2, size/2)
             labels = labels.to(training.device)  # int64 (B,)
@@ -234,7 +237,7 @@ def epoch_order(training: Training, epoch: int) -> Tensor:
     return torch.randperm(len(training.training_batches), generator=generator)
 
 
-def until_stopped(batches: Iterable[tuple[Tensor, Tensor]], stop: Stop) -> Iterator[tuple[Tensor, Tensor]]:
+def until_stopped(batches: Iterable[Batch], stop: Stop) -> Iterator[Batch]:
     """The batches until `stop` is requested."""
     for batch in batches:
         if stop.requested:
@@ -242,7 +245,7 @@ def until_stopped(batches: Iterable[tuple[Tensor, Tensor]], stop: Stop) -> Itera
         yield batch
 
 
-def timed(batches: Iterable[tuple[Tensor, Tensor]], pace: Pace) -> Iterator[tuple[Tensor, Tensor]]:
+def timed(batches: Iterable[Batch], pace: Pace) -> Iterator[Batch]:
     """The batches; the time until each of them is there is added to `pace.waiting`."""
     started = time.monotonic()
     for batch in batches:

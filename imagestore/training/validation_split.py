@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from isal.isal_zlib import crc32
 
-from imagestore import stored_names
 from imagestore.console import UserError
 from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.image_keys import content_keys
+from imagestore.loading.random_numbers import mix_images
 from imagestore.store.labels import TRAIN, VAL
-from imagestore.store.reader import ImageStore
 
 
 def choose_parts(
@@ -42,31 +41,9 @@ def split_for_validation(
     picture that is stored twice is always on one side. `among` are the positions to divide, by default all.
     """
     among = np.arange(len(dataset)) if among is None else among
-    keys = _mix(_checksums_of_dataset(dataset)[among], seed)
+    keys = mix_images(content_keys(dataset)[among].astype(np.uint64), seed, 0)
     held_back = round(len(among) * fraction)
     if fraction > 0:
         held_back = min(max(held_back, 1), len(among) - 1)
     validation = keys < np.sort(keys)[held_back]  # bool (len(among),)
     return among[~validation], among[validation]
-
-
-def _checksums_of_dataset(dataset: HDF5Dataset) -> np.ndarray:
-    """uint32 (N,): the checksum of each image, or of its path if the store has no checksum for it."""
-    return np.concatenate([_checksums_of_store(store) for store in dataset.stores])[dataset.positions]
-
-
-def _checksums_of_store(store: ImageStore) -> np.ndarray:
-    checksums = store.index.crc32.copy()
-    for i in np.flatnonzero(store.index.has_crc == 0).tolist():
-        checksums[i] = crc32(stored_names.encode(store.path_of(i)))
-    return checksums
-
-
-def _mix(checksums: np.ndarray, seed: int) -> np.ndarray:
-    """uint64 (N,): well mixed numbers, by the finaliser of SplitMix64 (Steele, Lea and Flood, 2014)."""
-    key = checksums.astype(np.uint64)
-    with np.errstate(over="ignore"):
-        key += np.uint64(seed % 2**32) * np.uint64(0x9E3779B97F4A7C15)
-        key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return key ^ (key >> np.uint64(31))

@@ -13,7 +13,7 @@ from imagestore.classifying import predict as predict_module
 from imagestore.classifying.answer import Picture
 from imagestore.classifying.predict import predict_labels
 from imagestore.console import UserError
-from imagestore.loading.dataset import decode_image, square_pixels
+from imagestore.loading.views import View, as_tensor, decode_view
 from imagestore.networks.description import NetworkDescription
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.make_network import make_network
@@ -50,7 +50,7 @@ def test_answers_are_those_of_the_network(
     answers = list(predict_labels(pictures, LABELS, weights=weights, device="cpu", workers=3))
     assert [answer.picture for answer in answers] == pictures
     for answer in answers:
-        pixels = square_pixels(decode_image(answer.picture.data, SIDE), SIDE)
+        pixels = as_tensor(decode_view(answer.picture.data, View(SIDE)))
         with torch.no_grad():
             probabilities = network(pixels[None]).softmax(1)[0]
         assert answer.label == LABELS[int(probabilities.argmax())]

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from imagestore.console import UserError
-from imagestore.loading import decoded_cache
+from imagestore.loading import make_batches as module
 from imagestore.loading.batches import Batches
 from imagestore.loading.dataset import HDF5Dataset
-from imagestore.loading.decoded_cache import choose_cache, make_batches
+from imagestore.loading.make_batches import Part, make_batches
+from imagestore.loading.views import View
 from imagestore.processes import Stop
 from tests.helpers.small_stores import COLOURS, add, picture
+
+VIEW = View(16)
 
 
 @pytest.fixture
@@ -27,9 +29,12 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def batches(stores: list[Path], cache: str, stop: Stop | None = None) -> Batches:
-    dataset = HDF5Dataset(stores, size=16)
-    return make_batches(dataset, [np.arange(len(dataset))], cache, 2, stop or Stop())[0]
+def batches(stores: list[Path], cache: str, stop: Stop | None = None, view: View = VIEW) -> Batches:
+    dataset = HDF5Dataset(stores)
+    part = Part(dataset, np.arange(len(dataset)))
+    (made,), kind = make_batches([part], view, cache, 2, stop or Stop())
+    assert cache in (kind, "auto")
+    return made
 
 
 def all_of(made: Batches) -> list[torch.Tensor]:
@@ -52,7 +57,7 @@ def test_a_file_is_found_again(
     (file,) = scratch.glob("*/*")
     first = capsys.readouterr().err
     assert f"cache: wrote {file}" in first
-    monkeypatch.setattr(decoded_cache, "decode_into_memory", None)
+    monkeypatch.setattr(module, "fill_squares", None)
     batches(broken_stores, "disk")
     again = capsys.readouterr().err
     assert f"cache: found {file}" in again
@@ -66,7 +71,9 @@ def test_a_file_of_a_store_that_changed_is_not_taken(two_stores: list[Path], scr
     assert len(batches(two_stores, "disk")) == 19
     os.utime(two_stores[1], ns=(1, 1))
     batches(two_stores, "disk")
-    assert len(list(scratch.glob("*/*"))) == 3
+    batches(two_stores, "disk", view=View(16, "centre"))
+    batches(two_stores, "disk", view=View(16, augment="crop", seed=7))  # cut from the same squares
+    assert len(list(scratch.glob("*/*"))) == 4
 
 
 def test_a_cut_file_is_made_again(two_stores: list[Path], scratch: Path) -> None:
@@ -80,18 +87,5 @@ def test_a_cut_file_is_made_again(two_stores: list[Path], scratch: Path) -> None
 def test_a_stop_leaves_no_file(two_stores: list[Path], scratch: Path) -> None:
     stop = Stop()
     stop.signum = signal.SIGTERM
-    assert len(batches(two_stores, "disk", stop)) == 0
+    batches(two_stores, "disk", stop)
     assert list(scratch.glob("*/*")) == []
-
-
-def test_what_has_no_room_is_refused(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for cache in ("ram", "disk"):
-        with pytest.raises(UserError, match="--cache none"):
-            choose_cache(cache, 2**60)
-    assert choose_cache("none", 2**60)[0] == "none"
-    assert choose_cache("auto", 2**60)[0] == "none"
-    monkeypatch.setattr(decoded_cache, "available_memory", lambda: 0)
-    assert choose_cache("auto", 1000)[0] == "disk"
-    monkeypatch.delenv("SLURM_TMPDIR")
-    monkeypatch.delenv("TMPDIR", raising=False)
-    assert choose_cache("auto", 1000)[0] == "none"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from imagestore.loading.batches import Batch
 from imagestore.networks.colour_network import ColourNet
 from imagestore.training.evaluation import Score, commonest_label_share, evaluate, predict
 
@@ -30,7 +31,8 @@ def images() -> torch.Tensor:
 def test_a_score_is_a_mean_over_images(network: ColourNet, images: torch.Tensor) -> None:
     """Not a mean over batches: these have three images and one."""
     labels = torch.tensor([0, 1, 2, 1])
-    score = evaluate(network, [(images[:3], labels[:3]), (images[3:], labels[3:])], CPU)
+    batches = [Batch(images[part], labels[part], torch.arange(4)[part]) for part in (slice(3), slice(3, 4))]
+    score = evaluate(network, batches, CPU)
     with torch.no_grad():
         logits = network.eval()(images)
     assert score.images == 4

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
+from imagestore.loading.batches import Batches
 from imagestore.loading.dataset import HDF5Dataset
-from imagestore.loading.streamed_batches import StreamedBatches
+from imagestore.loading.views import View
 from imagestore.training.evaluation import Score
 from imagestore.training.log_lines import Pace, comparison_line, epoch_line, epoch_title
 
@@ -32,5 +31,5 @@ def test_an_epoch_line_without_validation_has_a_dash() -> None:
 def test_the_comparison_is_with_the_commonest_label(two_stores: list[Path]) -> None:
     """Of these 18 images, 6 are white, and each other label has 4."""
     dataset = HDF5Dataset(two_stores, size=8)
-    line = comparison_line(StreamedBatches(dataset, np.arange(18), workers=0))
+    line = comparison_line(Batches(dataset, View(8)))
     assert line == "for comparison: the commonest label alone would be right for 33.3 %"

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from imagestore.console import UserError
+from imagestore.loading.batches import Batch, Batches
 from imagestore.loading.dataset import HDF5Dataset
-from imagestore.loading.streamed_batches import StreamedBatches
+from imagestore.loading.views import View
 from imagestore.networks.description import NetworkDescription
 from imagestore.networks.make_network import make_network
 from imagestore.processes import Stop
@@ -40,8 +41,8 @@ def training(two_stores: list[Path]) -> Training:
         epochs=10,
         device=torch.device("cpu"),
         labels=dataset.classes,
-        training_batches=StreamedBatches(dataset, np.arange(14), workers=0),
-        validation_batches=StreamedBatches(dataset, np.arange(14, 18), workers=0),
+        training_batches=Batches(dataset, View(8), 0, np.arange(14)),
+        validation_batches=Batches(dataset, View(8), 0, np.arange(14, 18)),
         network=network,
         optimizer=torch.optim.AdamW(network.parameters()),
     )
@@ -94,7 +95,7 @@ def test_validation_counts_each_image_once(training: Training, monkeypatch: pyte
 
 def test_no_batch_comes_after_a_signal() -> None:
     stop = Stop()
-    batches = [(torch.zeros(1), torch.zeros(1))] * 3
+    batches = [Batch(torch.zeros(1), torch.zeros(1), torch.zeros(1))] * 3
     remaining = until_stopped(batches, stop)
     next(remaining)
     stop.signum = 15
