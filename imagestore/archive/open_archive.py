@@ -1,7 +1,8 @@
 """Open an archive of any format.
 
 To add a format, write a class that offers what the Archive protocol says, in a file of its own. Then let
-`_open_by_content` recognise the format.
+`_open_by_content` recognise the format. Kinds other than tars and folders are imported when a file is of that
+kind: a run starts sooner without them.
 """
 
 from __future__ import annotations
@@ -11,19 +12,15 @@ import stat
 from pathlib import Path
 
 from imagestore.archive.folder_archive import FolderArchive
-from imagestore.archive.hdf5_archive import open_hdf5_archive
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.no_archive import describe_no_archive
-from imagestore.archive.parquet_rows import SIGNATURE as PARQUET_SIGNATURE
-from imagestore.archive.parquet_rows import ParquetRows
 from imagestore.archive.protocol import Archive
-from imagestore.archive.row_archive import RowArchive
 from imagestore.archive.tar_archive import TarArchive, find_tar
-from imagestore.archive.zip_archive import ZipArchive
-from imagestore.archive.zip_entries import SIGNATURES as ZIP_SIGNATURES
 from imagestore.console import UserError, describe
 from imagestore.hdf5.superblock import has_signature
 
+PARQUET_SIGNATURE = b"PAR1"
+ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK00PK\3\4")  # with members, without any, and split in one
 BEGINNING = 0x8010  # bytes by which a file is recognised; ISO 9660 has its mark behind 32 KiB
 
 
@@ -90,14 +87,16 @@ def _open_by_content(
     """Return an archive that owns the descriptor; each format has its lines here."""
     beginning = _read_beginning(path, descriptor)
     if beginning.startswith(ZIP_SIGNATURES):
+        from imagestore.archive.zip_archive import ZipArchive
+
         return ZipArchive(path, descriptor)
     if beginning.startswith(PARQUET_SIGNATURE):
-        return RowArchive(path, descriptor, ParquetRows(path, descriptor, "", labels), index, labels)
+        return _open_parquet(path, path, descriptor, "", index, labels)
     compression = find_tar(path, descriptor, beginning)
     if compression is not None:
         return TarArchive(path, descriptor, compression, index, ignore_zeros=ignore_zeros, labels=labels)
     if has_signature(descriptor):
-        return open_hdf5_archive(path, path, descriptor, "", index, labels)
+        return _open_hdf5(path, path, descriptor, "", index, labels)
     raise UserError(f"{path} {describe_no_archive(path, descriptor, beginning)}")
 
 
@@ -106,10 +105,27 @@ def _open_part(
 ) -> Archive:
     """Return the archive that is a dataset or a column of a file; `path` names both."""
     if has_signature(descriptor):
-        return open_hdf5_archive(path, file, descriptor, inner, index, labels)
+        return _open_hdf5(path, file, descriptor, inner, index, labels)
     if _read_beginning(file, descriptor).startswith(PARQUET_SIGNATURE):
-        return RowArchive(path, descriptor, ParquetRows(file, descriptor, inner, labels), index, labels)
+        return _open_parquet(path, file, descriptor, inner, index, labels)
     raise UserError(f"{path}: {file} is neither an HDF5 nor a Parquet file, so it holds no {inner!r}")
+
+
+def _open_hdf5(
+    path: Path, file: Path, descriptor: int, inner: str, index: Path | None, labels: SourceLabels | None
+) -> Archive:
+    from imagestore.archive.hdf5_archive import open_hdf5_archive
+
+    return open_hdf5_archive(path, file, descriptor, inner, index, labels)
+
+
+def _open_parquet(
+    path: Path, file: Path, descriptor: int, inner: str, index: Path | None, labels: SourceLabels | None
+) -> Archive:
+    from imagestore.archive.parquet_rows import ParquetRows
+    from imagestore.archive.row_archive import RowArchive
+
+    return RowArchive(path, descriptor, ParquetRows(file, descriptor, inner, labels), index, labels)
 
 
 def _read_beginning(path: Path, descriptor: int) -> bytes:

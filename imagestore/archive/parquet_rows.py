@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
-SIGNATURE = b"PAR1"
 BATCH_ROWS = 64
 BUFFER = 1 << 20  # bytes of a column that are read at once
 FEWEST_DIGITS = 6  # of a row's number in its name

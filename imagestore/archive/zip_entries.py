@@ -18,11 +18,6 @@ from dataclasses import dataclass
 from imagestore.archive.forward_decompressor import PreadFile
 from imagestore.console import first_line
 
-SIGNATURES = (
-    b"PK\3\4",
-    b"PK\5\6",
-    b"PK00PK\3\4",
-)  # of a file with members, without any, and of one split in one
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 LOCAL_HEADER = struct.Struct("<4s2x4H3I2H")  # signature, ..., length of the name, length of the extra field
 LOCAL_SIGNATURE = b"PK\3\4"

@@ -15,6 +15,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +25,6 @@ from imagestore.archive.joined_archives import JoinedArchives
 from imagestore.archive.members import Member
 from imagestore.archive.open_archives import open_archives
 from imagestore.archive.protocol import Archive, DamagedArchive
-from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
 from imagestore.console import Progress, UserError, note, printable, progress
 from imagestore.labelling.added_images import AddedImages
 from imagestore.labelling.choose_members import choose_runs, choose_runs_in_shard, is_for_training, share
@@ -38,11 +38,13 @@ from imagestore.labelling.label_sources import (
 )
 from imagestore.labelling.run_report import RunReport, discarding_wrong_images, finish, noting_errors
 from imagestore.labelling.split_sources import TRAINING, PartOf, split_source
-from imagestore.labelling.workers import Undecodable, Workers
 from imagestore.processes import cpu_count, stopping
 from imagestore.store.label_names import group_name
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter, identity
+
+if TYPE_CHECKING:
+    from imagestore.labelling.workers import Workers
 
 DEFAULT_SEED = 0
 
@@ -134,7 +136,7 @@ def _open_run(archives: Sequence[Path], outputs: list[Path], options: RunOptions
     with contextlib.ExitStack() as opened:
         # The workers come first: they are forked, and neither threads nor HDF5 files may exist then.
         count = options.workers or cpu_count()
-        workers = opened.enter_context(Workers(count)) if options.keeps_palettes else None
+        workers = opened.enter_context(_start_workers(count)) if options.keeps_palettes else None
         stop = opened.enter_context(stopping())
         labels = labels_in_source(options.label_options)
         source = opened.enter_context(
@@ -151,6 +153,12 @@ def _open_run(archives: Sequence[Path], outputs: list[Path], options: RunOptions
             report=report,
             started=started,
         )
+
+
+def _start_workers(count: int) -> Workers:
+    from imagestore.labelling.workers import Workers  # a run without palettes starts sooner without them
+
+    return Workers(count)
 
 
 # ----- which images -----
@@ -237,6 +245,8 @@ def _label_new(
             bar.update()
             yield member, _make_record(member, label, len(data), None, run.started), data
         return
+    from imagestore.labelling.workers import Undecodable
+
     for (member, label), data, result in run.workers.label(new):
         bar.update()
         if isinstance(result, Undecodable):
@@ -318,5 +328,7 @@ def _describe_labelling(run: Run) -> dict[str, object]:
     if run.options.label_options.labels != COLOUR:
         source = describe_source(run.options.label_options)
     if run.options.keeps_palettes:
+        from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
+
         heuristic = {"version": HEURISTIC_VERSION, "settings": heuristic_settings()}
     return {**source, **heuristic, "since": run.started}

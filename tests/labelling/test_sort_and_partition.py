@@ -55,6 +55,21 @@ def test_partition_again_moves_and_writes_nothing(run, sample, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("options", "not_needed"),
+    [
+        ((), {"zip_archive", "hdf5_archive", "parquet_rows", "pixel_arrays"}),
+        (("--labels", "folder", "--no-palette"), {"hdf5_archive", "workers", "palette", "decode_image"}),
+    ],
+)
+def test_a_run_imports_what_its_archive_needs(run, sample, options, not_needed):
+    command = ("partition", sample, "train.h5", "test.h5", 0.7, *options)
+    done = run("colourHeuristic.py", *command, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    imported = {line.rpartition("|")[2].rpartition(".")[2].strip() for line in done.stderr.splitlines()}
+    assert {"tar_archive", "writer"} <= imported
+    assert imported & not_needed == set()
+
+
+@pytest.mark.parametrize(
     "command", [["sort", "s.h5", 40, 7], ["partition", "s.h5", "t.h5", 0.6]], ids=["sort", "partition"]
 )
 def test_number_of_workers_changes_nothing(run, sample, tmp_path, command):
