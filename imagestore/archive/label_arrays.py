@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imagestore.archive.label_text import LABEL_KEYS, OTHER_KEYS, text_of
+from imagestore.archive.label_text import LABEL_KEYS, OTHER_KEYS, NoLabels, text_of
+from imagestore.archive.members import SourceLabels
 from imagestore.archive.pixel_arrays import datasets_below
 from imagestore.console import UserError, did_you_mean, printable
 
@@ -21,12 +22,26 @@ WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 ROWS_AT_ONCE = 1 << 14  # of one-hot labels
 
 
-def find_labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | None) -> list[str | None]:
-    """The labels of the `count` rows of the dataset `images`: those of the array `key`, or of the likeliest.
+def find_labels_of(
+    file: h5py.File, path: Path, images: str, count: int, labels: SourceLabels | None
+) -> list[str | None]:
+    """The labels of the `count` rows of the dataset `images`: the array that `labels` names or the likeliest.
 
-    Labels are numbers or texts, (N,), (N, 1) and so on, or (N, C) with a single 1 in each row. Raises
-    UserError if there is no such array or several, and the errors of h5py.
+    All are None if `labels` is None, or if labels are optional and there is no such array. Raises UserError
+    if there is none or several, and the errors of h5py.
     """
+    if labels is None:
+        return [None] * count
+    try:
+        return _labels_of(file, path, images, count, labels.key)
+    except NoLabels:
+        if not labels.optional:
+            raise
+        return [None] * count
+
+
+def _labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | None) -> list[str | None]:
+    """Labels are numbers or texts, (N,), (N, 1) and so on, or (N, C) with a single 1 in each row."""
     candidates = {
         dataset.name.strip("/"): dataset
         for dataset in datasets_below(file)
@@ -44,10 +59,10 @@ def find_labels_of(file: h5py.File, path: Path, images: str, count: int, key: st
             return next(iter(found.values()))
         if found:
             choices = printable(", ".join(found))
-            raise UserError(f"{path}: several arrays can be the labels of {printable(images)}: {choices}; "
+            raise NoLabels(f"{path}: several arrays can be the labels of {printable(images)}: {choices}; "
                             "name one with --label-key")  # fmt: skip
     others = f" ({printable(', '.join(candidates))})" if candidates else ""
-    raise UserError(
+    raise NoLabels(
         f"{path}: no array of {count:,} labels stands beside {printable(images)}: "
         f"name it with --label-key{others}, or take the labels from elsewhere (--labels)"
     )

@@ -5,8 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from imagestore.console import UserError
+
 LABEL_KEYS = ("label", "class", "cls")  # the usual words, the first of which counts
 OTHER_KEYS = ("labels", "classes", "target", "targets", "category", "species", "y")  # of columns and arrays
+
+
+class NoLabels(UserError):
+    """The archive itself does not say which labels its images have, or not clearly."""
 
 
 def text_of(value: object) -> str | None:

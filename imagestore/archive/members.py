@@ -36,6 +36,7 @@ class SourceLabels:
     """Says that the labels are wanted which an archive itself holds."""
 
     key: str | None = None  # what the archive calls the label; None: the usual words
+    optional: bool = False  # an archive without labels is no error
 
 
 class Location(NamedTuple):

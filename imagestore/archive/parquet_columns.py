@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagestore.archive.label_text import usual_name
+from imagestore.archive.label_text import NoLabels, usual_name
+from imagestore.archive.members import SourceLabels
 from imagestore.console import UserError, did_you_mean, printable
 
 if TYPE_CHECKING:
@@ -52,8 +53,22 @@ def _is_binary(kind: pyarrow.DataType) -> bool:
     return types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
 
 
-def label_column(path: Path, schema: pyarrow.Schema, key: str | None) -> str:
-    """The column of the labels: that named `key`, or the usual one. Raises UserError."""
+def find_label_column(path: Path, schema: pyarrow.Schema, labels: SourceLabels | None) -> str | None:
+    """The column of the labels: that which `labels` names, or the usual one. Raises UserError.
+
+    None if `labels` is None, or if labels are optional and no column is the usual one.
+    """
+    if labels is None:
+        return None
+    try:
+        return _label_column(path, schema, labels.key)
+    except NoLabels:
+        if not labels.optional:
+            raise
+        return None
+
+
+def _label_column(path: Path, schema: pyarrow.Schema, key: str | None) -> str:
     features = features_of(schema)
     candidates = [field.name for field in schema if _may_hold_labels(field)]
     if key is not None:
@@ -69,7 +84,7 @@ def label_column(path: Path, schema: pyarrow.Schema, key: str | None) -> str:
     if len(classes) == 1:
         return classes[0]
     others = printable(", ".join(classes or candidates)) or "none"
-    raise UserError(f"{path}: name the column of the labels with --label-key ({others})")
+    raise NoLabels(f"{path}: name the column of the labels with --label-key ({others})")
 
 
 def _may_hold_labels(field: pyarrow.Field) -> bool:

@@ -19,8 +19,8 @@ from imagestore.archive.parquet_columns import (
     PATH,
     class_names,
     features_of,
+    find_label_column,
     is_image_feature,
-    label_column,
     may_hold_images,
 )
 from imagestore.archive.protocol import DamagedArchive
@@ -48,7 +48,7 @@ class ParquetRows:
         schema = self._file.schema_arrow
         self._column = _image_column(path, self._file, column)
         self.name = self._column
-        self._labels = label_column(path, schema, labels.key) if labels else None
+        self._labels = find_label_column(path, schema, labels)
         self._class_names = class_names(schema, self._labels) if self._labels else []
         metadata = self._file.metadata
         groups = range(metadata.num_row_groups)

@@ -38,9 +38,7 @@ class PixelRows:
             check_readable(dataset.id)
             self._array = PixelArray(dataset)
             count = len(self._array)
-            self._labels = (
-                find_labels_of(file, path, self.name, count, labels.key) if labels else [None] * count
-            )
+            self._labels = find_labels_of(file, path, self.name, count, labels)
         except ERRORS_OF_H5PY as error:
             raise UserError(f"{path}: {self.name} cannot be read ({first_line(error)})") from error
         self._digits = max(FEWEST_DIGITS, len(str(count)))

@@ -75,10 +75,17 @@ class TarArchive(Archive):
         self._compression = compression
         self._fingerprint = cache_folder.fingerprint(descriptor)
         self._index_file = IndexFile(path, self._fingerprint, index, ignore_zeros=ignore_zeros, labels=labels)
-        self._index = self._index_file.load()
+        self._index = self._index_file.load() or self._index_without_labels(index)
         self._decompressor: Decompressor | None = None  # for `read`
         self._remarks_told = False
         self.skipped = self._index.skipped if self._index else PassedOver()
+
+    def _index_without_labels(self, path: Path | None) -> ArchiveIndex | None:
+        """The index of a pass that looked for no labels, if they are optional and no member could be one."""
+        if self._labels is None or not self._labels.optional:
+            return None
+        index = IndexFile(self.path, self._fingerprint, path, ignore_zeros=self._ignore_zeros).load()
+        return None if index is None or index.skipped["not images"] else index
 
     @property
     def indexed(self) -> bool:

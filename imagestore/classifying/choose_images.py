@@ -13,8 +13,10 @@ from typing import Protocol
 import numpy as np
 
 from imagestore.archive.hdf5_archive import open_as_store
+from imagestore.archive.members import SourceLabels
 from imagestore.archive.open_archives import open_archives
 from imagestore.archive.protocol import Archive
+from imagestore.archive.store_labels import LabelsOfImages
 from imagestore.archive.why_no_image import why_no_image
 from imagestore.classifying.answer import Picture
 from imagestore.classifying.true_labels import heuristic_label
@@ -55,8 +57,9 @@ def open_images(
     """Open the stores, the archives or the folder that SOURCE names. Raises UserError.
 
     A file is a store if its suffix or its content is that of HDF5. But a file that holds images as pixels
-    only is an archive. `index` is the index file of an archive. With `heuristic`, the true label of
-    an archive's image is the one that the colour heuristic gives it. `follow_external` is that of ImageStore.
+    only is an archive. `index` is the index file of an archive. The true label of an archive's image is the
+    one that the archive itself holds, if it holds any; with `heuristic`, the one that the colour heuristic
+    gives it. `follow_external` is that of ImageStore.
     """
     paths = expand_paths([source])
     with contextlib.ExitStack() as opened:
@@ -64,7 +67,10 @@ def open_images(
         if stores:
             yield StoreImages([opened.enter_context(store) for store in stores])
         else:
-            archive = opened.enter_context(open_archives([source], index, ignore_zeros=ignore_zeros))
+            labels = SourceLabels(optional=True)
+            archive = opened.enter_context(
+                open_archives([source], index, ignore_zeros=ignore_zeros, labels=labels)
+            )
             yield ArchiveImages(archive, heuristic)
 
 
@@ -110,6 +116,10 @@ class StoreImages:
         part = _part_to_classify(self._labels)
         chosen = [found.is_counted & ((part is None) | (found.split == part)) for found in self._labels]
         self._positions = [np.flatnonzero(images) for images in chosen]
+        self._true_labels = [
+            LabelsOfImages(store, found, positions.tolist(), SourceLabels(optional=True))
+            for store, found, positions in zip(stores, self._labels, self._positions, strict=True)
+        ]
         self._ends = list(itertools.accumulate(map(len, self._positions)))  # one past a store's last image
         self._note_what_is_used(part)
 
@@ -117,11 +127,11 @@ class StoreImages:
         return self._ends[-1]
 
     def read(self, i: int) -> Picture:
-        """Image `i`; its true label is that of the store. Raises StoreError."""
+        """Image `i`; its true label is that of the store or of an array in it. Raises StoreError."""
         number = bisect_right(self._ends, i)
         store, positions = self._stores[number], self._positions[number]
         position = int(positions[i - self._ends[number]])  # counted from the end: negative
-        return Picture(store.path_of(position), store.read(position), self._labels[number].name_of(position))
+        return Picture(store.path_of(position), store.read(position), self._true_labels[number].of(position))
 
     def check_whole(self) -> None:
         """See Images: stores are whole."""
@@ -157,8 +167,9 @@ class ArchiveImages:
 
     def read(self, i: int) -> Picture:
         """Image `i`. Raises UserError."""
-        data = self._archive.read(self._members[i])
-        return Picture(self._members[i].name, data, heuristic_label(data) if self._heuristic else None)
+        member = self._members[i]
+        data = self._archive.read(member)
+        return Picture(member.name, data, heuristic_label(data) if self._heuristic else member.label)
 
     def check_whole(self) -> None:
         """See Images."""
