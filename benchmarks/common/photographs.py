@@ -60,6 +60,11 @@ def unpack_archive(path: Path) -> Path:
     return folder
 
 
+def count_originals() -> int:
+    """The number of photographs that the others of `build_archive` are variants of, in turn."""
+    return len(_read_originals())
+
+
 def _read_originals() -> list[bytes]:
     with tarfile.open(os.environ.get("FLOWERS_TGZ") or _drawn_archive()) as archive:
         members = (member for member in archive if member.isfile() and member.name.endswith(".jpg"))
