@@ -4,9 +4,10 @@
     ./classify.py test.h5 train_labels.json 20                 from an image store
     ./classify.py 'part-*.h5' train_labels.json all            from several, every image
     ./classify.py 102flowers.tgz train_labels.json 20 --plot sheet.png      from an archive
+    ./classify.py test.h5 train_labels.json all --errors-only --report      what is wrong, and which labels
 
 Prints the name, the predicted label and the confidence of each image. If the true label is known (in a
-store it is the image's label), it is printed too, and at the end the accuracy.
+store it is the image's label), it is printed too, and at the end the accuracy. Labels are compared by name.
 """
 
 import os
@@ -24,6 +25,7 @@ if __name__ == "__main__":
     let_interrupts_end_python()  # before the other imports, which take a moment
 
 import argparse
+import contextlib
 import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,13 +39,18 @@ from imagestore.arguments import (
     positive,
     seed,
 )
-from imagestore.console import UserError, main, progress
+from imagestore.console import UserError, main, note, printable, progress
 from imagestore.files.atomic_write import check_writable
 from imagestore.networks.labels_file import load_labels
 from imagestore.processes import Stop, share_processors, stopping
 from imagestore.training.training_settings import WEIGHTS_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from imagestore.classifying.accuracy import Accuracy
+    from imagestore.classifying.answer import Answer
+    from imagestore.classifying.answers_sheet import AnswersSheet
     from imagestore.classifying.choose_images import Images
 
 PROGRAM = "classify"
@@ -56,8 +63,7 @@ def classify(arguments: argparse.Namespace) -> int:
     with stopping() as stop:
         labels = load_labels(arguments.labels)
         weights = arguments.weights or default_weights(arguments.labels)
-        if arguments.plot:
-            check_writable(arguments.plot)
+        check_outputs(arguments)
         source = (arguments.source, arguments.index, arguments.heuristic, arguments.follow_external)
         with open_images(*source, ignore_zeros=arguments.ignore_zeros) as images:
             return classify_images(images, labels, weights, arguments, stop)
@@ -66,9 +72,11 @@ def classify(arguments: argparse.Namespace) -> int:
 def classify_images(
     images: "Images", labels: list[str], weights: Path, arguments: argparse.Namespace, stop: Stop
 ) -> int:
-    """Print the answers for random images until `stop` is requested, and return the exit status."""
+    """Tell the answers for random images until `stop` is requested, and return the exit status."""
     from imagestore.classifying.accuracy import Accuracy
+    from imagestore.classifying.answers_sheet import AnswersSheet
     from imagestore.classifying.choose_images import choose_images, read_images
+    from imagestore.classifying.result_files import result_files
 
     chosen = choose_images(images, arguments.count, arguments.seed)
     if not chosen:
@@ -79,21 +87,82 @@ def classify_images(
     share_processors()  # before torch is imported
     from imagestore.classifying.predict import predict_labels  # torch takes seconds to import
 
-    options = {"device": arguments.device, "workers": arguments.workers}
-    accuracy = Accuracy(labels)
-    with progress(len(chosen), "classifying") as bar:
-        for answer in predict_labels(pictures, labels, weights=weights, **options):
-            print(answer.line())
+    accuracy, sheet = Accuracy(labels), AnswersSheet()
+    top = min(arguments.top_k, len(labels))
+    with (
+        result_files(table_path(arguments), arguments.features, top, stop) as files,
+        progress(len(chosen), "classifying") as bar,
+    ):
+        answers = predict_labels(
+            pictures, labels, weights=weights, device=arguments.device, workers=arguments.workers, top=top,
+            take_features=files.features and files.features.add,
+        )  # fmt: skip
+        for answer in until_stopped(answers, stop):
             accuracy.add(answer)
+            if files.table:
+                files.table.add(answer)
+            if answer.is_wrong or not arguments.errors_only:
+                print(answer.json() if arguments.json else answer.line())
+                if arguments.plot:
+                    sheet.add(answer)
             bar.update()
-    accuracy.print_line()
-    if arguments.plot and accuracy.sheet:
-        accuracy.save_sheet(arguments.source, arguments.plot)
-    if not accuracy.answers and not stop.requested:
-        raise UserError(f"{arguments.source}: none of the {len(chosen)} images could be decoded")
+        if not accuracy.answers and not stop.requested:
+            raise UserError(f"{arguments.source}: none of the {len(chosen)} images could be decoded")
+    tell_results(accuracy, sheet, [] if stop.requested else files.paths, arguments)
     if not stop.requested:
         images.check_whole()
     return stop.status
+
+
+def until_stopped(answers: "Iterator[Answer]", stop: Stop) -> "Iterator[Answer]":
+    """The answers until `stop` is requested. Then nothing more is decoded."""
+    with contextlib.closing(answers):
+        for answer in answers:
+            if stop.requested:
+                return
+            yield answer
+
+
+def tell_results(
+    accuracy: "Accuracy", sheet: "AnswersSheet", written: list[Path], arguments: argparse.Namespace
+) -> None:
+    """Print what is known of all answers, and draw the sheet.
+
+    With --json, standard output has the answers only.
+    """
+    tell = note if arguments.json else print
+    for line in accuracy.lines():
+        tell(line)
+    if line := accuracy.untrained_line():
+        note(f"{PROGRAM}: {line}")
+    if accuracy.with_true_label:
+        for line in accuracy.report() if arguments.report else ():
+            tell(line)
+    elif accuracy.answers and (arguments.report or arguments.errors_only):
+        flag = "--errors-only" if arguments.errors_only else "--report"
+        note(f"{PROGRAM}: {flag} shows nothing, because no true label is known")
+    if sheet.counts:
+        written = [*written, sheet.save(arguments.source, arguments.plot)]
+    elif arguments.plot:
+        note(f"{PROGRAM}: nothing to draw: {printable(str(arguments.plot))} is not written")
+    for path in written:
+        tell(f"wrote {printable(str(path))}")
+
+
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Raise UserError if a file cannot be written, or if two have one name."""
+    paths = [path for path in (table_path(arguments), arguments.features, arguments.plot) if path]
+    for path in paths:
+        check_writable(path)
+        if paths.count(path) > 1:
+            raise UserError(f"{path}: is named for two files; name another")
+
+
+def table_path(arguments: argparse.Namespace) -> Path | None:
+    """Where the table of answers goes. Features need one: it has the names of their rows."""
+    if arguments.csv or not arguments.features:
+        return arguments.csv
+    return arguments.features.with_name(f"{arguments.features.name}.csv")
 
 
 def default_weights(labels_file: Path) -> Path:
@@ -118,19 +187,40 @@ def build_parser() -> argparse.ArgumentParser:
     add("source", metavar="SOURCE", help="an image store, several as a quoted glob, an archive, or a folder")
     add("labels", metavar="LABELS.json", type=given_path, help="the labels file that train_model.py wrote")
     add("count", metavar="COUNT", type=count_or_all, help="how many images, or 'all'")
-    add("--weights", type=given_path, metavar="FILE",
-        help=f"(default: {WEIGHTS_FILE} beside LABELS.json, else here)")  # fmt: skip
+
+    images = parser.add_argument_group("images")
+    add = images.add_argument
     add("--seed", type=seed, metavar="N",
         help="the same seed chooses the same images (default: other images each time)")  # fmt: skip
-    add("--plot", type=given_path, metavar="FILE.png",
-        help="write a contact sheet of the images and their labels")  # fmt: skip
     add("--heuristic", action="store_true",
         help="use the colour heuristic's label as the true label of an archive's images")  # fmt: skip
     add("--index", type=given_path, metavar="FILE",
         help="the archive's index (default: in your cache folder)")  # fmt: skip
-    add_ignore_zeros(parser)
-    add_follow_external(parser)
-    add_device(parser)
+    add_ignore_zeros(images)
+    add_follow_external(images)
+
+    add = parser.add_argument_group("what is printed").add_argument
+    add("--top-k", type=positive, default=1, metavar="N",
+        help="the N likeliest labels of each image (default: %(default)s)")  # fmt: skip
+    add("--errors-only", action="store_true",
+        help="print and draw only wrong answers; the accuracy and the files count all")  # fmt: skip
+    add("--report", action="store_true", help="precision, recall and images of each label")
+    add("--json", action="store_true",
+        help="a JSON object for each image; everything else goes to standard error")  # fmt: skip
+
+    add = parser.add_argument_group("files").add_argument
+    add("--csv", type=given_path, metavar="FILE.csv",
+        help="write name, label, confidence and true label of each image")  # fmt: skip
+    add("--plot", type=given_path, metavar="FILE.png",
+        help="draw a contact sheet: right images in green, wrong ones in red, with both labels")  # fmt: skip
+    add("--features", type=given_path, metavar="FILE.npy",
+        help="write what the network's last layer gets of each image, float32; the names of the rows are in "
+             "the --csv file, or else in FILE.npy.csv")  # fmt: skip
+
+    machine = parser.add_argument_group("network and machine")
+    machine.add_argument("--weights", type=given_path, metavar="FILE",
+        help=f"(default: {WEIGHTS_FILE} beside LABELS.json, else here)")  # fmt: skip
+    add_device(machine)
     return parser
 
 

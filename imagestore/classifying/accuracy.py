@@ -1,55 +1,88 @@
-"""Count the answers: how many are right, and which of them a contact sheet shows."""
+"""Count the answers: how many are right, in all and of each label."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from imagestore.classifying.answer import Answer
-from imagestore.console import note, printable
+from imagestore.console import printable
+from imagestore.training.last_lines import percent
+from imagestore.training.predictions import Predictions
 
-SHEET_COLUMNS = 8  # images of each predicted label in the contact sheet, at most
+LABELS_NAMED = 3  # of those that the network was not trained on
+TITLES = ("label", "precision", "recall", "images", "predicted")
 
 
-@dataclass
 class Accuracy:
-    """How many answers are right, and the first answers of each predicted label."""
+    """How many answers are right. A true label that the network was not trained on counts as wrong.
 
-    labels: Sequence[str]  # that the network was trained on
-    answers: int = 0
-    with_true_label: int = 0
-    right: int = 0
-    untrained: int = 0  # with a true label that is not among `labels`
-    sheet: dict[str, list[Answer]] = field(default_factory=dict)  # by predicted label
+    Labels are equal by their names, whatever their order in the store.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        """`labels` are those that the network was trained on."""
+        self.trained = len(labels)
+        self.predictions = Predictions(labels)
+        self._numbers = {label: number for number, label in enumerate(labels)}
+        self.answers = 0
 
     def add(self, answer: Answer) -> None:
         """Count one answer."""
-        true_label = answer.picture.true_label
         self.answers += 1
-        self.with_true_label += true_label is not None
-        self.right += answer.is_right
-        self.untrained += true_label is not None and true_label not in self.labels
-        row = self.sheet.setdefault(answer.label, [])
-        if len(row) < SHEET_COLUMNS:
-            row.append(answer)
-
-    def print_line(self) -> None:
-        """Print the accuracy, if any true label is known."""
-        if not self.with_true_label:
+        true_label = answer.picture.true_label
+        if true_label is None:
             return
-        percent = 100 * self.right / self.with_true_label
-        print(f"accuracy {percent:.1f} % ({self.right:,} of {self.with_true_label:,})")
-        if self.untrained:
-            note(f"classify: {self.untrained:,} of them have a label that the network was not trained on")
+        if true_label not in self._numbers:
+            self._numbers[true_label] = len(self.predictions.labels)
+            self.predictions.labels.append(true_label)
+        self.predictions.add_one(self._numbers[answer.label], self._numbers[true_label])
 
-    def save_sheet(self, source: str, path: Path) -> None:
-        """Draw the contact sheet of `source` into a file, and print its path. Raises UserError, OSError."""
-        from imagestore.reports.drawing import CaptionedImage, SheetRow, contact_sheet, show_or_save
+    @property
+    def with_true_label(self) -> int:
+        """The number of answers whose true label is known."""
+        return self.predictions.count
 
-        rows = [
-            SheetRow(label, [CaptionedImage(answer.picture.data, answer.caption()) for answer in answers])
-            for label, answers in sorted(self.sheet.items())
+    def lines(self) -> Iterator[str]:
+        """The accuracy and the balanced accuracy; nothing if no true label is known."""
+        found = self.predictions
+        if not found.count:
+            return
+        yield f"accuracy {percent(found.accuracy)} ({found.right:,} of {found.count:,})"
+        yield f"balanced accuracy {percent(found.balanced_accuracy)}"
+
+    def untrained_line(self) -> str:
+        """What to say of true labels that the network was not trained on; "" if there are none."""
+        untrained = self.predictions.labels[self.trained :]
+        if not untrained:
+            return ""
+        true = self.predictions.true_counts()
+        images = sum(true[number] for number in range(self.trained, len(self.predictions.labels)))
+        named = ", ".join(map(printable, untrained[:LABELS_NAMED]))
+        others = f" and {len(untrained) - LABELS_NAMED:,} more" if len(untrained) > LABELS_NAMED else ""
+        rest = self.predictions.count - images
+        line = f"{images:,} of them have a label that the network was not trained on ({named}{others})"
+        if not rest:
+            return line
+        right = self.predictions.right
+        return f"{line}; of the others, {percent(right / rest)} are right ({right:,} of {rest:,})"
+
+    def report(self) -> Iterator[str]:
+        """A table with a line for each label that has images or was predicted."""
+        rows = list(self.predictions.per_label())
+        shown = [row for row in rows if row.count or row.predicted]
+        cells = [TITLES] + [
+            (
+                printable(row.label),
+                percent(row.precision),
+                percent(row.recall),
+                f"{row.count:,}",
+                f"{row.predicted:,}",
+            )
+            for row in shown
         ]
-        figure = contact_sheet(rows, f"{source}: predicted label of each row, true label of each image")
-        print(f"wrote {printable(str(show_or_save(figure, path, path)))}")
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for label, *numbers in cells:
+            aligned = (number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
+            yield "  ".join([label.ljust(widths[0]), *aligned])
+        if left_out := len(rows) - len(shown):
+            yield f"{left_out:,} more labels have no image here and were never predicted"

@@ -36,7 +36,9 @@ LONGEST_HEADING = 90  # characters
 # The contact sheet, in pixels.
 THUMBNAIL = 128
 GAP = 8
-CAPTION_HEIGHT = 20  # below each image, if there are captions
+CAPTION_HEIGHT = 16  # of each line below the images
+BELOW_CAPTIONS = 4
+FRAME = 4  # around an image that has a colour
 TITLE_WIDTH = 190  # left of each row
 HEADING_HEIGHT = 46  # above all rows
 LEAST_WIDTH = 480
@@ -47,10 +49,14 @@ UNDECODABLE_GREY = 200
 
 @dataclass(frozen=True)
 class CaptionedImage:
-    """An encoded image, and the text below it, which may be empty."""
+    """An encoded image, and the text below it, of several lines or empty.
+
+    If it has a `colour` (as matplotlib names it), its frame and its text have it.
+    """
 
     data: bytes
     caption: str
+    colour: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +107,8 @@ def contact_sheet(rows: Sequence[SheetRow], heading: str) -> Figure:
     from matplotlib.figure import Figure
 
     columns = max((len(row.images) for row in rows), default=1) or 1
-    has_captions = any(image.caption for row in rows for image in row.images)
-    row_height = THUMBNAIL + (CAPTION_HEIGHT if has_captions else 0) + GAP
+    lines = max((len(image.caption.splitlines()) for row in rows for image in row.images), default=0)
+    row_height = THUMBNAIL + (lines * CAPTION_HEIGHT + BELOW_CAPTIONS if lines else 0) + GAP
     width = max(TITLE_WIDTH + columns * (THUMBNAIL + GAP) + GAP, LEAST_WIDTH)
     height = HEADING_HEIGHT + max(len(rows), 1) * row_height
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
@@ -123,9 +129,23 @@ def _draw_row(axes: Axes, sheet: np.ndarray, row: SheetRow, *, top: int) -> None
     below = top + THUMBNAIL + 2
     for column, image in enumerate(row.images):
         left = TITLE_WIDTH + column * (THUMBNAIL + GAP)
-        sheet[top : top + THUMBNAIL, left : left + THUMBNAIL] = _thumbnail(image.data)
-        caption = plain_line(image.caption, LONGEST_CAPTION)
-        axes.text(left + THUMBNAIL / 2, below, caption, fontsize=8, ha="center", va="top", color="0.3")
+        sheet[top : top + THUMBNAIL, left : left + THUMBNAIL] = _framed(_thumbnail(image.data), image.colour)
+        caption = "\n".join(plain_line(line, LONGEST_CAPTION) for line in image.caption.splitlines())
+        colour = image.colour or "0.3"
+        axes.text(left + THUMBNAIL / 2, below, caption, fontsize=8, ha="center", va="top", color=colour)
+
+
+def _framed(thumbnail: np.ndarray, colour: str | None) -> np.ndarray:
+    """The thumbnail, uint8 (THUMBNAIL, THUMBNAIL, 3), with a frame if there is a colour."""
+    if colour is None:
+        return thumbnail
+    from matplotlib.colors import to_rgb
+
+    framed = np.empty_like(thumbnail)
+    framed[:] = np.round(255 * np.array(to_rgb(colour)))
+    inner = slice(FRAME, -FRAME)
+    framed[inner, inner] = thumbnail[inner, inner]
+    return framed
 
 
 def _thumbnail(image: bytes) -> np.ndarray:

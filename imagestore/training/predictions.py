@@ -50,6 +50,10 @@ class Predictions:
         """Count a batch: predicted and true labels, each int64 (B,)."""
         self.pairs.update(zip(true.tolist(), predicted.tolist(), strict=True))
 
+    def add_one(self, predicted: int, true: int) -> None:
+        """Count one prediction."""
+        self.pairs[true, predicted] += 1
+
     @property
     def count(self) -> int:
         """The number of predictions."""

@@ -1,55 +1,64 @@
-"""Counting the answers, and the images on the contact sheet."""
+"""Counting the answers."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from imagestore.classifying.accuracy import Accuracy
+from imagestore.classifying.answer import Answer, Guess, Picture
+from tests.helpers.small_stores import COLOURS
 
-import pytest
-from PIL import Image
-
-from imagestore.classifying.accuracy import SHEET_COLUMNS, Accuracy
-from imagestore.classifying.answer import Answer, Picture
-from tests.helpers.small_stores import COLOURS, picture
-
-LABELS = list(COLOURS)
+LABELS = list(COLOURS)  # blue, green, red
 
 
-def answer(label: str, true_label: str | None, data: bytes = b"") -> Answer:
-    return Answer(Picture("image.jpg", data, true_label), label, 0.75)
+def counted(*answers: tuple[str, str | None], labels: list[str] = LABELS) -> Accuracy:
+    """The accuracy of answers with a predicted and a true label each."""
+    accuracy = Accuracy(labels)
+    for label, true_label in answers:
+        accuracy.add(Answer(Picture("image.jpg", b"", true_label), (Guess(label, 0.75),)))
+    return accuracy
 
 
-def test_answers_without_a_true_label_do_not_count(capsys: pytest.CaptureFixture) -> None:
-    """Only the other answers do. The user is told of true labels that were not trained on."""
-    accuracy = Accuracy(LABELS)
-    for label, true_label in (("red", "red"), ("red", "blue"), ("blue", "white"), ("blue", None)):
-        accuracy.add(answer(label, true_label))
-    accuracy.print_line()
-    out, err = capsys.readouterr()
-    assert (accuracy.answers, out) == (4, "accuracy 33.3 % (1 of 3)\n")
-    assert err == "classify: 1 of them have a label that the network was not trained on\n"
+def test_answers_without_a_true_label_do_not_count() -> None:
+    accuracy = counted(("red", "red"), ("red", "blue"), ("blue", None))
+    assert (accuracy.answers, accuracy.with_true_label) == (3, 2)
+    assert list(accuracy.lines()) == ["accuracy 50.0 % (1 of 2)", "balanced accuracy 50.0 %"]
+    assert accuracy.untrained_line() == ""
 
 
-def test_no_accuracy_is_printed_without_true_labels(capsys: pytest.CaptureFixture) -> None:
-    accuracy = Accuracy(LABELS)
-    accuracy.add(answer("red", None))
-    accuracy.print_line()
-    assert capsys.readouterr() == ("", "")
+def test_each_label_counts_alike_in_the_balanced_accuracy() -> None:
+    """Labels that the store lacks do not count."""
+    accuracy = counted(*[("red", "red")] * 8, ("red", "blue"), ("blue", "blue"))
+    assert list(accuracy.lines()) == ["accuracy 90.0 % (9 of 10)", "balanced accuracy 75.0 %"]
 
 
-def test_the_sheet_has_some_images_of_each_label() -> None:
-    """Also if the images of one label all come before those of the next."""
-    accuracy = Accuracy(LABELS)
-    for label in LABELS:
-        for _ in range(200):
-            accuracy.add(answer(label, label))
-    assert {label: len(row) for label, row in accuracy.sheet.items()} == dict.fromkeys(LABELS, SHEET_COLUMNS)
+def test_a_label_that_was_not_trained_on_counts_as_wrong() -> None:
+    """The user is told of it, and of the accuracy without it."""
+    accuracy = counted(("red", "red"), ("red", "blue"), ("blue", "white"), ("red", "white"), ("blue", "blue"))
+    assert list(accuracy.lines()) == ["accuracy 40.0 % (2 of 5)", "balanced accuracy 50.0 %"]
+    assert accuracy.untrained_line() == (
+        "2 of them have a label that the network was not trained on (white); "
+        "of the others, 66.7 % are right (2 of 3)"
+    )
+    only = counted(*[("red", name) for name in ("a", "b\x1b", "c", "d", "e")])
+    assert only.untrained_line() == (
+        r"5 of them have a label that the network was not trained on (a, b\x1b, c and 2 more)"
+    )
 
 
-def test_the_sheet_is_a_picture_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    accuracy = Accuracy(LABELS)
-    accuracy.add(answer("red", "blue", picture(COLOURS["blue"], 1)))
-    accuracy.save_sheet("test.h5", tmp_path / "sheet.png")
-    assert capsys.readouterr().out == f"wrote {tmp_path}/sheet.png\n"
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.format == "PNG"
-        sheet.load()
+def test_nothing_is_said_without_true_labels() -> None:
+    accuracy = counted(("red", None))
+    assert list(accuracy.lines()) == []
+    assert accuracy.untrained_line() == ""
+
+
+def test_the_report_has_a_line_for_each_label() -> None:
+    accuracy = counted(
+        ("red", "red"), ("red", "red"), ("red", "blue"), ("green", "white"), labels=[*LABELS, "grey", "black"]
+    )
+    assert list(accuracy.report()) == [
+        "label  precision   recall  images  predicted",
+        "blue           -    0.0 %       1          0",
+        "green      0.0 %        -       0          1",
+        "red       66.7 %  100.0 %       2          3",
+        "white          -    0.0 %       1          0",
+        "2 more labels have no image here and were never predicted",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,6 +14,7 @@ from imagestore.classifying import predict as predict_module
 from imagestore.classifying.answer import Picture
 from imagestore.classifying.predict import predict_labels
 from imagestore.console import UserError
+from imagestore.loading.ahead import AHEAD
 from imagestore.loading.views import View, as_tensor, decode_view
 from imagestore.networks.description import NetworkDescription
 from imagestore.networks.image_network import ImageNetwork
@@ -42,6 +44,11 @@ def pictures() -> list[Picture]:
     return [Picture(f"{i}.jpg", picture(colours[i % 3], i), None) for i in range(10)]
 
 
+def pixels_of(image: Picture, side: int = SIDE) -> torch.Tensor:
+    """uint8 (3, side, side)."""
+    return as_tensor(decode_view(image.data, View(side)))
+
+
 def test_answers_are_those_of_the_network(
     network: ImageNetwork, weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,9 +57,8 @@ def test_answers_are_those_of_the_network(
     answers = list(predict_labels(pictures, LABELS, weights=weights, device="cpu", workers=3))
     assert [answer.picture for answer in answers] == pictures
     for answer in answers:
-        pixels = as_tensor(decode_view(answer.picture.data, View(SIDE)))
         with torch.no_grad():
-            probabilities = network(pixels[None]).softmax(1)[0]
+            probabilities = network(pixels_of(answer.picture)[None]).softmax(1)[0]
         assert answer.label == LABELS[int(probabilities.argmax())]
         assert answer.confidence == pytest.approx(float(probabilities.max()), abs=1e-5)
 
@@ -71,14 +77,64 @@ def test_pictures_that_cannot_be_decoded_are_left_out(
     assert lines[-1] == "classify: skipped 12 images in all, because they cannot be decoded"
 
 
-def test_pictures_are_taken_a_batch_at_a_time(
-    weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("workers", "batches"), [(0, 1), (1, 1 + AHEAD), (3, 1 + AHEAD)])
+def test_pictures_are_taken_some_batches_ahead(
+    weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch, workers: int, batches: int
 ) -> None:
-    """So a million pictures need no more memory than a batch."""
-    monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)
+    """So a million pictures need no more memory than a few batches. Without workers there is one batch."""
+    monkeypatch.setattr(predict_module, "BATCH_SIZE", 2)
     remaining = iter(pictures)
-    next(predict_labels(remaining, LABELS, weights=weights, device="cpu", workers=1))
-    assert [image.name for image in remaining] == [f"{i}.jpg" for i in range(4, 10)]
+    next(predict_labels(remaining, LABELS, weights=weights, device="cpu", workers=workers))
+    assert [image.name for image in remaining] == [f"{i}.jpg" for i in range(2 * batches, 10)]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_workers_change_no_answer(
+    weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(predict_module, "IMAGES_OF_A_TASK", 3)
+    options = {"weights": weights, "device": "cpu"}
+    expected = list(predict_labels(pictures, LABELS, workers=2, **options))
+    assert list(predict_labels(pictures, LABELS, workers=workers, **options)) == expected
+
+
+@pytest.mark.parametrize("top", [1, 2, 3, 9])
+def test_the_likeliest_labels_come_first(
+    network: ImageNetwork, weights: Path, pictures: list[Picture], top: int
+) -> None:
+    """No more than there are labels."""
+    found = list(predict_labels(pictures, LABELS, weights=weights, device="cpu", workers=1, top=top))
+    for answer in found:
+        with torch.no_grad():
+            probabilities = network(pixels_of(answer.picture)[None]).softmax(1)[0].tolist()
+        expected = sorted(zip(probabilities, LABELS, strict=True), reverse=True)[:top]
+        assert [guess.label for guess in answer.guesses] == [label for _, label in expected]
+        assert [guess.confidence for guess in answer.guesses] == pytest.approx(
+            [p for p, _ in expected], abs=1e-5
+        )
+
+
+@pytest.mark.parametrize("model", ["colour", "mlp", "small"])
+def test_features_are_what_the_last_layer_gets(
+    model: str, pictures: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the answers, without the pictures that cannot be decoded."""
+    monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)
+    torch.manual_seed(2)
+    network = make_network(NetworkDescription(model=model, labels=tuple(LABELS), size=32)).eval()
+    save_network(network, tmp_path / "other.pth")
+    mixed = [*pictures[:3], Picture("broken.jpg", b"not an image at all", None), *pictures[3:]]
+    taken: list[np.ndarray] = []
+    options = {"weights": tmp_path / "other.pth", "device": "cpu", "workers": 2}
+    answers = list(predict_labels(mixed, LABELS, take_features=taken.append, **options))
+    assert [answer.picture for answer in answers] == pictures
+    assert answers == list(predict_labels(pictures, LABELS, **options))
+    features = np.concatenate(taken)
+    assert features.dtype == np.float32
+    with torch.no_grad():
+        images = torch.stack([pixels_of(image, 32) for image in pictures])
+        assert torch.allclose(torch.from_numpy(features), network.features(images), atol=1e-5)
+        assert torch.allclose(network.head(torch.from_numpy(features)), network(images), atol=1e-4)
 
 
 def test_a_picture_of_any_format_is_classified(weights: Path) -> None:
