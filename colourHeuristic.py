@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 from imagestore import console
 from imagestore.arguments import (
     ENVIRONMENT,
+    AnyOrderParser,
     add_follow_external,
     add_ignore_zeros,
     fraction,
@@ -51,7 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=AnyOrderParser
+    )
     for add_command in (_add_sort, _add_partition, _add_merge, _add_identify, _add_show, _add_summary):
         add_command(commands)
     return parser

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore import console
-from imagestore.arguments import given_path
+from imagestore.arguments import AnyOrderParser, given_path
 from imagestore.processes import load_numpy_without_threads
 
 PROGRAM = "h5vfs"
@@ -125,7 +125,7 @@ def add_follow_external(parser: argparse.ArgumentParser) -> None:
 def tools_parser() -> argparse.ArgumentParser:
     """The parser of the commands that mount nothing."""
     parser = argparse.ArgumentParser(prog=PROGRAM)
-    tools = parser.add_subparsers(dest="tool", required=True)
+    tools = parser.add_subparsers(dest="tool", required=True, parser_class=AnyOrderParser)
     pack = tools.add_parser("pack", help="make a store from a folder")
     pack.add_argument("folder", type=given_path, metavar="FOLDER")
     pack.add_argument("output", type=given_path, metavar="FILE.h5")

@@ -1,13 +1,15 @@
-"""Types and options of arguments that several commands share; argparse gets them as `type=`.
+"""The parser, and types and options of arguments that several commands share.
 
-Each type raises ArgumentTypeError, which argparse turns into one line and exit status 2. Nothing slow is
-imported here.
+argparse gets the types as `type=`. Each type raises ArgumentTypeError, which argparse turns into one line and
+exit status 2. Nothing slow is imported here.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore.processes import cpu_count
@@ -20,6 +22,28 @@ ENVIRONMENT = f"""\
 IMAGESTORE_DECODE_MEMORY: memory that a worker may take to decode an image (default: {DECODE_MEMORY})
 """
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+class AnyOrderParser(argparse.ArgumentParser):
+    """A parser that takes options between the positional arguments too: `partition A.tar --seed 1 B.tar …`.
+
+    After `--`, no word is an option; then options stand before or behind the positional arguments.
+    """
+
+    _is_intermixed = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse arguments; argparse calls this for a subcommand too."""
+        words = list(sys.argv[1:] if args is None else args)
+        if self._is_intermixed or "--" in words:
+            return super().parse_known_args(words, namespace)
+        self._is_intermixed = True  # argparse's method comes here again
+        try:
+            return self.parse_known_intermixed_args(words, namespace)
+        finally:
+            self._is_intermixed = False
 
 
 def given_path(text: str) -> Path:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagestore.arguments import (
+    AnyOrderParser,
     count_from_0,
     fraction,
     given_path,
@@ -21,6 +22,31 @@ from imagestore.arguments import (
     seed,
     whole_number,
 )
+
+
+@pytest.mark.parametrize(
+    ("words", "archives", "outputs"),
+    [
+        ("A B --seed 1 OUT", ["A", "B"], "OUT"),
+        ("A --seed 1 B OUT", ["A", "B"], "OUT"),
+        ("--seed 1 A OUT", ["A"], "OUT"),
+        ("A B C OUT --seed 1", ["A", "B", "C"], "OUT"),
+        ("--seed 1 -- -A --seed OUT", ["-A", "--seed"], "OUT"),
+        ("--seed 1 A -- -OUT", ["A"], "-OUT"),
+    ],
+)
+def test_options_may_stand_anywhere(words: str, archives: list[str], outputs: str) -> None:
+    for is_sub in (False, True):
+        parser = argparse.ArgumentParser() if is_sub else AnyOrderParser()
+        command = parser
+        if is_sub:
+            command = parser.add_subparsers(parser_class=AnyOrderParser).add_parser("sort")
+        command.add_argument("archives", nargs="+")
+        command.add_argument("output")
+        command.add_argument("--seed", type=int)
+        for _ in range(2):
+            parsed = parser.parse_args(["sort"] * is_sub + words.split())
+            assert (parsed.archives, parsed.output, parsed.seed) == (archives, outputs, 1)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,35 @@ ARRAY_VARIABLES = (
 )
 
 
+def test_options_may_stand_between_archives_and_outputs(run, tmp_path):
+    for name in ("red", "blue"):
+        Image.new("RGB", (40, 40), name).save(tmp_path / f"{name}.png")
+        data = (tmp_path / f"{name}.png").read_bytes()
+        (tmp_path / f"{name}.tar").write_bytes(pack([(f"{name}.png", data)]))
+    run(
+        "colourHeuristic.py",
+        "partition",
+        "red.tar",
+        "--seed",
+        1,
+        "blue.tar",
+        "--workers",
+        1,
+        "a.h5",
+        "b.h5",
+        1,
+    )
+    run("colourHeuristic.py", "merge", "c.h5", "a.h5")
+    assert sorted(stored_images(tmp_path / "a.h5")) == sorted(stored_images(tmp_path / "c.h5"))
+    assert sorted(stored_images(tmp_path / "a.h5")) == ["blue.png", "red.png"]
+    done = run("colourHeuristic.py", "identify", "red.tar", "--json", "red.png")
+    assert '"red.png"' in done.stdout
+    assert "red" in run("colourHeuristic.py", "summary", "a.h5", "--csv", "c.h5").stdout
+    assert "2 files" in run("h5vfs.py", "verify", "a.h5", "--follow-external", "c.h5").stdout
+    run("h5vfs.py", "unpack", "a.h5", "--include", "*.png", "c.h5", "out")
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 4
+
+
 @pytest.mark.parametrize(
     "arguments, status, words",
     [
