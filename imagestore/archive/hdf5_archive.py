@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import h5py
 
-from imagestore import stored_names
+from imagestore.archive.datasets_below import FoundDataset, datasets_below, find_object
+from imagestore.archive.label_arrays import may_be_labels
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.pixel_arrays import datasets_below, is_pixel_array
+from imagestore.archive.pixel_arrays import is_flattened, is_pixel_array, shape_if_flattened
 from imagestore.archive.pixel_rows import PixelRows
 from imagestore.archive.row_archive import RowArchive
 from imagestore.archive.store_rows import StoreRows
 from imagestore.console import UserError, did_you_mean, first_line, printable
+from imagestore.hdf5.links import OUTSIDE, LinkNotFollowed
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED
 from imagestore.printed_commands import command_line, path_argument
@@ -35,7 +38,23 @@ def open_hdf5_archive(
             return RowArchive(path, descriptor, rows, index, labels)
     raise UserError(
         f"{path}: holds no image, neither as bytes nor as pixels (N x H x W x 3, N x 3 x H x W, N x H x W)"
+        f"{_about_flattened(file, descriptor)}"
     )
+
+
+def _about_flattened(path: Path, descriptor: int) -> str:
+    """What to do with a dataset that may hold flattened pictures, to follow a message; empty if none may."""
+    with open_hdf5(descriptor, path) as file, contextlib.suppress(*ERRORS_OF_H5PY):
+        for name, dataset in datasets_below(file, path):
+            if is_flattened(dataset):
+                named = command_line(path_argument(f"{path}:/{name}"))
+                return f"; if the rows of {printable(name)} are flattened pictures, name them: {named}"
+            if shape := shape_if_flattened(dataset):
+                return (
+                    f"; if the rows of {printable(name)} are flattened pictures, store them with their "
+                    f"shape, such as N x {shape}"
+                )
+    return ""
 
 
 def open_as_store(path: Path, follow_external: bool) -> ImageStore | None:
@@ -63,7 +82,7 @@ def holds_arrays_only(store: ImageStore) -> bool:
     if store.index.written_with_store or find_labels(store).is_counted.any():
         return False
     try:
-        return any(map(is_pixel_array, datasets_below(store.hdf5())))
+        return bool(_arrays_of_pictures(list(datasets_below(store.hdf5(), store.path))))
     except ERRORS_OF_H5PY:
         return False
 
@@ -88,7 +107,7 @@ def _pixel_rows(path: Path, descriptor: int, inner: str, labels: SourceLabels | 
     try:
         found = _arrays_at(path, file, inner)
         if len(found) > 1:
-            choices = " or ".join(command_line(path_argument(f"{path}:{array.name}")) for array in found)
+            choices = " or ".join(command_line(path_argument(f"{path}:/{array.path}")) for array in found)
             raise UserError(f"{path} holds {len(found)} arrays of pictures: give one of them, as {choices}")
         if found:
             return PixelRows(path, file, found[0], labels)
@@ -103,10 +122,37 @@ def _pixel_rows(path: Path, descriptor: int, inner: str, labels: SourceLabels | 
     return None
 
 
-def _arrays_at(path: Path, file: h5py.File, inner: str) -> list[h5py.Dataset]:
-    item = file.get(stored_names.encode(inner)) if inner else file
+def _arrays_at(path: Path, file: h5py.File, inner: str) -> list[FoundDataset]:
+    """The arrays of pictures at the path `inner`, or below it. Raises UserError."""
+    try:
+        item = find_object(file, path, inner) if inner else file
+    except LinkNotFollowed as error:
+        if error.reason == OUTSIDE:
+            raise UserError(
+                f"{path}: {printable(inner)!r} leads into a file outside the folder of this one: "
+                "give that file itself"
+            ) from None
+        item = None
     if item is None:
-        names = [dataset.name.strip("/") for dataset in datasets_below(file)]
+        names = [found.path for found in datasets_below(file, path)]
         raise UserError(f"{path} has no {printable(inner)!r}{did_you_mean(inner, names)}")
-    datasets = [item] if isinstance(item, h5py.Dataset) else list(datasets_below(item))
-    return [dataset for dataset in datasets if is_pixel_array(dataset)]
+    if isinstance(item, h5py.Dataset):
+        is_picture = is_pixel_array(item) or is_flattened(item)
+        return [FoundDataset(inner, item)] if is_picture else []
+    return _arrays_of_pictures(list(datasets_below(file, path, inner)))
+
+
+def _arrays_of_pictures(datasets: list[FoundDataset]) -> list[FoundDataset]:
+    """Those datasets whose rows are pictures.
+
+    Flattened pictures are only taken if there are no others, and if labels for them are beside them: else
+    they may be features or weights.
+    """
+    arrays = [found for found in datasets if is_pixel_array(found.dataset)]
+    if arrays:
+        return arrays
+    flattened = [found for found in datasets if is_flattened(found.dataset)]
+    others = [found.dataset for found in datasets if found not in flattened]
+    return [
+        found for found in flattened if any(may_be_labels(other, found.dataset.shape[0]) for other in others)
+    ]

@@ -8,9 +8,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from imagestore.archive.datasets_below import datasets_below
 from imagestore.archive.label_text import LABEL_KEYS, OTHER_KEYS, NoLabels, text_of
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.pixel_arrays import datasets_below
 from imagestore.console import UserError, did_you_mean, printable
 
 # Words in the names of arrays that are as long as the images, and say something else of them.
@@ -43,9 +43,9 @@ def find_labels_of(
 def _labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | None) -> list[str | None]:
     """Labels are numbers or texts, (N,), (N, 1) and so on, or (N, C) with a single 1 in each row."""
     candidates = {
-        dataset.name.strip("/"): dataset
-        for dataset in datasets_below(file)
-        if dataset.name.strip("/") != images and _may_be_labels(dataset, count)
+        found.path: found.dataset
+        for found in datasets_below(file, path)
+        if found.path != images and may_be_labels(found.dataset, count)
     }
     if key is not None:
         name = _named(path, images, candidates, key)
@@ -68,7 +68,7 @@ def _labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | 
     )
 
 
-def _may_be_labels(dataset: h5py.Dataset, count: int) -> bool:
+def may_be_labels(dataset: h5py.Dataset, count: int) -> bool:
     """Whether a dataset has a label for each of `count` images by its shape and its type."""
     shape = dataset.shape
     if not shape or shape[0] != count:

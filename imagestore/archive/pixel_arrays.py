@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 
 import h5py
@@ -13,32 +13,10 @@ from imagestore.decode.grey_levels import scale_to_levels, usual_range
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 SMALLEST_COLOUR_SIDE, SMALLEST_GREY_SIDE = 2, 5  # pixels: arrays of grey that are smaller are boxes, points …
 MOST_BYTES_AT_ONCE = 64 << 20  # of rows, also where the chunks of the file are larger
+# Numbers in a row: height and width. Many people store MNIST and its kin so.
+FLATTENED = {784: (28, 28)}
+SMALLEST_FLATTENED_SIDE = 8  # pixels
 BYTES_AT_ONCE = 4 << 20  # of rows that are not in chunks
-
-
-def datasets_below(group: h5py.Group) -> Iterator[h5py.Dataset]:
-    """Every dataset below a group, each once. Links that are no hard links are not followed."""
-    seen: set[int] = set()  # addresses of objects
-    groups = [group]
-    while groups:
-        here = groups.pop()
-        below = []
-        for name in here:
-            if here.get(name, getclass=True, getlink=True) is not h5py.HardLink:
-                continue
-            kind = here.get(name, getclass=True)
-            if kind not in (h5py.Dataset, h5py.Group):  # a stored type
-                continue
-            item = here[name]
-            address = h5py.h5o.get_info(item.id).addr
-            if address in seen:
-                continue
-            seen.add(address)
-            if kind is h5py.Dataset:
-                yield item
-            else:
-                below.append(item)
-        groups += reversed(below)
 
 
 def is_pixel_array(dataset: h5py.Dataset) -> bool:
@@ -48,6 +26,33 @@ def is_pixel_array(dataset: h5py.Dataset) -> bool:
     except TypeError:  # a type that NumPy lacks
         return False
     return kind in "uifb" and _first_channel_axis(dataset.shape) is not None
+
+
+def is_flattened(dataset: h5py.Dataset) -> bool:
+    """Whether the rows of a dataset have the length of a flattened picture of FLATTENED."""
+    return _row_length(dataset) in FLATTENED
+
+
+def shape_if_flattened(dataset: h5py.Dataset) -> str:
+    """The shape of the pictures if the rows of a dataset may be flattened ones; else empty.
+
+    Such rows are not taken: those of colour pictures come in two orders, and many are features.
+    """
+    length = _row_length(dataset)
+    for channels, form in ((3, "{0} x {0} x 3"), (1, "{0} x {0}")):
+        side = math.isqrt(length // channels)
+        if side >= SMALLEST_FLATTENED_SIDE and channels * side * side == length:
+            return form.format(side)
+    return ""
+
+
+def _row_length(dataset: h5py.Dataset) -> int:
+    """The length of the rows of a table of numbers; 0 for other datasets."""
+    try:
+        kind = dataset.dtype.kind
+    except TypeError:  # a type that NumPy lacks
+        return 0
+    return dataset.shape[1] if kind in "uifb" and len(dataset.shape or ()) == 2 else 0
 
 
 def _first_channel_axis(shape: tuple[int, ...] | None) -> int | None:
@@ -68,7 +73,7 @@ def _first_channel_axis(shape: tuple[int, ...] | None) -> int | None:
 
 @dataclass
 class PixelArray:
-    """A dataset of pictures. Raises the errors of h5py if the file is damaged."""
+    """A dataset of pictures, flattened ones too. Raises the errors of h5py if the file is damaged."""
 
     dataset: h5py.Dataset
 
@@ -87,6 +92,8 @@ class PixelArray:
     def pictures(self, first: int, end: int) -> np.ndarray:
         """Pictures `first` to `end` - 1: uint8 (n, H, W) or (n, H, W, C)."""
         values = self.dataset[first:end]
+        if self._axis is None:
+            values = values.reshape(-1, *FLATTENED[self.dataset.shape[1]])
         if self._axis == 1:
             values = np.moveaxis(values, 1, 3)
         return np.ascontiguousarray(self._to_8_bits(values))

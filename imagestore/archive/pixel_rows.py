@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from imagestore.archive.datasets_below import FoundDataset
 from imagestore.archive.label_arrays import find_labels_of
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.pixel_arrays import PixelArray
@@ -28,12 +29,10 @@ FEWEST_DIGITS = 6  # of a picture's number in its name
 class PixelRows:
     """The pictures of one dataset."""
 
-    def __init__(
-        self, path: Path, file: h5py.File, dataset: h5py.Dataset, labels: SourceLabels | None
-    ) -> None:
+    def __init__(self, path: Path, file: h5py.File, found: FoundDataset, labels: SourceLabels | None) -> None:
         """Take over an open file. Raises UserError."""
         self._path, self._file = path, file
-        self.name = dataset.name.strip("/")
+        self.name, dataset = found
         try:
             check_readable(dataset.id)
             self._array = PixelArray(dataset)

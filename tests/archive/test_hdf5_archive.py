@@ -258,3 +258,95 @@ def test_a_damaged_chunk_costs_no_picture_before_it(run, tmp_path):
     assert done.returncode == 1
     assert "8 images" in done.stdout
     assert "damaged at picture 8 of x" in done.stderr
+
+
+# ----- links -----
+
+
+@pytest.mark.parametrize("link", ["hard", "soft", "external", "group"])
+def test_arrays_behind_links_are_found_once(tmp_path, link):
+    (tmp_path / "deep").mkdir()
+    data = write_datasets(tmp_path / "deep/data.h5", raw__x=PIXELS, raw__y=NUMBERS)
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        if link == "external":
+            file["images"] = h5py.ExternalLink("deep/data.h5", "/raw/x")
+            file["labels"] = h5py.ExternalLink("deep/data.h5", "/raw/y")
+        elif link == "group":
+            file["all"] = h5py.ExternalLink("deep/data.h5", "/raw")
+            file["more"] = h5py.SoftLink("/all")
+        else:
+            file["images"], file["labels"] = PIXELS, NUMBERS
+            for name in ("images", "labels"):
+                file[f"more/{name}"] = file[name] if link == "hard" else h5py.SoftLink(f"/{name}")
+            file["nowhere"] = h5py.SoftLink("/nothing")
+            file["circle"] = h5py.SoftLink("/circle")
+    found = images_of(path)
+    assert data.exists() and np.array_equal(decoded(found), PIXELS)
+    assert [label for _, _, label in found] == TEXTS
+    assert found[0][0] == ("all/x/000000.png" if link == "group" else "images/000000.png")
+
+
+def test_a_part_may_be_a_link(tmp_path):
+    path = write_datasets(tmp_path / "a.h5", d__x=PIXELS, d__y=NUMBERS, d__z=PIXELS)
+    with h5py.File(path, "a") as file:
+        file["train/images"], file["one"] = h5py.SoftLink("/d/x"), h5py.SoftLink("/d/x")
+    for part in ("train", "train/images", "one"):
+        found = images_of(f"{path}:/{part}")
+        assert np.array_equal(decoded(found), PIXELS) and [label for *_, label in found] == TEXTS
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    (tmp_path / "mine").mkdir()
+    write_datasets(tmp_path / "other.h5", x=PIXELS)
+    with h5py.File(tmp_path / "mine/a.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("../other.h5", "/x")
+    with pytest.raises(UserError, match="holds no image"):
+        images_of(tmp_path / "mine/a.h5")
+    with pytest.raises(UserError, match="outside the folder"):
+        images_of(f"{tmp_path}/mine/a.h5:/x")
+
+
+# ----- flattened pictures -----
+
+DIGITS = np.random.default_rng(3).integers(0, 256, (COUNT, 28, 28), np.uint8)
+FLAT = DIGITS.reshape(COUNT, 784)
+
+
+@pytest.mark.parametrize("rows", [FLAT, FLAT / 255, FLAT.astype("i8")])
+def test_rows_of_784_numbers_are_pictures(tmp_path, rows):
+    path = write_datasets(tmp_path / "a.h5", x=rows, y=np.eye(3)[NUMBERS])
+    found = images_of(path)
+    assert np.array_equal(decoded(found), np.stack([DIGITS] * 3, 3))
+    assert [label for _, _, label in found] == TEXTS
+
+
+def test_parts_of_784_numbers_have_their_labels(tmp_path):
+    path = write_datasets(
+        tmp_path / "a.h5", x_train=FLAT, y_train=NUMBERS, x_test=FLAT[:5], y_test=NUMBERS[:5] + 5
+    )
+    assert [label for *_, label in images_of(f"{path}:/x_test")] == ["5", "6", "7", "5", "6"]
+    with pytest.raises(UserError, match="2 arrays of pictures"):
+        images_of(path)
+
+
+@pytest.mark.parametrize(
+    ("datasets", "words"),
+    [
+        ({"x": FLAT / 255}, "a.h5:/x"),
+        ({"kernel": np.zeros((784, 128)), "bias": np.zeros(128)}, "holds no image"),
+        ({"kernel": np.zeros((128, 784)), "bias": np.zeros(784)}, "a.h5:/kernel"),
+        ({"x": np.zeros((COUNT, 3072), "u1"), "y": NUMBERS}, "N x 32 x 32 x 3"),
+        ({"x": np.zeros((COUNT, 4096)), "y": NUMBERS}, "N x 64 x 64"),
+        ({"x": np.zeros((COUNT, 100)), "y": NUMBERS}, "N x 10 x 10"),
+        ({"x": np.zeros((COUNT, 5)), "y": NUMBERS}, "N x H x W[)]$"),
+    ],
+)
+def test_rows_that_may_be_something_else_are_named(tmp_path, datasets, words):
+    with pytest.raises(UserError, match=words):
+        images_of(write_datasets(tmp_path / "a.h5", **datasets))
+
+
+def test_flattened_rows_beside_pictures_are_no_pictures(tmp_path):
+    path = write_datasets(tmp_path / "a.h5", images=PIXELS, features=FLAT, y=NUMBERS)
+    assert np.array_equal(decoded(images_of(path)), PIXELS)
