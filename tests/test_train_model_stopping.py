@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 import train_model
-from imagestore.training import training_loop
 from tests.helpers.commands import ROOT
 from tests.helpers.small_stores import make_store
 from tests.helpers.training_runs import have_equal_weights, train_here, train_until_check
@@ -79,7 +78,8 @@ def test_a_finished_training_may_be_resumed(tmp_path: Path, capsys: pytest.Captu
         resume = ("--resume", tmp_path / "first/checkpoint.pth")
         status, out, messages = train_here(capsys, store, *output, *resume)
         assert (status, len(messages)) == (0, 2)
-        assert [line.split()[0] for line in out.splitlines()] == ["wrote", "for"]
+        first_words = [line.split()[0] for line in out.splitlines()]
+        assert first_words[:3] == ["wrote", "wrote", "validation:"]
         assert have_equal_weights(tmp_path / "first", tmp_path / "again")
     assert not (tmp_path / "again/checkpoint.pth").exists()
 
@@ -111,7 +111,7 @@ def test_a_stop_before_the_first_step_writes_nothing(
 def test_a_stop_during_validation_prints_no_score(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(training_loop, "VALIDATION_BATCH_SIZE", 1)
+    monkeypatch.setattr("imagestore.training.validate.batch_size", lambda side: 1)
     store = make_store(tmp_path / "train.h5", 20)
     # For decoding, before the steps, before each of 8 steps, before the first of 4 batches to validate with.
     checks = 4 + 2 + 8 + 1

@@ -15,7 +15,7 @@ they need no shared memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -86,18 +86,18 @@ class Batches:
 
     def epoch(self, number: int, batch_size: int) -> Iterator[Batch]:
         """All images, augmented, in an order that the seed of the view and the number of the epoch decide."""
-        return self.iterate(epoch_order(self.keys, self.view.seed, number), batch_size, number)
+        order = epoch_order(self.keys, self.view.seed, number)
+        return self.iterate(order.split(batch_size) if len(order) else (), number)
 
-    def iterate(self, order: Tensor, batch_size: int, epoch: int | None = None) -> Iterator[Batch]:
-        """Batches of 0 to `batch_size` images. `order` is int64 (n,), positions among the N images.
+    def iterate(self, chunks: Iterable[Tensor], epoch: int | None = None) -> Iterator[Batch]:
+        """A batch for each chunk, int64 (n,), of positions among the N images.
 
         In an `epoch` they are augmented, by the seed, the epoch and the key of each image alone. Without,
         they have their plain view. Any error that is no fault of an image is raised. Closing the iterator
         ends its threads.
         """
-        chunks = (order[first : first + batch_size].numpy() for first in range(0, len(order), batch_size))
         count_before = self.skipped.count
-        for made, failed in run_ahead((self._begin(chunk, epoch) for chunk in chunks), self.workers):
+        for made, failed in run_ahead((self._begin(chunk.numpy(), epoch) for chunk in chunks), self.workers):
             yield self._finish(made, failed)
         if self.skipped.count > count_before:
             self.skipped.note_count()

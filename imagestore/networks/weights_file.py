@@ -29,9 +29,13 @@ OTHER_LABELS = "trained on other labels: use the labels file of the same trainin
 
 def save_network(network: ImageNetwork, path: Path) -> None:
     """Write the weights file, whole or not at all. Raises UserError, OSError."""
-    described = vars(network.description)
-    content = {**described, "labels": list(described["labels"]), "options": dict(described["options"])}
-    save_file({**content, "state_dict": network.model.state_dict()}, path)
+    save_file({**plain_description(network.description), "state_dict": network.model.state_dict()}, path)
+
+
+def plain_description(description: NetworkDescription) -> dict[str, Any]:
+    """The fields of a description as values that `torch.load` takes from any file."""
+    fields = vars(description)
+    return {**fields, "labels": list(fields["labels"]), "options": dict(fields["options"])}
 
 
 def load_network(path: Path, labels: Sequence[str], device: torch.device) -> ImageNetwork:
@@ -80,12 +84,12 @@ def read_description(content: Mapping[str, Any], labels: Sequence[str]) -> Netwo
     )  # fmt: skip
 
 
-def read_state(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+def read_state(content: Mapping[str, Any]) -> Mapping[str, torch.Tensor]:
     """The state dict in a weights file. Raises UNEXPECTED_CONTENT if it is none."""
     state = content.get("state_dict", content)
     if not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise TypeError("values that are no tensors")
-    return dict(state)
+    return state  # with the versions of its modules, which torch keeps in an attribute of the dict
 
 
 def _old_description(content: Mapping[str, Any], labels: Sequence[str]) -> NetworkDescription:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-
-from imagestore.loading.batches import Batch
 
 
 @dataclass
@@ -20,12 +17,6 @@ class Score:
     loss_sum: float = 0.0
     correct: int = 0
     images: int = 0
-
-    def add(self, logits: Tensor, labels: Tensor) -> None:
-        """Count one batch: logits, float32 (B, labels), and true labels, int64 (B,)."""
-        self.loss_sum += cross_entropy(logits, labels, reduction="sum").item()
-        self.correct += int((logits.argmax(1) == labels).sum())
-        self.images += len(labels)
 
     @property
     def mean_loss(self) -> float:
@@ -38,14 +29,19 @@ class Score:
         return self.correct / self.images if self.images else math.nan
 
 
-@torch.inference_mode()
-def evaluate(model: nn.Module, batches: Iterable[Batch], device: torch.device) -> Score:
-    """Score a model on batches of images."""
-    model.eval()
-    score = Score()
-    for images, labels, _ in batches:
-        score.add(model(images.to(device)), labels.to(device))
-    return score
+def no_sums(device: torch.device) -> Tensor:
+    """float (3,): the sums of no images. Apple's devices have no float64."""
+    return torch.zeros(3, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+
+
+def sums_of(logits: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """float (3,): the fields of a Score, for logits, float32 (B, labels), and true labels, int64 (B,).
+
+    They stay on the device: to ask for a number would wait for the device.
+    """
+    loss_sum = cross_entropy(logits, labels, reduction="sum").to(dtype)
+    correct = (logits.argmax(1) == labels).sum().to(dtype)
+    return torch.stack([loss_sum, correct, torch.full_like(correct, len(labels))])
 
 
 @torch.inference_mode()
@@ -54,9 +50,3 @@ def predict(model: nn.Module, images: Tensor, device: torch.device) -> tuple[Ten
     model.eval()
     confidence, label = model(images.to(device)).softmax(1).max(1)
     return label.cpu(), confidence.cpu()
-
-
-def commonest_label_share(labels: Tensor) -> float:
-    """The accuracy, 0 to 1, of always predicting the commonest of `labels`, int64 (N,)."""
-    counts = torch.bincount(labels)  # int64 (labels,)
-    return int(counts.max()) / int(counts.sum())

@@ -6,8 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from imagestore.loading.batches import Batches
-from imagestore.training.evaluation import Score, commonest_label_share
+from imagestore.training.evaluation import Score
 
 
 def epoch_title(epoch: int, epochs: int) -> str:
@@ -39,12 +38,6 @@ def epoch_line(title: str, score: Score, validation: Score, skipped: int, pace: 
 def _score_text(score: Score) -> str:
     """Loss and accuracy, or '-' without images."""
     return f"loss {score.mean_loss:.3f}  accuracy {100 * score.accuracy:.1f} %" if score.images else "-"
-
-
-def comparison_line(batches: Batches) -> str:
-    """The line that compares a network with one that always predicts the commonest label of `batches`."""
-    percent = 100 * commonest_label_share(batches.labels)
-    return f"for comparison: the commonest label alone would be right for {percent:.1f} %"
 
 
 def print_line(line: str) -> None:

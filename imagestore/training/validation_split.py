@@ -7,8 +7,10 @@ import numpy as np
 from imagestore.console import UserError
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.image_keys import content_keys
-from imagestore.loading.random_numbers import mix_images
+from imagestore.loading.random_numbers import mix
 from imagestore.store.labels import TRAIN, VAL
+
+SEEDS_APART = 0x9E3779B97F4A7C15  # from the keys of one --seed to those of the next
 
 
 def choose_parts(
@@ -41,7 +43,8 @@ def split_for_validation(
     picture that is stored twice is always on one side. `among` are the positions to divide, by default all.
     """
     among = np.arange(len(dataset)) if among is None else among
-    keys = mix_images(content_keys(dataset)[among].astype(np.uint64), seed, 0)
+    apart = np.uint64((seed % 2**32 - 1) * SEEDS_APART % 2**64)
+    keys = mix(content_keys(dataset)[among].astype(np.uint64) + apart)
     held_back = round(len(among) * fraction)
     if fraction > 0:
         held_back = min(max(held_back, 1), len(among) - 1)

@@ -67,7 +67,7 @@ def test_what_is_seen_depends_on_the_image_alone(broken_stores: list[Path], cach
         dataset = HDF5Dataset(stores)
         squares = squares_of(dataset, view) if cached else None
         batches = Batches(dataset, view, 1, squares=squares)
-        made = joined([*batches.iterate(torch.tensor(positions), batch_size, 2)])
+        made = joined([*batches.iterate(torch.tensor(positions).split(batch_size), 2)])
         return {dataset.path_of(i): image for image, _, i in zip(*made, strict=True)}
 
     expected = seen(broken_stores, range(20), 6)
@@ -89,13 +89,15 @@ def test_an_epoch_has_an_order_and_crops_of_its_own(two_stores: list[Path]) -> N
 def test_a_plain_view_is_not_augmented(two_stores: list[Path]) -> None:
     dataset = HDF5Dataset(two_stores, size=16)
     for augment in ("none", "flip", "crop"):
-        images, _, _ = joined([*Batches(dataset, View(16, augment=augment)).iterate(torch.arange(18), 5)])
+        images, _, _ = joined(
+            [*Batches(dataset, View(16, augment=augment)).iterate(torch.arange(18).split(5))]
+        )
         assert torch.equal(images, torch.stack([image for image, _ in dataset]))
 
 
 def test_half_of_the_pictures_are_mirrored(two_stores: list[Path]) -> None:
     batches = Batches(HDF5Dataset(two_stores), View(16, augment="flip"))
-    plain, flipped = (joined([*batches.iterate(torch.arange(18), 18, epoch)])[0] for epoch in (None, 0))
+    plain, flipped = (joined([*batches.iterate([torch.arange(18)], epoch)])[0] for epoch in (None, 0))
     mirrored = [torch.equal(image, other.flip(2)) for image, other in zip(plain, flipped, strict=True)]
     assert 4 < sum(mirrored) < 14
     assert all(torch.equal(plain[i], flipped[i]) for i in range(18) if not mirrored[i])
@@ -110,7 +112,7 @@ def test_a_batch_without_decodable_images_is_empty(broken_stores: list[Path]) ->
     dataset = HDF5Dataset(broken_stores)
     broken = [dataset.path_of(i) for i in range(20)].index("white/text.jpg")
     for _ in range(2):  # the second time it is known
-        (batch,) = Batches(dataset, View(16)).iterate(torch.tensor([broken]), 4)
+        (batch,) = Batches(dataset, View(16)).iterate([torch.tensor([broken])])
         assert [len(part) for part in batch] == [0, 0, 0]
 
 
@@ -121,7 +123,7 @@ def test_images_that_are_skipped_are_named_once(
     batches = Batches(HDF5Dataset(broken_stores), View(16), workers)
     assert batches.decodable_count == 20
     for _ in range(2):  # epochs
-        assert sum(len(labels) for _, labels, _ in batches.iterate(torch.arange(20), 4)) == 18
+        assert sum(len(labels) for _, labels, _ in batches.iterate(torch.arange(20).split(4))) == 18
     assert (len(batches), batches.decodable_count, batches.skipped.count) == (20, 18, 2)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[1] for line in lines] == ["skipped blue/half.jpg", "skipped white/text.jpg"]
@@ -132,7 +134,7 @@ def test_ten_skipped_images_are_named_and_all_counted(tmp_path: Path, capsys: py
     store = make_store(tmp_path / "a.h5", 3)
     for i in range(12):
         add(store, f"red/text_{i:02d}.jpg", b"not an image at all")
-    [*Batches(HDF5Dataset(store), View(16)).iterate(torch.arange(15), 4)]
+    [*Batches(HDF5Dataset(store), View(16)).iterate(torch.arange(15).split(4))]
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 11 and lines[0].startswith("train_model: skipped red/text_00.jpg: ")
     assert lines[-1] == "train_model: skipped 12 images in all, because they cannot be decoded"
@@ -170,7 +172,7 @@ def test_some_images_of_a_dataset(two_stores: list[Path]) -> None:
     """Positions are those among the images of the Batches."""
     dataset = HDF5Dataset(two_stores, size=16)
     batches = Batches(dataset, View(16), positions=np.array([17, 3, 5]))
-    images, labels, positions = joined([*batches.iterate(torch.tensor([2, 0]), 1)])
+    images, labels, positions = joined([*batches.iterate(torch.tensor([2, 0]).split(1))])
     assert positions.tolist() == [2, 0]
     assert labels.tolist() == batches.labels[[2, 0]].tolist() == [dataset.targets[i] for i in (5, 17)]
     assert torch.equal(images[1], dataset[17][0])

@@ -218,7 +218,7 @@ def test_older_stores_have_the_same_items(old_store: Path) -> None:
     """Chunked and compressed datasets and deeper groups, also in workers that were forked."""
     dataset = HDF5Dataset(old_store, size=16)
     assert dataset.classes == ["d._red", "green", "l._blue"]
-    batches = Batches(dataset, View(16), workers=2).iterate(torch.arange(36), 36)  # two threads use HDF5
+    batches = Batches(dataset, View(16), workers=2).iterate([torch.arange(36)])  # two threads use HDF5
     ((here, _, _),) = batches
     loader = DataLoader(dataset, batch_size=6, num_workers=2, timeout=60)
     assert torch.equal(torch.cat([images for images, _ in loader]), here)

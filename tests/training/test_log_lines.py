@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from imagestore.loading.batches import Batches
-from imagestore.loading.dataset import HDF5Dataset
-from imagestore.loading.views import View
 from imagestore.training.evaluation import Score
-from imagestore.training.log_lines import Pace, comparison_line, epoch_line, epoch_title
+from imagestore.training.log_lines import Pace, epoch_line, epoch_title
 
 
 def test_an_epoch_line_has_scores_time_and_speed() -> None:
@@ -26,10 +21,3 @@ def test_an_epoch_line_without_validation_has_a_dash() -> None:
     )
     times = "waiting 0.0 s, computing 1.0 s"
     assert line == f"epoch 2/3  loss 4.000  accuracy 0.0 %  val -  0.1 s  ({times}, 7 images/s, 2 skipped)"
-
-
-def test_the_comparison_is_with_the_commonest_label(two_stores: list[Path]) -> None:
-    """Of these 18 images, 6 are white, and each other label has 4."""
-    dataset = HDF5Dataset(two_stores, size=8)
-    line = comparison_line(Batches(dataset, View(8)))
-    assert line == "for comparison: the commonest label alone would be right for 33.3 %"

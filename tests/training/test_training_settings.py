@@ -9,13 +9,20 @@ from pathlib import Path
 import pytest
 
 from imagestore.console import UserError
-from imagestore.training.training_settings import BOUNDS, TrainingSettings, settings_to_resume
+from imagestore.training.training_settings import (
+    BOUNDS,
+    CHOICES,
+    TrainingSettings,
+    settings_for,
+    settings_to_resume,
+)
 
 CHECKPOINT = Path("old.pth")
 
 
 def test_each_setting_has_bounds() -> None:
-    assert list(BOUNDS) == [field.name for field in fields(TrainingSettings)]
+    others = {"model", "amp", "freeze", *CHOICES}
+    assert {*BOUNDS, *others} == {field.name for field in fields(TrainingSettings)}
 
 
 @pytest.mark.parametrize("name", BOUNDS)
@@ -43,6 +50,12 @@ def test_a_setting_may_have_its_smallest_and_largest_value(name: str) -> None:
         ("label_smoothing", 1),
         ("label_smoothing", [0.1]),
         ("seed", -1),
+        ("ema", 1.0),
+        ("grad_accum", 0),
+        ("augment", "more"),
+        ("balance", 3),
+        ("model", None),
+        ("amp", 1),
         ("seed", 2**63),
     ],
 )
@@ -75,3 +88,19 @@ def test_odd_saved_settings_are_an_error(change: dict[str, object]) -> None:
 def test_a_missing_saved_setting_is_an_error() -> None:
     with pytest.raises(UserError, match="settings that are not valid"):
         settings_to_resume({"size": 32}, {}, CHECKPOINT)
+
+
+def test_a_checkpoint_of_the_first_version_has_todays_defaults() -> None:
+    names = ("size", "val_fraction", "batch_size", "lr", "weight_decay", "label_smoothing", "seed")
+    saved = {name: getattr(TrainingSettings(), name) for name in names}
+    assert settings_to_resume(saved, {}, CHECKPOINT) == TrainingSettings()
+
+
+def test_each_model_has_defaults_and_the_user_the_last_word() -> None:
+    options = {"size": 64, "has_weights": False, "labels_are_colours": False}
+    assert settings_for("small", {}, **options).augment == "standard"
+    assert settings_for("small", {}, **{**options, "labels_are_colours": True}).augment == "flip"
+    assert settings_for("small", {"augment": "none", "lr": 0.25}, **options).augment == "none"
+    assert settings_for("small", {"lr": 0.25}, **{**options, "has_weights": True}).lr == 0.25
+    rates = [settings_for("resnet18", {}, **{**options, "has_weights": has}).lr for has in (False, True)]
+    assert rates[0] > rates[1]

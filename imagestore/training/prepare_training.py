@@ -1,0 +1,160 @@
+"""Bring together all that a training needs: images, a network and its optimizer, new or from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from imagestore.console import UserError, note
+from imagestore.loading.batches import Batches
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.make_batches import Part, make_batches
+from imagestore.loading.views import View
+from imagestore.networks.device import choose_device
+from imagestore.networks.dropout_by_image import draw_dropout_by_image
+from imagestore.networks.image_network import ImageNetwork
+from imagestore.processes import Stop, thread_count
+from imagestore.store.reader import ImageStore
+from imagestore.training.averaged_weights import average_weights
+from imagestore.training.checkpoint import Checkpoint, load_checkpoint
+from imagestore.training.choose_network import new_network, resumed_network
+from imagestore.training.evaluation import no_sums
+from imagestore.training.images_to_use import choose_images
+from imagestore.training.process_group import ProcessGroup
+from imagestore.training.training_settings import RunOptions, TrainingSettings
+from imagestore.training.training_state import Training
+
+NOTHING_DECODED = "none of the images to train on can be decoded: name another store"
+AUGMENTED_VIEWS = {"none": "none", "flip": "flip", "standard": "crop", "strong": "crop"}
+
+
+def prepare(
+    stores: list[ImageStore],
+    requested: Mapping[str, Any],
+    options: RunOptions,
+    stop: Stop,
+    group: ProcessGroup,
+) -> Training | None:
+    """The images, the network and its optimizer, as new or as a checkpoint left them; None if `stop` came.
+
+    `requested` are the TrainingSettings that the user gave. Raises UserError.
+    """
+    torch.set_num_threads(thread_count(max(options.workers, 1)))
+    torch.use_deterministic_algorithms(options.deterministic)
+    device = choose_device(options.device)
+    checkpoint = load_checkpoint(options.resume, torch.device("cpu")) if options.resume else None
+    dataset = HDF5Dataset(stores)
+    if checkpoint:
+        settings, network = resumed_network(checkpoint, dataset.classes, requested, options)
+        lines = []
+    else:
+        settings, network, lines = new_network(dataset, requested, options)
+    settings, parts = choose_images(dataset, settings, requested, options, is_resumed=checkpoint is not None)
+    for line in lines:
+        note(f"train_model: {line}")
+    batches, cache = cached_batches(parts, settings, network, options, checkpoint, device, stop)
+    if group.sum(stop.requested)[0]:
+        return None
+    if not batches[0].decodable_count:
+        raise UserError(NOTHING_DECODED)
+
+    training = assemble(settings, options, network, batches, device, group)
+    training.cache = cache
+    if checkpoint:
+        checkpoint.check_images(options.resume, training)
+        checkpoint.restore(options.resume, training)
+    note_what_is_trained(training)
+    return training
+
+
+def cached_batches(
+    parts: Sequence[Part],
+    settings: TrainingSettings,
+    network: ImageNetwork,
+    options: RunOptions,
+    checkpoint: Checkpoint | None,
+    device: torch.device,
+    stop: Stop,
+) -> tuple[list[Batches], str]:
+    """The batches to train on and to validate with, and the kind of their cache. Raises UserError.
+
+    A crop of a picture in a cache has other pixels than one that is decoded anew. So a resumed training needs
+    a cache if the first run had one.
+    """
+    view = View(settings.size, network.description.view, AUGMENTED_VIEWS[settings.augment], settings.seed)
+    cache = options.cache
+    if settings.freeze and not settings.unfreeze_after:
+        cache = "none"  # each image is used once
+    elif checkpoint and cache is None:
+        cache = checkpoint.cache
+    batches, kind = make_batches(parts, view, cache, options.workers, stop, pin_memory=device.type == "cuda")
+    cuts = view.side_to_keep != view.side
+    before = checkpoint.cache if checkpoint else None
+    if cuts and before is not None and (before == "none") != (kind == "none"):
+        flag = "--cache none" if before == "none" else "--cache ram or --cache disk"
+        raise UserError(
+            f"{options.resume}: trained with --cache {before}, whose crops have other pixels than those of "
+            f"--cache {kind}: use {flag}, or start a new training without --resume"
+        )
+    return batches, kind
+
+
+def assemble(
+    settings: TrainingSettings,
+    options: RunOptions,
+    network: ImageNetwork,
+    batches: Sequence[Batches],
+    device: torch.device,
+    group: ProcessGroup,
+) -> Training:
+    """A training before its first step."""
+    if options.sync_bn and device.type == "cuda" and group.size > 1:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    network = network.to(device, memory_format=torch.channels_last)
+    uses_half = settings.amp and device.type == "cuda" and not torch.cuda.is_bf16_supported(False)
+    return Training(
+        settings=settings, epochs=options.epochs, device=device, labels=list(network.description.labels),
+        training_batches=batches[0], validation_batches=batches[1],
+        network=network, forward=wrapped(network, options, device, group),
+        optimizer=torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay),
+        sums=no_sums(device), scaler=torch.amp.GradScaler(device.type, enabled=uses_half),
+        average=average_weights(network, settings.ema) if settings.ema else None,
+        dropouts=draw_dropout_by_image(network),
+        label_weights=weights_of_labels(batches[0]).to(device) if settings.balance == "weights" else None,
+        group=group,
+    )  # fmt: skip
+
+
+def wrapped(
+    network: ImageNetwork, options: RunOptions, device: torch.device, group: ProcessGroup
+) -> nn.Module:
+    """The network as the steps call it: compiled, and as one of several processes."""
+    forward: nn.Module = network
+    if group.size > 1:
+        ids = [device.index or 0] if device.type == "cuda" else None
+        forward = DistributedDataParallel(forward, device_ids=ids)
+    return torch.compile(forward) if options.compile else forward
+
+
+def weights_of_labels(batches: Batches) -> Tensor:
+    """float32 (labels,): the share of a label that all have equally, divided by its own share."""
+    labels = batches.labels
+    counts = torch.bincount(labels, minlength=len(batches.dataset.classes)).clamp(min=1)
+    return len(labels) / (len(labels.unique()) * counts)
+
+
+def note_what_is_trained(training: Training) -> None:
+    """Say how many images and labels there are, and how many processes share a step."""
+    processes = training.group.size
+    shared = (
+        f", by {processes} processes: {training.batch_of_all:,} images in a step" if processes > 1 else ""
+    )
+    note(
+        f"train_model: {training.training_batches.decodable_count:,} images to train on, "
+        f"{training.validation_batches.decodable_count:,} to validate with, "
+        f"{len(training.labels)} labels, on {training.device.type}{shared}"
+    )

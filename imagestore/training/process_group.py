@@ -1,0 +1,151 @@
+"""The processes that train one network together: as torchrun or srun started them, or one alone.
+
+Gloo connects processes on CPUs, NCCL those on GPUs. Everything here is the same for one process, without a
+group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import distributed
+
+from imagestore.console import UserError, first_line
+
+T = TypeVar("T")
+WAIT = timedelta(minutes=10)  # for the slowest process, such as one that decodes a cache
+FIRST_PORT, PORTS = 20_000, 10_000  # for jobs of Slurm, by their number
+
+
+@dataclass(frozen=True)
+class ProcessGroup:
+    """The place of this process among those of a training."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0  # among those of its node
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def sum(self, *numbers: float) -> list[float]:
+        """The sums of numbers over all processes."""
+        if self.size == 1:
+            return list(numbers)
+        total = torch.tensor(numbers, dtype=torch.float64)
+        if distributed.get_backend() == "nccl":
+            total = total.cuda()
+        distributed.all_reduce(total)
+        return total.tolist()
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, in the order of their ranks."""
+        values = [value] * self.size
+        if self.size > 1:
+            distributed.all_gather_object(values, value)
+        return values
+
+
+ALONE = ProcessGroup()
+
+
+@contextlib.contextmanager
+def in_group(device: str | None) -> Iterator[ProcessGroup]:
+    """Join the processes that torchrun or srun has started beside this one, and leave them at the end.
+
+    Only the first process speaks, except that each tells its own errors. `device` is the one that the user
+    asked for. Raises UserError if they cannot meet, or if another of them has ended.
+    """
+    group = place_among_processes(os.environ)
+    if group.size == 1:
+        yield group
+        return
+    _meet(group, device)
+    try:
+        with contextlib.ExitStack() as silent:
+            if not group.is_first:
+                nowhere = silent.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                silent.enter_context(contextlib.redirect_stdout(nowhere))
+                silent.enter_context(contextlib.redirect_stderr(nowhere))
+            yield group
+    except (distributed.DistError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or "peer" not in str(error).lower():
+            raise
+        raise UserError(f"process {group.rank}: another process of this training has ended") from error
+    finally:
+        distributed.destroy_process_group()
+
+
+def _meet(group: ProcessGroup, device: str | None) -> None:
+    """Raise UserError if the processes cannot meet."""
+    uses_gpus = (device or "cuda").startswith("cuda") and torch.cuda.is_available()
+    if uses_gpus:
+        torch.cuda.set_device(group.local_rank % torch.cuda.device_count())
+    for name, value in meeting_point(os.environ).items():
+        os.environ.setdefault(name, value)
+    try:
+        distributed.init_process_group(
+            "nccl" if uses_gpus else "gloo", rank=group.rank, world_size=group.size, timeout=WAIT
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UserError(
+            f"{group.size} processes were started, but they cannot meet at "
+            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} ({first_line(error)}); set MASTER_ADDR "
+            "and MASTER_PORT, or start one task (srun --ntasks=1)"
+        ) from None
+
+
+def place_among_processes(environment: Mapping[str, str]) -> ProcessGroup:
+    """What torchrun says (WORLD_SIZE), else what srun says of its step. Raises UserError."""
+    if "WORLD_SIZE" in environment:
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    elif "SLURM_STEP_NUM_TASKS" in environment:  # set by srun; a batch script alone does not have it
+        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
+    else:
+        return ALONE
+    try:
+        rank, size, local_rank = (int(environment.get(name, "0")) for name in names)
+    except ValueError:
+        raise UserError(f"{', '.join(names)}: not the numbers of processes") from None
+    if not 0 <= rank < size:
+        raise UserError(f"{names[0]}={rank} is not below {names[1]}={size}")
+    return ProcessGroup(rank, size, local_rank)
+
+
+def meeting_point(environment: Mapping[str, str]) -> dict[str, str]:
+    """MASTER_ADDR and MASTER_PORT: as they are set, else as Slurm tells them."""
+    job = int(environment.get("SLURM_JOB_ID", "0") or 0) + int(environment.get("SLURM_STEP_ID", "0") or 0)
+    return {
+        "MASTER_ADDR": environment.get("MASTER_ADDR") or _first_host(environment),
+        "MASTER_PORT": environment.get("MASTER_PORT") or str(FIRST_PORT + job % PORTS),
+    }
+
+
+def _first_host(environment: Mapping[str, str]) -> str:
+    """The first node of the step, if its name resolves; else the address of the node that started it."""
+    name = first_of_nodes(environment.get("SLURM_STEP_NODELIST", ""))
+    if environment.get("SLURM_STEP_NUM_NODES") == "1":
+        return "127.0.0.1"
+    try:
+        socket.getaddrinfo(name or "", None)
+    except OSError:
+        return environment.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")
+    return name or environment.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")
+
+
+def first_of_nodes(nodes: str) -> str:
+    """The first node of Slurm's list, such as `gpu-[03-07,9],login1`."""
+    name, bracket, rest = nodes.partition("[")
+    if not bracket or "," in name:
+        return name.partition(",")[0]
+    inside, _, behind = rest.partition("]")
+    return name + inside.split(",")[0].split("-")[0] + behind.partition(",")[0]

@@ -1,0 +1,43 @@
+"""Validate a network: each image once, as it is, in whichever process."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+
+from imagestore.processes import Stop
+from imagestore.training.evaluation import Score, no_sums, sums_of
+from imagestore.training.predictions import Predictions
+from imagestore.training.training_state import Training
+from imagestore.training.training_step import computing_in_16_bits
+
+BATCH_PIXELS = 512 * 64 * 64  # of a batch of images
+SMALLEST_BATCH, LARGEST_BATCH = 16, 512  # images
+
+
+@torch.inference_mode()
+def validate(training: Training, stop: Stop) -> tuple[Score, Predictions]:
+    """The score and the predictions of all validation images; empty if `stop` is requested."""
+    network, group, batches = training.evaluated, training.group, training.validation_batches
+    network.eval()
+    sums, predictions = no_sums(training.device), Predictions(training.labels)
+    own = torch.arange(len(batches))[group.rank :: group.size]  # int64 (n,)
+    for batch in batches.iterate(own.split(batch_size(training.settings.size))):
+        if stop.requested:
+            break
+        labels = batch.labels.to(training.device)
+        with computing_in_16_bits(training):
+            logits = network(batch.images.to(training.device, non_blocking=True)).float()
+        sums += sums_of(logits, labels, sums.dtype)
+        predictions.add(logits.argmax(1), labels)
+    loss_sum, correct, images, stopped = group.sum(*sums.tolist(), stop.requested)
+    if stopped:  # a score of some of the images would mislead
+        return Score(), Predictions(training.labels)
+    predictions.pairs = sum(group.gather(predictions.pairs), Counter())
+    return Score(loss_sum, int(correct), int(images)), predictions
+
+
+def batch_size(side: int) -> int:
+    """Images of `side` pixels a side that are evaluated at a time."""
+    return min(max(BATCH_PIXELS // side**2, SMALLEST_BATCH), LARGEST_BATCH)
