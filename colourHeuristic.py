@@ -136,7 +136,7 @@ def _add_label_source(command: argparse.ArgumentParser) -> None:
         metavar="WHAT",
         default="colour",
         help="colour (the default), folder (that holds the image), source (what the collection says), "
-        "or a file: .csv, .tsv, .json, .mat",
+        "or a file: .csv, .tsv, .json, .mat, .h5",
     )
     group.add_argument(
         "--label-key",
@@ -146,7 +146,9 @@ def _add_label_source(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--name-column", metavar="TITLE", help="column of the names in a CSV file")
     group.add_argument(
-        "--label-column", metavar="TITLE", help="column of the labels, or variable of a .mat file"
+        "--label-column",
+        metavar="TITLE",
+        help="column of the labels, variable of a .mat file, or array of a .h5 file",
     )
     group.add_argument(
         "--class-names", metavar="FILE", type=given_path, help="names of labels that are numbers"

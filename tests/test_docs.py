@@ -91,6 +91,7 @@ def sources(images: Labelled, tmp_path_factory: pytest.TempPathFactory) -> Path:
         csv.writer(file).writerows([("name", "label"), *((name, label) for name, _, label in images)])
     (folder / "labels.json").write_text(json.dumps({f"jpg/{name}": label for name, _, label in images}))
     (folder / "names.txt").write_text("\n".join(SPECIES))
+    write_datasets(folder / "labels.h5", labels=np.array(numbers).reshape(-1, 1, 1, 1))
     savemat(folder / "imagelabels.mat", {"labels": np.array([numbers]) + 1})
     write_shards(folder, images)
     write_parquet(folder / "photos.parquet", images, numbers)

@@ -21,6 +21,7 @@ from imagestore.labelling.read_tables import read_table
 COLOUR, FOLDER, SOURCE = "colour", "folder", "source"
 KINDS = (COLOUR, FOLDER, SOURCE)
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".json")
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 LABEL_COLUMNS = ("label", "class", "target")
 
 LabelOf = Callable[[Member], str | None]  # the label of a member; None if it has none. Raises AmbiguousName
@@ -34,7 +35,8 @@ class LabelOptions:
     labels: str = COLOUR  # one of KINDS, or the path of a file
     name_column: str | None = None  # of a CSV file; None: the usual titles
     label_key: str | None = None  # what the collection itself calls the label; None: the usual words
-    label_column: str | None = None  # of a CSV file, or the variable of a .mat file; None: the usual titles
+    # Of a CSV file, the variable of a .mat file, or the array of an HDF5 file; None: the usual titles.
+    label_column: str | None = None
     class_names: Path | None = None  # the file that gives numbers their names
     unlabelled: str | None = None  # the label of images that have none; None: they are left out
 
@@ -93,8 +95,10 @@ def _label_in_file(path: Path, options: LabelOptions, list_members: ListMembers)
     suffix = path.suffix.lower()
     if suffix == ".mat":
         return _label_in_mat_file(path, options, list_members())
+    if suffix in HDF5_SUFFIXES:
+        return _label_in_hdf5_file(path, options, list_members())
     if suffix not in TABLE_SUFFIXES:
-        raise UserError(f"--labels {printable(str(path))}: neither .csv, .tsv, .json nor .mat")
+        raise UserError(f"--labels {printable(str(path))}: neither .csv, .tsv, .json, .mat nor .h5")
     columns = (options.label_column,) if options.label_column else LABEL_COLUMNS
     rows = read_table(path, columns, options.name_column)
     table = NameTable(path, rows)
@@ -120,6 +124,14 @@ def _label_in_mat_file(path: Path, options: LabelOptions, members: Sequence[Memb
     place = numbers_in_natural_order(members)
     labels = [str(number) for number in numbers.tolist()]
     return _named(lambda member: labels[place[member.position]], options, set(labels))
+
+
+def _label_in_hdf5_file(path: Path, options: LabelOptions, members: Sequence[Member]) -> LabelOf:
+    """The n-th value is the label of the n-th image of the archive."""
+    from imagestore.labelling.hdf5_labels import read_labels
+
+    labels = read_labels(path, options.label_column, len(members))
+    return _named(lambda member: labels[member.position], options, set(labels) - {None})
 
 
 def _named(label_of: LabelOf, options: LabelOptions, labels: set[str]) -> LabelOf:

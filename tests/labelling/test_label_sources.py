@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from imagestore.archive.open_archive import open_archive
 from imagestore.colour.palette import HEURISTIC_VERSION
 from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
 from tests.helpers.archives import pack, write
+from tests.helpers.array_files import write_datasets
 from tests.helpers.small_stores import picture
 from tests.helpers.stored_images import stored_images
 
@@ -132,6 +134,38 @@ def test_numbers_that_do_not_belong_to_the_archive_are_refused(run, flowers_tgz,
     savemat(tmp_path / "l.mat", {"labels": np.array([[1, 1, 2]])})
     done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 1, 1, "--labels", "l.mat", check=False)
     assert "labels has 3 numbers, and the archive has 4 images" in done.stderr
+
+
+def test_an_hdf5_file_of_labels_has_one_for_each_image(run, flowers_tgz, tmp_path):
+    species = ["lily", "rose", "lily", "tulip"]
+    write_datasets(tmp_path / "l.h5", a__label=species, a__target=[0, 1, 2, 3], short__label=[1, 2])
+    command = ["colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1, "--no-palette", "--labels"]
+    run(*command, "l.h5", "--label-column", "a/target")
+    with open_archive(flowers_tgz) as archive:
+        names = [member.name for member in archive.members()]
+    assert labels_of(tmp_path / "a.h5") == dict(zip(names, "0123", strict=True))
+    write_datasets(tmp_path / "only.h5", y=species, ids=[5, 6, 7, 8])
+    (tmp_path / "a.h5").unlink()
+    run(*command, "only.h5")
+    assert labels_of(tmp_path / "a.h5") == dict(zip(names, species, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("datasets", "options", "words"),
+    [
+        ({"y": [1, 2, 3]}, (), "with 4 labels, as many as the archive has images"),
+        ({"label": [1, 2, 3, 4], "y": [1, 2, 3, 4]}, ("--label-column", "z"), "no array 'z'"),
+        ({"label": [0.5, 1.5, 2.5, 3.5]}, ("--label-column", "label"), "no whole numbers"),
+    ],
+)
+def test_an_hdf5_file_that_does_not_belong_is_refused(run, flowers_tgz, tmp_path, datasets, options, words):
+    write_datasets(tmp_path / "l.h5", **datasets)
+    command = ["colourHeuristic.py", "sort", flowers_tgz, "a.h5", 1, 1, "--labels", "l.h5", *options]
+    done = run(*command, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert words in done.stderr
+    (tmp_path / "l.h5").write_text("no HDF5")
+    assert "not an HDF5 file" in run(*command, check=False).stderr
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "coluor", "labels.xls"])
