@@ -12,6 +12,11 @@ from imagestore.networks.heads import find_heads
 NORMALISATION = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
+# Where the head is a convolution, torchvision cuts its outputs off below 0. A number that is added to all of
+# them keeps them above 0, and changes no probability.
+FAR_FROM_ZERO = 30.0
+
+
 class ImageNetwork(nn.Module):
     """`model` with the first and the last step: it takes uint8 pictures, and gives logits or features.
 
@@ -39,7 +44,7 @@ class ImageNetwork(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """What the head gets, float32 (B, F), for images, uint8 (B, 3, size, size).
 
-        A head that takes maps of features gives their mean over the pixels.
+        Of maps of features this is the mean over the pixels; of two heads, both inputs side by side.
         """
         return self.logits_and_features(images)[1]
 
@@ -55,7 +60,24 @@ class ImageNetwork(nn.Module):
             for hook in hooks:
                 hook.remove()
         vectors = [given.float().mean((2, 3)) if given.ndim == 4 else given.float() for given in inputs]
-        return logits, torch.stack(vectors).mean(0)  # some models take the mean of two heads
+        return logits, torch.cat(vectors, 1)
+
+    @torch.no_grad()
+    def use_head(self, linear: nn.Linear) -> None:
+        """Take the weights of a layer (F to labels) that was trained on `features`.
+
+        Raises ValueError if the layer has a bias and the model's head has none.
+        """
+        count, first = len(self._heads), 0
+        for head in self._heads:
+            width = head.weight.shape[1]
+            part = linear.weight[:, first : first + width] * count  # the model takes the mean of its heads
+            head.weight.copy_(part.reshape(head.weight.shape))
+            if head.bias is not None:
+                head.bias.copy_(linear.bias + (FAR_FROM_ZERO if isinstance(head, nn.Conv2d) else 0.0))
+            elif linear.bias is not None:
+                raise ValueError("the head of this model has no bias")
+            first += width
 
     @property
     def label_count(self) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import replace
-
 import torch
 from torch import nn
 
@@ -28,8 +25,8 @@ def make_network(description: NetworkDescription) -> ImageNetwork:
     """
     check_model(description.model)
     network = build_network(description)
-    if not takes_its_pictures(network):
-        raise UserError(_other_size(description))
+    if not takes_pictures(network, description.size):
+        raise UserError(_other_size(network))
     return network
 
 
@@ -38,14 +35,15 @@ def build_network(description: NetworkDescription) -> ImageNetwork:
     try:
         return ImageNetwork(description, _build_model(description))
     except CANNOT as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"--model {description.model}: cannot be built for pictures of {description.size} pixels: {error}"
+            f"--model {description.model}: cannot be built for pictures of {description.size} pixels ({why})"
         ) from None
 
 
-def takes_its_pictures(network: ImageNetwork) -> bool:
-    """Whether a picture of the described size runs through the network. Draws no random number."""
-    was_training, side = network.training, network.description.size
+def takes_pictures(network: ImageNetwork, side: int) -> bool:
+    """Whether a picture of `side` pixels runs through the network. Draws no random number."""
+    was_training = network.training
     device = next(network.parameters()).device
     network.eval()
     try:
@@ -92,11 +90,11 @@ def _build_timm(name: str, count: int, size: int) -> nn.Module:
         return timm.create_model(name, pretrained=False, num_classes=count)
 
 
-def _other_size(description: NetworkDescription) -> str:
-    """The line about pictures of a size that a model does not take."""
-    line = f"--model {description.model}: does not take pictures of {description.size} pixels"
-    for size in sorted(SIZES_TO_TRY, key=lambda size: abs(size - description.size)):
-        with contextlib.suppress(UserError):
-            if takes_its_pictures(build_network(replace(description, size=size))):
-                return f"{line}; try --size {size}"
+def _other_size(network: ImageNetwork) -> str:
+    """The line about pictures of a size that a network does not take, with the nearest size that it takes."""
+    model, size = network.description.model, network.description.size
+    line = f"--model {model}: does not take pictures of {size} pixels"
+    for other in sorted(SIZES_TO_TRY, key=lambda other: abs(other - size)):
+        if takes_pictures(network, other):
+            return f"{line}; try --size {other}"
     return line
