@@ -115,13 +115,17 @@ def assemble(
     if options.sync_bn and device.type == "cuda" and group.size > 1:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     network = network.to(device, memory_format=torch.channels_last)
-    uses_half = settings.amp and device.type == "cuda" and not torch.cuda.is_bf16_supported(False)
+    in_16_bits = settings.amp and device.type != "cpu"
+    if settings.amp and not in_16_bits:  # resnet18 took four times as long, on a processor made for bfloat16
+        note("train_model: --amp: processors are slow with 16 bits, so it computes in 32")
+    uses_half = in_16_bits and device.type == "cuda" and not torch.cuda.is_bf16_supported(False)
     return Training(
         settings=settings, epochs=options.epochs, device=device, labels=list(network.description.labels),
         training_batches=batches[0], validation_batches=batches[1],
         network=network, forward=wrapped(network, options, device, group),
         optimizer=torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay),
         sums=no_sums(device), scaler=torch.amp.GradScaler(device.type, enabled=uses_half),
+        computes_in_16_bits=in_16_bits,
         average=average_weights(network, settings.ema) if settings.ema else None,
         dropouts=draw_dropout_by_image(network),
         label_weights=weights_of_labels(batches[0]).to(device) if settings.balance == "weights" else None,

@@ -46,6 +46,7 @@ class Training:
     optimizer: torch.optim.AdamW
     sums: Tensor  # float (3,): of the current epoch, in this process; see evaluation.sums_of
     scaler: torch.amp.GradScaler  # of losses, so that their 16-bit gradients are not 0
+    computes_in_16_bits: bool = False
     average: AveragedModel | None = None  # of the weights (--ema)
     dropouts: list[DropoutByImage] = field(default_factory=list)
     label_weights: Tensor | None = None  # float32 (labels,): of the loss (--balance weights)

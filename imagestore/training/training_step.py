@@ -55,9 +55,9 @@ def set_learning_rate(training: Training) -> None:
 
 
 def computing_in_16_bits(training: Training) -> contextlib.AbstractContextManager[object]:
-    """Compute in 16 bits where that is safe, if --amp is given."""
+    """Compute in 16 bits where that is safe, if --amp is given and the device is made for it."""
     dtype = torch.float16 if training.scaler.is_enabled() else torch.bfloat16
-    return torch.autocast(training.device.type, dtype, enabled=training.settings.amp)
+    return torch.autocast(training.device.type, dtype, enabled=training.computes_in_16_bits)
 
 
 def _loss_sum(training: Training, batch: Batch) -> Tensor:
