@@ -5,10 +5,15 @@ The threads need no shared memory, and end with the process.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
+
+import torch
 
 from imagestore.console import UserError
 
@@ -31,7 +36,7 @@ def run_ahead(
             yield job, [task() for task in tasks]
         return
     waiting: deque[tuple[T, list[Future[R]]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode", initializer=use_one_thread)
     try:
         for job, tasks in jobs:
             waiting.append((job, _submit(pool, tasks)))
@@ -41,6 +46,17 @@ def run_ahead(
             yield _first(waiting)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def use_one_thread() -> None:
+    """Have torch use no further threads for what this thread asks of it. Other threads are not affected.
+
+    Otherwise each thread that decodes would get as many threads of OpenMP as there are processors.
+    torch.set_num_threads would affect the whole process.
+    """
+    torch.get_num_threads()  # which sets the number for this thread when it is first called
+    with contextlib.suppress(OSError, AttributeError):  # torch was built in another way
+        ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")).omp_set_num_threads(1)
 
 
 def _submit(pool: ThreadPoolExecutor, tasks: Sequence[Callable[[], R]]) -> list[Future[R]]:

@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+import torch
 
 from imagestore.loading.ahead import run_ahead
 from tests.helpers.commands import ROOT, environment
@@ -79,6 +81,19 @@ def test_an_error_of_a_later_job_is_raised_at_once() -> None:
 
     with pytest.raises(ZeroDivisionError):
         assert next(run_ahead(jobs_behind_the_error(), 2, ahead=4)) is None
+
+
+def test_torch_uses_one_thread_in_each_of_them() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        ((_, numbers),) = run_ahead([(0, [torch.get_num_threads] * 4)], 2)
+        assert numbers == [1] * 4
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor() as others:
+            assert others.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_no_thread_can_be_started() -> None:
