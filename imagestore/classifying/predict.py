@@ -43,9 +43,10 @@ def predict_labels(
     default the best of this machine. `workers` threads decode; with 0, the thread that asks does.
     `take_features` gets what the last layer of the network gets, float32 (B, F), for the next answers.
     """
-    torch.set_num_threads(max(thread_count(workers), 1))
     chosen_device = choose_device(device)
     network = load_network(weights, labels, chosen_device).eval()
+    # The colour network is so small that sharing its work costs more than it saves: the threads decode.
+    torch.set_num_threads(1 if network.description.model == "colour" else thread_count(workers))
     view = View(network.description.size, network.description.view)
     skipped = SkippedImages("classify")
     for batch, results in run_ahead(_jobs(iter(pictures), view), workers):
