@@ -28,6 +28,7 @@ if __name__ == "__main__":
 
 import argparse
 import tempfile
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,10 +89,11 @@ def train_until_stopped(stores: "list[ImageStore]", arguments: argparse.Namespac
     share_processors()  # before torch is imported
     if arguments.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for
+    from imagestore.training.folder_lock import locked
     from imagestore.training.process_group import in_group
     from imagestore.training.training_loop import train_network  # torch takes seconds to import
 
-    with in_group(arguments.device) as group:
+    with in_group(arguments.device) as group, locked(arguments.output) if group.is_first else nullcontext():
         result = train_network(stores, requested_settings(arguments), run_options(arguments), stop, group)
         if not result.has_written:
             note(f"{PROGRAM}: stopped before the first step; nothing was written")
@@ -107,13 +109,13 @@ def train_until_stopped(stores: "list[ImageStore]", arguments: argparse.Namespac
 
 def check_are_stores(patterns: list[str]) -> None:
     """Raise UserError, with the command that makes stores, if something is an archive or a folder."""
-    from imagestore.archive.open_archive import open_archive, tells_labels
+    from imagestore.archive.open_archive import is_table, open_archive
     from imagestore.store.expand_paths import expand_paths
 
     for path in expand_paths(patterns):
         if is_archive(path):
             with open_archive(path):  # raises UserError if it is a file of another kind
-                labels = ["--labels", "source"] if tells_labels(path) else []
+                labels = ["--labels", "source"] if is_table(path) else []
             command = [*script("colourHeuristic.py"), "partition", *map(path_argument, patterns)]
             line = command_line(*command, "train.h5", "test.h5", "0.8", *labels)
             raise UserError(f"{path} is no store; this makes stores of the images in it: {line}")

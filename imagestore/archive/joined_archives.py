@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import overload
 
 from imagestore.archive.members import Member
+from imagestore.archive.opened_ahead import OpenedAhead
 from imagestore.archive.passed_over import PassedOver, passed_over_in_all
 from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, no_such_image
 from imagestore.console import UserError
@@ -96,31 +97,32 @@ class JoinedArchives(Archive):
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
         start = 0
-        for number in range(len(self._paths)):
-            end = start
-            if not self._is_wrong(number):
-                with contextlib.closing(self._stream_one(number)) as images:
-                    for member, data in images:
-                        end = start + member.position + 1
-                        yield _moved(member, start), data
-                if self._is_wrong(number):
-                    self.on_wrong(start, end)
-            start = max(end, start + len(self._lists[number]))
+        with OpenedAhead(self._open_one, self._paths) as opened:
+            for number in range(len(self._paths)):
+                end = start
+                if not self._is_wrong(number):
+                    with contextlib.closing(self._stream_one(number, opened)) as images:
+                        for member, data in images:
+                            end = start + member.position + 1
+                            yield _moved(member, start), data
+                    if self._is_wrong(number):
+                        self.on_wrong(start, end)
+                start = max(end, start + len(self._lists[number]))
         if self.damage:
             raise self.damage
 
     def _is_wrong(self, number: int) -> bool:
         return isinstance(self._damage.get(number), WrongImages)
 
-    def _stream_one(self, number: int) -> Iterator[tuple[Member, bytes]]:
+    def _stream_one(self, number: int, opened: OpenedAhead) -> Iterator[tuple[Member, bytes]]:
         """The images of one archive, and at its end its members. An error is noted."""
         try:
-            with self._open_one(self._paths[number]) as archive:
+            with opened.take(number) as stream:
                 try:
-                    yield from archive.stream()
+                    yield from stream.images
                 except DamagedArchive as damage:
                     self._damage[number] = damage
-                self._list(number, archive)
+                self._list(number, stream.archive)
         except UserError as error:
             self._leave_out(number, error)
 

@@ -59,13 +59,16 @@ def split_inner_path(path: Path) -> tuple[Path, str]:
     return Path(before), after.strip("/")
 
 
-def tells_labels(path: Path) -> bool:
-    """Whether an archive is of a kind that usually holds the labels of its images."""
+def is_table(path: Path) -> bool:
+    """Whether an archive is a Parquet or an HDF5 file, or a part of one. Most of these hold labels, too."""
     file, _ = split_inner_path(path)
     if not file.is_file():
         return False
-    with file.open("rb") as opened:
-        return opened.read(len(PARQUET_SIGNATURE)) == PARQUET_SIGNATURE or has_signature(opened.fileno())
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(PARQUET_SIGNATURE)) == PARQUET_SIGNATURE or has_signature(opened.fileno())
+    except OSError:
+        return False
 
 
 def _open_file(path: Path) -> int:
