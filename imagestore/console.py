@@ -30,6 +30,10 @@ TERMINATED = 128 + signal.SIGTERM
 SECONDS_BETWEEN_LOG_LINES = 10.0
 SECONDS_BEFORE_A_BAR = 0.3  # shorter work shows no bar
 NAMES_TO_COMPARE = 5_000
+DEVICE_OUT_OF_MEMORY = "out of memory"  # so torch.OutOfMemoryError begins: "CUDA out of memory"
+NO_MEMORY = (  # what errors of libraries say
+    DEVICE_OUT_OF_MEMORY, "can't allocate memory", "annot allocate memory", "failed to map segment",
+)  # fmt: skip
 ESCAPE_ERRORS = "imagestore-escape"  # our handler of unencodable characters; see codecs.register_error
 
 
@@ -80,13 +84,13 @@ def _run(
         # The reader of the pipe (`| head`) has ended. Python must not complain at its exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        return fail(program, describe(error))
-    except ModuleNotFoundError as error:
-        return fail(program, describe_missing(error))
-    except MemoryError:
-        return fail(program, "out of memory: ask for more, or use fewer --workers")
     except Exception as error:
+        if is_out_of_memory(error):
+            return fail(program, describe_out_of_memory(error))
+        if isinstance(error, OSError):
+            return fail(program, describe(error))
+        if isinstance(error, ModuleNotFoundError):
+            return fail(program, describe_missing(error))
         if os.environ.get("IMAGESTORE_DEBUG"):
             raise
         return fail(program, describe_unexpected(error))
@@ -165,6 +169,23 @@ def describe_missing(error: ModuleNotFoundError) -> str:
     package = (error.name or "").partition(".")[0]
     is_bug = package in ("", "imagestore")
     return describe_unexpected(error) if is_bug else environment.missing_package(package)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was no memory left. Python, torch and the loader of libraries say so differently."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    is_of_library = isinstance(error, (RuntimeError, ImportError))
+    return is_of_library and any(text in str(error) for text in NO_MEMORY)
+
+
+def describe_out_of_memory(error: BaseException) -> str:
+    """What to do where there was no memory left."""
+    if isinstance(error, RuntimeError) and DEVICE_OUT_OF_MEMORY in str(error):
+        return "the device is out of memory: use a smaller --batch-size or --size"
+    if isinstance(error, ImportError):
+        return f"out of memory while a library was loaded: ask for more ({first_line(error)})"
+    return "out of memory: ask for more, or use fewer --workers or a smaller --batch-size"
 
 
 def describe_unexpected(error: BaseException) -> str:

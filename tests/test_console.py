@@ -45,6 +45,23 @@ def test_a_full_disk_says_what_to_do() -> None:
     assert len(messages.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("MemoryError()", "out of memory: ask for more, or use fewer --workers"),
+        ("OSError(12, 'Cannot allocate memory')", "out of memory: ask for more"),
+        ("RuntimeError('[enforce fail] DefaultCPUAllocator: can\\'t allocate memory')", "out of memory: ask"),
+        ("RuntimeError('CUDA out of memory. Tried to allocate')", "the device is out of memory: use a"),
+        ("ImportError('libtorch.so: failed to map segment from shared object')", "out of memory while a li"),
+    ],
+)  # fmt: skip
+def test_out_of_memory_is_one_line(error: str, line: str) -> None:
+    for debug in (None, "1"):
+        status, _, messages = run_body(f"raise {error}", {"IMAGESTORE_DEBUG": debug})
+        assert (status, len(messages.splitlines())) == (1, 1)
+        assert messages.startswith(f"tool: error: {line}")
+
+
 def test_an_unexpected_error_is_one_line_but_debugging_shows_it() -> None:
     status, _, messages = run_body("return {}['missing']")
     assert (status, len(messages.splitlines())) == (1, 1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
 import pickle
+import signal
 from pathlib import Path
 
 import h5py
@@ -17,7 +19,7 @@ from torchvision import tv_tensors
 
 import imagestore
 from imagestore.console import UserError
-from imagestore.decode.errors import NotAnImage
+from imagestore.decode.errors import NotAnImage, NotEnoughMemory
 from imagestore.loading import dataset as dataset_module
 from imagestore.loading.batches import Batches
 from imagestore.loading.dataset import HDF5Dataset
@@ -188,6 +190,34 @@ def test_workers_find_a_store_after_a_change_of_folder(
     for method in ("fork", "spawn", "forkserver"):
         loader = DataLoader(dataset, 8, num_workers=1, multiprocessing_context=method, timeout=60)
         assert sum(len(labels) for _, labels in loader) == 12
+
+
+def end_this_process(image: object) -> None:
+    """In a worker: what a full memory does to it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_worker_that_dies_is_an_error(two_stores: list[Path], method: str) -> None:
+    loader = DataLoader(
+        HDF5Dataset(two_stores, end_this_process), 4, num_workers=2, multiprocessing_context=method
+    )
+    with pytest.raises(RuntimeError, match=r"DataLoader worker .* (killed|exited)"):
+        next(iter(loader))
+
+
+def test_a_lack_of_memory_is_no_fault_of_the_image(
+    two_stores: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = HDF5Dataset(two_stores, size=16)
+
+    def decode(data: bytes, view: View) -> None:
+        raise NotEnoughMemory("needs more memory than there is")
+
+    monkeypatch.setattr(dataset_module, "decode_view", decode)
+    with pytest.raises(MemoryError, match=r"blue/image_0000\.jpg: needs more"):
+        dataset[0]
+    assert dataset.replaced_count == 0
 
 
 def test_the_package_loads_the_dataset_when_asked() -> None:
