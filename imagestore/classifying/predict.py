@@ -48,20 +48,29 @@ def predict_labels(
     # The colour network is so small that sharing its work costs more than it saves: the threads decode.
     torch.set_num_threads(1 if network.description.model == "colour" else thread_count(workers))
     view = View(network.description.size, network.description.view)
-    skipped = SkippedImages("classify")
-    for batch, results in run_ahead(_jobs(iter(pictures), view), workers):
-        decoded = _without_skipped(batch, results, skipped)
-        if not decoded:
-            continue
+    for decoded in decode_pictures(pictures, view, workers):
         squares = np.stack([pixels for _, pixels in decoded])  # uint8 (B, side, side, 3)
         images = torch.from_numpy(squares).permute(0, 3, 1, 2).to(chosen_device)  # uint8 (B, 3, side, side)
         logits = _logits(network, images, take_features)
         for (picture, _), guesses in zip(decoded, _guesses(logits, labels, top), strict=True):
             yield Answer(picture, guesses)
-    skipped.note_count()
 
 
 # ----- decoding -----
+
+
+def decode_pictures(
+    pictures: Iterable[Picture], view: View, workers: int
+) -> Iterator[list[tuple[Picture, np.ndarray]]]:
+    """The pictures in batches, each with its pixels, uint8 (side, side, 3). No batch is empty.
+
+    Those that cannot be decoded are left out, and the user is told.
+    """
+    skipped = SkippedImages("classify")
+    for batch, results in run_ahead(_jobs(iter(pictures), view), workers):
+        if decoded := _without_skipped(batch, results, skipped):
+            yield decoded
+    skipped.note_count()
 
 
 def _jobs(pictures: Iterator[Picture], view: View) -> Iterator[Job]:

@@ -128,7 +128,8 @@ def test_features_are_what_the_last_layer_gets(
     options = {"weights": tmp_path / "other.pth", "device": "cpu", "workers": 2}
     answers = list(predict_labels(mixed, LABELS, take_features=taken.append, **options))
     assert [answer.picture for answer in answers] == pictures
-    assert answers == list(predict_labels(pictures, LABELS, **options))
+    without_features = list(predict_labels(pictures, LABELS, **options))
+    assert [answer.label for answer in answers] == [answer.label for answer in without_features]
     features = np.concatenate(taken)
     assert features.dtype == np.float32
     with torch.no_grad():
