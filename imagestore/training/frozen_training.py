@@ -36,7 +36,8 @@ def train_frozen(training: Training, files: TrainingFiles, stop: Stop) -> None:
     if not len(labels):
         raise UserError("none of the images to train on can be decoded: name another store")
     head_started = time.monotonic()
-    head = train_head(features, labels, training.label_weights, training.settings.seed)
+    has_bias = training.network.head.bias is not None
+    head = train_head(features, labels, len(training.labels), training.label_weights, has_bias)
     note(f"train_model: trained the last layer in {time.monotonic() - head_started:.1f} s")
     _put_in(training, head)
 
@@ -72,11 +73,7 @@ def _decodable(
 
 def _put_in(training: Training, head: torch.nn.Linear) -> None:
     """Give the network's last layer the weights of the head."""
-    with torch.no_grad():
-        last = training.network.head
-        last.weight.copy_(head.weight.reshape(last.weight.shape))
-        if last.bias is not None:
-            last.bias.copy_(head.bias)
+    training.network.use_head(head)
     if training.average is not None:
         training.average.module.load_state_dict(training.network.state_dict())
 
