@@ -7,7 +7,6 @@ from pathlib import Path
 
 import h5py
 
-from imagestore.archive.datasets_below import FoundDataset, datasets_below, find_object
 from imagestore.archive.label_arrays import may_be_labels
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.pixel_arrays import is_flattened, is_pixel_array, shape_if_flattened
@@ -15,6 +14,7 @@ from imagestore.archive.pixel_rows import PixelRows
 from imagestore.archive.row_archive import RowArchive
 from imagestore.archive.store_rows import StoreRows
 from imagestore.console import UserError, did_you_mean, first_line, printable
+from imagestore.hdf5.datasets_below import FoundDataset, datasets_below, find_object
 from imagestore.hdf5.links import OUTSIDE, LinkNotFollowed
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED

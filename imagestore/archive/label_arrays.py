@@ -8,10 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imagestore.archive.datasets_below import datasets_below
 from imagestore.archive.label_text import LABEL_KEYS, OTHER_KEYS, NoLabels, text_of
 from imagestore.archive.members import SourceLabels
 from imagestore.console import UserError, did_you_mean, printable
+from imagestore.hdf5.datasets_below import datasets_below
 
 # Words in the names of arrays that are as long as the images, and say something else of them.
 NO_LABELS = frozenset(

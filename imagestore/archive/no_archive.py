@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from imagestore.archive.compression_formats import UNCOMPRESSED, Compression, compression_of
-from imagestore.archive.damage import Damaged
 from imagestore.archive.file_kinds import TEXT, kind_of
+from imagestore.decompression.compression_formats import UNCOMPRESSED, Compression, compression_of
+from imagestore.decompression.damage import Damaged
 from imagestore.image_formats import begins_as_image
 
 DECOMPRESSED_BYTES = 0x8010  # by which a compressed file is recognised

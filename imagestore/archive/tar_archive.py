@@ -15,18 +15,18 @@ from pathlib import Path
 from isal.isal_zlib import crc32
 
 from imagestore import cache_folder
-from imagestore.archive.compression_formats import UNCOMPRESSED, Compression, compression_of
-from imagestore.archive.damage import Damaged, WrongChecksum
-from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Member, Members, SourceLabels
 from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, find_last
-from imagestore.archive.read_ahead import ReadAhead
 from imagestore.archive.sample_labels import SampleLabels, with_labels
 from imagestore.archive.tar_headers import TAR_ERRORS
 from imagestore.archive.tar_pass import TarPass, read_at
 from imagestore.console import UserError, note
+from imagestore.decompression.compression_formats import UNCOMPRESSED, Compression, compression_of
+from imagestore.decompression.damage import Damaged, WrongChecksum
+from imagestore.decompression.decompressor import Decompressor
+from imagestore.decompression.read_ahead import ReadAhead
 
 
 def find_tar(path: Path, descriptor: int, beginning: bytes) -> Compression | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tarfile
 
-from imagestore.archive.damage import CutShort, Damaged
-from imagestore.archive.decompressor import Decompressor
 from imagestore.archive.tar_info import TarInfo
+from imagestore.decompression.damage import CutShort, Damaged
+from imagestore.decompression.decompressor import Decompressor
 
 # The exceptions of tarfile for a header that makes no sense: numbers that are none (pax, sparse), thousands
 # of long names in a row.

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 
 from isal.isal_zlib import crc32
 
-from imagestore.archive.damage import CutShort, Damaged, WrongChecksum
-from imagestore.archive.decompressor import PIECE, Decompressor
 from imagestore.archive.file_kinds import members_of_kind
 from imagestore.archive.image_files import is_image, reason_for_hidden, reason_to_skip_name
 from imagestore.archive.members import Location, Member, Members
@@ -20,6 +18,8 @@ from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.sample_labels import SampleLabels
 from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders
 from imagestore.archive.tar_links import LinkedFile, TarLinks
+from imagestore.decompression.damage import CutShort, Damaged, WrongChecksum
+from imagestore.decompression.decompressor import PIECE, Decompressor
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, has_image_suffix
 
 LARGEST_TIME = 1 << 62  # seconds; a time beyond it is nonsense, and the index could not hold it

@@ -15,8 +15,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from imagestore.archive.forward_decompressor import PreadFile
 from imagestore.console import first_line
+from imagestore.decompression.forward_decompressor import PreadFile
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 LOCAL_HEADER = struct.Struct("<4s2x4H3I2H")  # signature, ..., length of the name, length of the extra field

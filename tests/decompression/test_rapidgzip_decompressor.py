@@ -12,13 +12,13 @@ import zlib
 
 import pytest
 
-from imagestore.archive.bzip2_decompressor import RapidBzip2Decompressor
-from imagestore.archive.damage import CutShort
-from imagestore.archive.gzip_decompressor import RapidGzipDecompressor
 from imagestore.archive.index import ArchiveIndex, load_index, save_index
 from imagestore.archive.open_archive import open_archive
-from imagestore.archive.rapidgzip_decompressor import DENSE_SPACING, SPACING
 from imagestore.cache_folder import fingerprint
+from imagestore.decompression.bzip2_decompressor import RapidBzip2Decompressor
+from imagestore.decompression.damage import CutShort
+from imagestore.decompression.gzip_decompressor import RapidGzipDecompressor
+from imagestore.decompression.rapidgzip_decompressor import DENSE_SPACING, SPACING
 from tests.helpers.archives import noise, pack, photographs, stream, stream_until_error, write
 from tests.helpers.commands import ROOT
 

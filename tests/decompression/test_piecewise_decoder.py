@@ -6,7 +6,7 @@ import lz4.frame
 import pytest
 import zstandard
 
-from imagestore.archive.piecewise_decoder import PiecewiseDecoder
+from imagestore.decompression.piecewise_decoder import PiecewiseDecoder
 from tests.helpers.archives import PACKERS, noise
 
 DECODERS = {

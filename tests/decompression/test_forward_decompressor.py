@@ -8,10 +8,10 @@ import os
 
 import pytest
 
-from imagestore.archive.compression_formats import compression_of
-from imagestore.archive.damage import CutShort, Damaged
-from imagestore.archive.forward_decompressor import PreadFile
-from imagestore.archive.gzip_decompressor import GzipDecompressor
+from imagestore.decompression.compression_formats import compression_of
+from imagestore.decompression.damage import CutShort, Damaged
+from imagestore.decompression.forward_decompressor import PreadFile
+from imagestore.decompression.gzip_decompressor import GzipDecompressor
 from tests.helpers.archives import noise, write
 
 DATA = noise(300_000, 1)

@@ -10,9 +10,9 @@ import io
 import lzma
 from typing import IO
 
-from imagestore.archive.damage import Damaged, WrongChecksum
-from imagestore.archive.forward_decompressor import ForwardDecompressor
-from imagestore.archive.joined_streams import JoinedStreams
+from imagestore.decompression.damage import Damaged, WrongChecksum
+from imagestore.decompression.forward_decompressor import ForwardDecompressor
+from imagestore.decompression.joined_streams import JoinedStreams
 
 MAGIC = b"\xfd7zXZ\x00"
 BLOCKS_IN_MEMORY = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from imagestore.archive.uncompressed import UncompressedFile
+from imagestore.decompression.uncompressed import UncompressedFile
 from tests.helpers.archives import write
 
 

@@ -7,9 +7,9 @@ import os
 import weakref
 from enum import Enum, auto
 
-from imagestore.archive.damage import Damaged
-from imagestore.archive.decompressor import skip_to
-from imagestore.archive.forward_decompressor import ForwardDecompressor
+from imagestore.decompression.damage import Damaged
+from imagestore.decompression.decompressor import skip_to
+from imagestore.decompression.forward_decompressor import ForwardDecompressor
 
 SPACING = 4 << 20  # compressed bytes between seek points; each takes about 21 KB of an index
 WIDEST_SPACING = 8 << 20  # rapidgzip keeps up to 16 pieces of this size, decompressed

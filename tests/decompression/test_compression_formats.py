@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagestore.archive.compression_formats import compression_of
-from imagestore.archive.damage import CutShort
+from imagestore.decompression.compression_formats import compression_of
+from imagestore.decompression.damage import CutShort
 from tests.helpers.archives import (
     COMPRESSIONS,
     COMPRESSIONS_TO_SCAN,

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagestore.archive.bzip2_decompressor import Bzip2Decompressor
-from imagestore.archive.gzip_decompressor import GzipDecompressor
-from imagestore.archive.joined_streams import BUFFER
-from imagestore.archive.xz_decompressor import XzDecompressor
+from imagestore.decompression.bzip2_decompressor import Bzip2Decompressor
+from imagestore.decompression.gzip_decompressor import GzipDecompressor
+from imagestore.decompression.joined_streams import BUFFER
+from imagestore.decompression.xz_decompressor import XzDecompressor
 from tests.helpers.archives import noise
 
 FORMATS = {

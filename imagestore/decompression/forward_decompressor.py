@@ -6,9 +6,9 @@ import io
 import os
 from typing import IO
 
-from imagestore.archive.damage import CutShort, Damaged
-from imagestore.archive.decompressor import skip_to
-from imagestore.archive.joined_streams import BUFFER, JoinedStreams
+from imagestore.decompression.damage import CutShort, Damaged
+from imagestore.decompression.decompressor import skip_to
+from imagestore.decompression.joined_streams import BUFFER, JoinedStreams
 
 
 class ForwardDecompressor:

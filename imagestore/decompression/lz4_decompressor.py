@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 
-from imagestore.archive.damage import Damaged, WrongChecksum
-from imagestore.archive.forward_decompressor import ForwardDecompressor
-from imagestore.archive.joined_streams import JoinedStreams
-from imagestore.archive.piecewise_decoder import PiecewiseDecoder
 from imagestore.console import UserError
+from imagestore.decompression.damage import Damaged, WrongChecksum
+from imagestore.decompression.forward_decompressor import ForwardDecompressor
+from imagestore.decompression.joined_streams import JoinedStreams
+from imagestore.decompression.piecewise_decoder import PiecewiseDecoder
 from imagestore.printed_commands import pip_install
 
 MAGIC = b"\x04\x22\x4d\x18"  # of a frame: LZ4 frame format 1.6.4

@@ -12,20 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imagestore.archive import (
+from imagestore.decompression import (
     bzip2_decompressor,
     gzip_decompressor,
     lz4_decompressor,
     xz_decompressor,
     zstd_decompressor,
 )
-from imagestore.archive.bzip2_decompressor import Bzip2Decompressor, RapidBzip2Decompressor
-from imagestore.archive.decompressor import Decompressor
-from imagestore.archive.gzip_decompressor import GzipDecompressor, RapidGzipDecompressor
-from imagestore.archive.lz4_decompressor import Lz4Decompressor
-from imagestore.archive.uncompressed import UncompressedFile
-from imagestore.archive.xz_decompressor import XzBlockDecompressor, XzDecompressor
-from imagestore.archive.zstd_decompressor import ZstdDecompressor
+from imagestore.decompression.bzip2_decompressor import Bzip2Decompressor, RapidBzip2Decompressor
+from imagestore.decompression.decompressor import Decompressor
+from imagestore.decompression.gzip_decompressor import GzipDecompressor, RapidGzipDecompressor
+from imagestore.decompression.lz4_decompressor import Lz4Decompressor
+from imagestore.decompression.uncompressed import UncompressedFile
+from imagestore.decompression.xz_decompressor import XzBlockDecompressor, XzDecompressor
+from imagestore.decompression.zstd_decompressor import ZstdDecompressor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from imagestore.archive.damage import Damaged
-from imagestore.archive.gzip_decompressor import GzipDecompressor, RapidGzipDecompressor
-from imagestore.archive.read_ahead import BLOCK, BLOCKS_AHEAD, ReadAhead
+from imagestore.decompression.damage import Damaged
+from imagestore.decompression.gzip_decompressor import GzipDecompressor, RapidGzipDecompressor
+from imagestore.decompression.read_ahead import BLOCK, BLOCKS_AHEAD, ReadAhead
 from tests.helpers.archives import noise, write
 
 DATA = noise(3 * BLOCK + 12_345, 1)

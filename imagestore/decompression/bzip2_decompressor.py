@@ -5,10 +5,10 @@ from __future__ import annotations
 import bz2
 import io
 
-from imagestore.archive.damage import CutShort, Damaged, WrongChecksum
-from imagestore.archive.forward_decompressor import ForwardDecompressor
-from imagestore.archive.joined_streams import JoinedStreams
-from imagestore.archive.rapidgzip_decompressor import RapidgzipDecompressor
+from imagestore.decompression.damage import CutShort, Damaged, WrongChecksum
+from imagestore.decompression.forward_decompressor import ForwardDecompressor
+from imagestore.decompression.joined_streams import JoinedStreams
+from imagestore.decompression.rapidgzip_decompressor import RapidgzipDecompressor
 
 MAGIC = b"BZh"
 

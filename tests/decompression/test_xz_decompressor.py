@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from imagestore.archive.damage import WrongChecksum
-from imagestore.archive.xz_decompressor import XzBlockDecompressor, XzDecompressor
+from imagestore.decompression.damage import WrongChecksum
+from imagestore.decompression.xz_decompressor import XzBlockDecompressor, XzDecompressor
 from tests.helpers.archives import assert_reads, noise, pack, photographs, stream, write
 
 

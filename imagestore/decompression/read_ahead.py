@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from imagestore.archive.decompressor import Decompressor, skip_to
+from imagestore.decompression.decompressor import Decompressor, skip_to
 
 BLOCK = 1 << 20  # decompressed bytes that are read at once
 BLOCKS_AHEAD = 4

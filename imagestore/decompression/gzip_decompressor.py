@@ -7,10 +7,10 @@ import os
 
 from isal import igzip_lib
 
-from imagestore.archive.damage import Damaged, WrongChecksum
-from imagestore.archive.forward_decompressor import ForwardDecompressor
-from imagestore.archive.joined_streams import JoinedStreams
-from imagestore.archive.rapidgzip_decompressor import RapidgzipDecompressor
+from imagestore.decompression.damage import Damaged, WrongChecksum
+from imagestore.decompression.forward_decompressor import ForwardDecompressor
+from imagestore.decompression.joined_streams import JoinedStreams
+from imagestore.decompression.rapidgzip_decompressor import RapidgzipDecompressor
 
 MAGIC = b"\x1f\x8b\x08"
 ISIZE_BYTES = 4  # at the end of a gzip member: the size of its data modulo 2**32 (RFC 1952, 2.3.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import IO
 
-from imagestore.archive.forward_decompressor import ForwardDecompressor
+from imagestore.decompression.forward_decompressor import ForwardDecompressor
 
 
 class UncompressedFile(ForwardDecompressor):
