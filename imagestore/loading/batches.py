@@ -58,7 +58,7 @@ class Batches:
     positions: np.ndarray | None = None  # int64 (N,), in the dataset; None: all images
     squares: Squares | None = None  # N pictures, of a side of view.side_to_keep
     pin_memory: bool = False
-    skipped: SkippedImages = field(default_factory=lambda: SkippedImages("train_model"))
+    skipped: SkippedImages = field(default_factory=lambda: SkippedImages("imagestore"))
 
     def __post_init__(self) -> None:
         if self.positions is None:
@@ -88,6 +88,11 @@ class Batches:
         """All images, augmented, in an order that the seed of the view and the number of the epoch decide."""
         order = epoch_order(self.keys, self.view.seed, number)
         return self.iterate(order.split(batch_size) if len(order) else (), number)
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """All images in the order of the dataset, not augmented."""
+        order = torch.arange(len(self))
+        return self.iterate(order.split(batch_size) if len(order) else ())
 
     def iterate(self, chunks: Iterable[Tensor], epoch: int | None = None) -> Iterator[Batch]:
         """A batch for each chunk, int64 (n,), of positions among the N images.

@@ -89,9 +89,7 @@ def test_an_epoch_has_an_order_and_crops_of_its_own(two_stores: list[Path]) -> N
 def test_a_plain_view_is_not_augmented(two_stores: list[Path]) -> None:
     dataset = HDF5Dataset(two_stores, size=16)
     for augment in ("none", "flip", "crop"):
-        images, _, _ = joined(
-            [*Batches(dataset, View(16, augment=augment)).iterate(torch.arange(18).split(5))]
-        )
+        images, _, _ = joined([*Batches(dataset, View(16, augment=augment)).in_order(5)])
         assert torch.equal(images, torch.stack([image for image, _ in dataset]))
 
 
@@ -127,7 +125,7 @@ def test_images_that_are_skipped_are_named_once(
     assert (len(batches), batches.decodable_count, batches.skipped.count) == (20, 18, 2)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[1] for line in lines] == ["skipped blue/half.jpg", "skipped white/text.jpg"]
-    assert all(line.startswith("train_model: ") and line.count(": ") >= 2 for line in lines)
+    assert all(line.startswith("imagestore: ") and line.count(": ") >= 2 for line in lines)
 
 
 def test_ten_skipped_images_are_named_and_all_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -136,8 +134,8 @@ def test_ten_skipped_images_are_named_and_all_counted(tmp_path: Path, capsys: py
         add(store, f"red/text_{i:02d}.jpg", b"not an image at all")
     [*Batches(HDF5Dataset(store), View(16)).iterate(torch.arange(15).split(4))]
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 11 and lines[0].startswith("train_model: skipped red/text_00.jpg: ")
-    assert lines[-1] == "train_model: skipped 12 images in all, because they cannot be decoded"
+    assert len(lines) == 11 and lines[0].startswith("imagestore: skipped red/text_00.jpg: ")
+    assert lines[-1] == "imagestore: skipped 12 images in all, because they cannot be decoded"
 
 
 @pytest.mark.parametrize("workers", [0, 2])

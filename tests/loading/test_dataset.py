@@ -227,23 +227,6 @@ def test_the_package_loads_the_dataset_when_asked() -> None:
         imagestore.nothing  # noqa: B018
 
 
-def test_the_example_of_the_module_runs(
-    two_stores: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As it stands, on photographs of different sizes."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (300, 250), (200, 30, 40)).save(buffer, "JPEG")
-    store = make_store(tmp_path / "train.h5", 9)
-    add(store, "red/larger.jpg", buffer.getvalue())
-    monkeypatch.chdir(tmp_path)
-    example = [
-        line[4:] for line in dataset_module.__doc__.splitlines() if line.startswith("    ") or not line
-    ]
-    names: dict[str, object] = {}
-    exec("\n".join(example), names)
-    assert tuple(names["images"].shape) == (10, 3, 224, 224)
-
-
 def test_older_stores_have_the_same_items(old_store: Path) -> None:
     """Chunked and compressed datasets and deeper groups, also in workers that were forked."""
     dataset = HDF5Dataset(old_store, size=16)
