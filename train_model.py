@@ -109,7 +109,7 @@ def train_until_stopped(stores: "list[ImageStore]", arguments: argparse.Namespac
 
 def check_are_stores(patterns: list[str]) -> None:
     """Raise UserError, with the command that makes stores, if something is an archive or a folder."""
-    from imagestore.archive.open_archive import is_table, open_archive
+    from imagestore.sources.open_archive import is_table, open_archive
     from imagestore.store.expand_paths import expand_paths
 
     for path in expand_paths(patterns):
@@ -123,8 +123,8 @@ def check_are_stores(patterns: list[str]) -> None:
 
 def is_archive(path: Path) -> bool:
     """Whether a path is that of a folder, or of a file that is no store. Raises UserError."""
-    from imagestore.archive.hdf5_archive import is_archive_of_arrays
-    from imagestore.archive.open_archive import split_inner_path
+    from imagestore.tables.hdf5_archive import is_archive_of_arrays
+    from imagestore.sources.open_archive import split_inner_path
     from imagestore.hdf5.superblock import is_hdf5
 
     _, inner = split_inner_path(path)

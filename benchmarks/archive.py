@@ -40,7 +40,7 @@ with tarfile.open(sys.argv[1], "r|*") as tar:
     FIRST: """
 import sys
 from pathlib import Path
-from imagestore.archive.open_archive import open_archive
+from imagestore.sources.open_archive import open_archive
 with open_archive(Path(sys.argv[1]), Path(sys.argv[2])) as archive:
     for _ in archive.stream():
         pass
@@ -48,7 +48,7 @@ with open_archive(Path(sys.argv[1]), Path(sys.argv[2])) as archive:
     SAMPLE: """
 import random, sys
 from pathlib import Path
-from imagestore.archive.open_archive import open_archive
+from imagestore.sources.open_archive import open_archive
 from imagestore.labelling.choose_members import choose_runs
 with open_archive(Path(sys.argv[1]), Path(sys.argv[2])) as archive:
     for member in choose_runs(archive.members(), 64, 8, random.Random()):

@@ -30,11 +30,11 @@ from common.photographs import build_archive
 from common.reporting import Figure, print_table
 from PIL import Image, ImageOps
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.colour.cielab import srgb_to_lab
 from imagestore.colour.colour_names import TERMS, basic_term, name_of, votes
 from imagestore.colour.label import label_of
 from imagestore.colour.palette import CLUSTERS, Palette, find_palette
+from imagestore.sources.open_archive import open_archive
 
 PHOTOGRAPHS = 680
 ROUNDS = 5  # of timing

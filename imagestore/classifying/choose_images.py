@@ -12,20 +12,20 @@ from typing import Protocol
 
 import numpy as np
 
-from imagestore.archive.hdf5_archive import open_as_store
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.open_archives import open_archives
 from imagestore.archive.protocol import Archive
-from imagestore.archive.store_labels import LabelsOfImages
 from imagestore.archive.why_no_image import why_no_image
 from imagestore.classifying.answer import Picture
 from imagestore.classifying.true_labels import heuristic_label
 from imagestore.console import note, printable
 from imagestore.hdf5.superblock import is_hdf5
+from imagestore.sources.open_archives import open_archives
 from imagestore.store.expand_paths import expand_paths
 from imagestore.store.labels import PART_NAMES, TEST, VAL, StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
+from imagestore.tables.hdf5_archive import open_as_store
+from imagestore.tables.store_labels import LabelsOfImages
 
 STORE_SUFFIXES = {".h5", ".hdf5", ".hdf"}
 

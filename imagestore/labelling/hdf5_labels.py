@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imagestore.archive.label_arrays import find_labels_of
 from imagestore.archive.label_text import NoLabels
 from imagestore.archive.members import SourceLabels
 from imagestore.console import UserError, first_line
 from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
+from imagestore.tables.label_arrays import find_labels_of
 
 
 def read_labels(path: Path, array: str | None, count: int) -> list[str | None]:

@@ -21,9 +21,7 @@ import numpy as np
 
 from imagestore import stored_names
 from imagestore.archive.image_files import LONGEST_NAME
-from imagestore.archive.joined_archives import JoinedArchives
 from imagestore.archive.members import Member
-from imagestore.archive.open_archives import open_archives
 from imagestore.archive.protocol import Archive, DamagedArchive
 from imagestore.console import Progress, UserError, note, printable, progress
 from imagestore.labelling.added_images import AddedImages
@@ -39,6 +37,8 @@ from imagestore.labelling.label_sources import (
 from imagestore.labelling.run_report import RunReport, discarding_wrong_images, finish, noting_errors
 from imagestore.labelling.split_sources import TRAINING, PartOf, split_source
 from imagestore.processes import cpu_count, stopping
+from imagestore.sources.joined_archives import JoinedArchives
+from imagestore.sources.open_archives import open_archives
 from imagestore.store.label_names import group_name
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter, identity

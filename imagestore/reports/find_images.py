@@ -13,17 +13,17 @@ from typing import TypeVar
 import numpy as np
 
 from imagestore import stored_names
-from imagestore.archive.hdf5_archive import open_as_store
 from imagestore.archive.members import Member
-from imagestore.archive.open_archives import open_archives
 from imagestore.archive.protocol import Archive, DamagedArchive, no_image
 from imagestore.console import UserError, describe, did_you_mean, note
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
 from imagestore.reports.found_image import ArchiveImage, FoundImage, ImageFile, StoreImage, StreamedImage
+from imagestore.sources.open_archives import open_archives
 from imagestore.store.expand_paths import GLOB_CHARACTERS
 from imagestore.store.labels import StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.reader import ImageStore
+from imagestore.tables.hdf5_archive import open_as_store
 
 Found = TypeVar("Found")
 

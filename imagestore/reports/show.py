@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagestore import stored_names
-from imagestore.archive.hdf5_archive import is_archive_of_arrays
 from imagestore.console import UserError, printable
 from imagestore.decode.errors import NotAnImage
 from imagestore.hdf5.superblock import is_hdf5
@@ -14,6 +13,7 @@ from imagestore.reports.drawing import palette_picture, show_or_save
 from imagestore.reports.find_images import find_images
 from imagestore.reports.found_image import FoundImage
 from imagestore.reports.label_sheet import draw_label_sheet
+from imagestore.tables.hdf5_archive import is_archive_of_arrays
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

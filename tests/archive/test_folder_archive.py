@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import stream, write
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imagestore.archive.open_archive import open_archive
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import Image, stream, write
 from tests.helpers.commands import Run
 from tests.helpers.small_stores import picture

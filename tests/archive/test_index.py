@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from imagestore.archive.index import ArchiveIndex, load_index, save_index
 from imagestore.archive.members import Location, Members
-from imagestore.archive.open_archive import open_archive
 from imagestore.archive.passed_over import PassedOver
 from imagestore.files.checksummed_columns import write_columns
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import assert_reads, pack, photographs, stream, write
 
 FINGERPRINT = {"size": 5, "mtime_ns": 1, "digest": "00"}

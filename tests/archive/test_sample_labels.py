@@ -8,8 +8,8 @@ import tarfile
 import pytest
 
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.open_archive import open_archive
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import pack, tar_entry, write
 from tests.helpers.small_stores import picture
 from tests.helpers.stored_images import stored_labels

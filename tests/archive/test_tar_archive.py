@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.cache_folder import SAMPLES
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import COMPRESSIONS, assert_reads, pack, photographs, stream, write
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import (
     COMPRESSIONS,
     COMPRESSIONS_TO_SCAN,

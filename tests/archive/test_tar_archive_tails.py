@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import DamagedArchive, WrongImages
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import (
     COMPRESSIONS,
     COMPRESSIONS_TO_SCAN,

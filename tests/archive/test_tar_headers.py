@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from imagestore.archive.open_archive import open_archive
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import assert_reads, noise, write
 
 BLOCK = 512

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imagestore.archive.open_archive import open_archive
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import (
     COMPRESSIONS,
     PACKERS,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import assert_reads, member_names, noise, photographs, stream, write
 from tests.helpers.small_stores import picture
 from tests.helpers.stored_images import stored_images

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.classifying.choose_images import StoreImages, choose_images, open_images, read_images
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 from imagestore.store.open_stores import open_stores
 from tests.helpers.small_stores import COLOURS, add, make_store, picture
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.classifying.choose_images import open_images
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import pack, write
 from tests.helpers.array_files import add_vlen_bytes, padded_rows, pixels_of, write_datasets
 from tests.helpers.small_stores import COLOURS, picture

@@ -7,10 +7,10 @@ import os
 
 import pytest
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import WrongImages
 from imagestore.decompression.damage import CutShort, Damaged, WrongChecksum
 from imagestore.decompression.gzip_decompressor import GzipDecompressor
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import assert_reads, noise, pack, photographs, stream, write
 
 

@@ -13,12 +13,12 @@ import zlib
 import pytest
 
 from imagestore.archive.index import ArchiveIndex, load_index, save_index
-from imagestore.archive.open_archive import open_archive
 from imagestore.cache_folder import fingerprint
 from imagestore.decompression.bzip2_decompressor import RapidBzip2Decompressor
 from imagestore.decompression.damage import CutShort
 from imagestore.decompression.gzip_decompressor import RapidGzipDecompressor
 from imagestore.decompression.rapidgzip_decompressor import DENSE_SPACING, SPACING
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import noise, pack, photographs, stream, stream_until_error, write
 from tests.helpers.commands import ROOT
 
@@ -188,7 +188,7 @@ def test_a_large_cut_archive_gives_all_before_the_break(tmp_path, large_archives
 def test_a_program_may_end_with_open_archives(large_archives):
     """rapidgzip aborts the process if its files are still open at the very end."""
     program = (
-        "import sys; from pathlib import Path; from imagestore.archive.open_archive import open_archive\n"
+        "import sys; from pathlib import Path; from imagestore.sources.open_archive import open_archive\n"
         "archive = open_archive(Path(sys.argv[1])); stream = archive.stream(); next(stream)\n"
         "again = open_archive(Path(sys.argv[1])); again.read(again.members()[5])\n"
     )
@@ -200,7 +200,7 @@ def test_a_program_may_end_with_open_archives(large_archives):
 # ----- memory -----
 
 MEASURE = (  # VmHWM, since ru_maxrss begins with the peak of the process that started this one
-    "import sys; from pathlib import Path; from imagestore.archive.open_archive import open_archive\n"
+    "import sys; from pathlib import Path; from imagestore.sources.open_archive import open_archive\n"
     "with open_archive(Path(sys.argv[1])) as archive:\n"
     "    print([m.name for m, _ in archive.stream()][-1], archive.skipped['too large'])\n"
     "    print(len(archive.read(archive.members()[-1])))\n"

@@ -17,8 +17,8 @@ import pytest
 import zstandard
 from hypothesis import strategies as st
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 
 Image = tuple[str, bytes]  # its name and its bytes
 

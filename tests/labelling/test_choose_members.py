@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.labelling.choose_members import (
     choose_runs,
     choose_runs_in_shard,
@@ -21,6 +20,7 @@ from imagestore.labelling.choose_members import (
     is_for_training,
     share,
 )
+from imagestore.sources.open_archive import open_archive
 
 
 @given(st.integers(0, 300), st.integers(1, 400), st.integers(1, 50), st.integers(0, 1000))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.colour.palette import HEURISTIC_VERSION
+from imagestore.sources.open_archive import open_archive
 from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
 from tests.helpers.archives import pack, write

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING
 
 from imagestore.archive.label_text import text_of
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.parquet_columns import (
+from imagestore.archive.protocol import DamagedArchive
+from imagestore.console import UserError, did_you_mean, first_line, printable
+from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
+from imagestore.printed_commands import command_line, path_argument, pip_install
+from imagestore.tables.parquet_columns import (
     BYTES,
     PATH,
     class_names,
@@ -23,11 +27,7 @@ from imagestore.archive.parquet_columns import (
     is_image_feature,
     may_hold_images,
 )
-from imagestore.archive.protocol import DamagedArchive
-from imagestore.archive.row_archive import Row
-from imagestore.console import UserError, did_you_mean, first_line, printable
-from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
-from imagestore.printed_commands import command_line, path_argument, pip_install
+from imagestore.tables.row_archive import Row
 
 if TYPE_CHECKING:
     import pyarrow

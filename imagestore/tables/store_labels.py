@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import h5py
 
 from imagestore import stored_names
-from imagestore.archive.label_arrays import find_labels_of
 from imagestore.archive.label_text import NoLabels
 from imagestore.archive.members import SourceLabels
 from imagestore.console import UserError, first_line
@@ -17,6 +16,7 @@ from imagestore.hdf5.element_files import element_number
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
 from imagestore.store.labels import StoreLabels
 from imagestore.store.reader import ImageStore
+from imagestore.tables.label_arrays import find_labels_of
 
 
 class LabelsOfImages:

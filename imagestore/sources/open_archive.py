@@ -13,11 +13,11 @@ from pathlib import Path
 
 from imagestore.archive.folder_archive import FolderArchive
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.no_archive import describe_no_archive
 from imagestore.archive.protocol import Archive
 from imagestore.archive.tar_archive import TarArchive, find_tar
 from imagestore.console import UserError, describe
 from imagestore.hdf5.superblock import has_signature
+from imagestore.sources.no_archive import describe_no_archive
 
 PARQUET_SIGNATURE = b"PAR1"
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK00PK\3\4")  # with members, without any, and split in one
@@ -117,7 +117,7 @@ def _open_part(
 def _open_hdf5(
     path: Path, file: Path, descriptor: int, inner: str, index: Path | None, labels: SourceLabels | None
 ) -> Archive:
-    from imagestore.archive.hdf5_archive import open_hdf5_archive
+    from imagestore.tables.hdf5_archive import open_hdf5_archive
 
     return open_hdf5_archive(path, file, descriptor, inner, index, labels)
 
@@ -125,8 +125,8 @@ def _open_hdf5(
 def _open_parquet(
     path: Path, file: Path, descriptor: int, inner: str, index: Path | None, labels: SourceLabels | None
 ) -> Archive:
-    from imagestore.archive.parquet_rows import ParquetRows
-    from imagestore.archive.row_archive import RowArchive
+    from imagestore.tables.parquet_rows import ParquetRows
+    from imagestore.tables.row_archive import RowArchive
 
     return RowArchive(path, descriptor, ParquetRows(file, descriptor, inner, labels), index, labels)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from imagestore import stored_names
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import DamagedArchive
-from imagestore.archive.row_archive import Row
-from imagestore.archive.store_labels import LabelsOfImages
 from imagestore.console import UserError, printable
 from imagestore.store.labels import StoreLabels
 from imagestore.store.reader import ImageStore, StoreError
+from imagestore.tables.row_archive import Row
+from imagestore.tables.store_labels import LabelsOfImages
 
 NAMES_SHOWN = 5
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import noise, pack, write
 from tests.helpers.commands import Run
 from tests.helpers.small_stores import picture

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.open_archive import open_archive
 from imagestore.console import UserError
 from imagestore.decode.decode_image import decode_rgb
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.array_files import add_vlen_bytes, padded_rows, pixels_of, write_datasets
 from tests.helpers.small_stores import make_store, picture
 from tests.helpers.stored_images import stored_images, stored_labels

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from imagestore.archive.archive_paths import expand_archives, expand_braces
 from imagestore.console import UserError
+from imagestore.sources.archive_paths import expand_archives, expand_braces
 
 PATTERNS = [
     "a.tar",

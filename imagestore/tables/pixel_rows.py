@@ -12,16 +12,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imagestore.archive.label_arrays import find_labels_of
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.pixel_arrays import PixelArray
-from imagestore.archive.png import encode_png
 from imagestore.archive.protocol import DamagedArchive
-from imagestore.archive.row_archive import Row
 from imagestore.console import UserError, first_line
 from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.datasets_below import FoundDataset
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
+from imagestore.tables.label_arrays import find_labels_of
+from imagestore.tables.pixel_arrays import PixelArray
+from imagestore.tables.png import encode_png
+from imagestore.tables.row_archive import Row
 
 FEWEST_DIGITS = 6  # of a picture's number in its name
 

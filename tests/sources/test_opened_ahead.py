@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagestore.archive.joined_archives import JoinedArchives
-from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive, DamagedArchive
+from imagestore.sources.joined_archives import JoinedArchives
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import pack, photographs, write
 from tests.helpers.array_files import write_datasets
 

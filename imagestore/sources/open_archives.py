@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore import cache_folder
-from imagestore.archive.archive_paths import expand_archives
-from imagestore.archive.joined_archives import JoinedArchives
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.open_archive import open_archive
 from imagestore.archive.protocol import Archive
 from imagestore.console import UserError
+from imagestore.sources.archive_paths import expand_archives
+from imagestore.sources.joined_archives import JoinedArchives
+from imagestore.sources.open_archive import open_archive
 
 
 def open_archives(

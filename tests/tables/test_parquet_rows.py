@@ -9,8 +9,8 @@ import pytest
 from pyarrow import parquet
 
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.open_archive import open_archive
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.small_stores import picture
 from tests.helpers.stored_images import stored_images, stored_labels
 
@@ -96,7 +96,7 @@ def test_a_class_that_has_no_name_is_no_label(tmp_path):
 
 
 def test_rows_are_read_in_any_order_in_small_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr("imagestore.archive.parquet_rows.BATCH_ROWS", 3)
+    monkeypatch.setattr("imagestore.tables.parquet_rows.BATCH_ROWS", 3)
     path = write_table(tmp_path / "a.parquet", {"image": JPEGS, "label": NAMES})
     assert [data for _, data, _ in images_of(path)] == JPEGS
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from imagestore.archive.open_archive import split_inner_path
 from imagestore.console import UserError, printable
+from imagestore.sources.open_archive import split_inner_path
 
 GLOB_CHARACTERS = frozenset("*?[")
 NUMBERS = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})(?:\.\.-?([0-9]{1,18}))?")

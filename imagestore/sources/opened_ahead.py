@@ -13,9 +13,9 @@ from itertools import chain
 from pathlib import Path
 
 from imagestore.archive.members import Member
-from imagestore.archive.open_archive import is_table
 from imagestore.archive.protocol import Archive
 from imagestore.console import UserError
+from imagestore.sources.open_archive import is_table
 
 
 class BegunStream:

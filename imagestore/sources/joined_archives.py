@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import overload
 
 from imagestore.archive.members import Member
-from imagestore.archive.opened_ahead import OpenedAhead
 from imagestore.archive.passed_over import PassedOver, passed_over_in_all
 from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, no_such_image
 from imagestore.console import UserError
+from imagestore.sources.opened_ahead import OpenedAhead
 
 OPEN_AT_A_TIME = 4  # of thousands; each takes a descriptor, and memory for its decompressor
 SHOWN = 3  # damaged archives in a message

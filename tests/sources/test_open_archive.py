@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from imagestore.archive.open_archive import open_archive
 from imagestore.console import UserError
+from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import COMPRESSIONS, pack, stream, write
 
 

@@ -7,12 +7,7 @@ from pathlib import Path
 
 import h5py
 
-from imagestore.archive.label_arrays import may_be_labels
 from imagestore.archive.members import SourceLabels
-from imagestore.archive.pixel_arrays import is_flattened, is_pixel_array, shape_if_flattened
-from imagestore.archive.pixel_rows import PixelRows
-from imagestore.archive.row_archive import RowArchive
-from imagestore.archive.store_rows import StoreRows
 from imagestore.console import UserError, did_you_mean, first_line, printable
 from imagestore.hdf5.datasets_below import FoundDataset, datasets_below, find_object
 from imagestore.hdf5.links import OUTSIDE, LinkNotFollowed
@@ -21,6 +16,11 @@ from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED
 from imagestore.printed_commands import command_line, path_argument
 from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
+from imagestore.tables.label_arrays import may_be_labels
+from imagestore.tables.pixel_arrays import is_flattened, is_pixel_array, shape_if_flattened
+from imagestore.tables.pixel_rows import PixelRows
+from imagestore.tables.row_archive import RowArchive
+from imagestore.tables.store_rows import StoreRows
 
 
 def open_hdf5_archive(
