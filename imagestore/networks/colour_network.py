@@ -86,14 +86,3 @@ def spread_colours(count: int) -> Tensor:
         chosen.append(candidates[distance.argmax()])
         distance = torch.minimum(distance, ((candidates - chosen[-1]) ** 2).sum(1))
     return torch.stack(chosen)
-
-
-def thin_out(images: Tensor) -> Tensor:
-    """Every second row and column of images (B, 3, H, W), from a random corner.
-
-    This augmentation changes a histogram, but not the label. Mirroring would not change the histogram, and
-    other colours would change the label. A step takes a quarter of the time. torch's global generator draws
-    the corner.
-    """
-    top, left = torch.randint(2, (2,)).tolist()
-    return images[:, :, top::2, left::2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from imagestore.networks.colour_network import ColourNet, spread_colours, srgb_to_lab, thin_out
+from imagestore.networks.colour_network import ColourNet, spread_colours, srgb_to_lab
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,3 @@ def test_the_initial_colours_are_far_apart() -> None:
     distance = torch.cdist(colours, colours) + torch.eye(64)
     assert distance.min() > 0.1
     assert (network.nearness(colours).argmax(1) == torch.arange(64)).all()
-
-
-def test_thinning_takes_every_second_row_and_column() -> None:
-    images = torch.arange(2 * 3 * 6 * 6).reshape(2, 3, 6, 6).to(torch.uint8)
-    corners = {tuple(thin_out(images)[0, 0].flatten().tolist()) for _ in range(60)}
-    assert corners == {
-        tuple(images[0, 0, top::2, left::2].flatten().tolist()) for top in (0, 1) for left in (0, 1)
-    }
