@@ -123,9 +123,9 @@ def check_are_stores(patterns: list[str]) -> None:
 
 def is_archive(path: Path) -> bool:
     """Whether a path is that of a folder, or of a file that is no store. Raises UserError."""
-    from imagestore.tables.hdf5_archive import is_archive_of_arrays
-    from imagestore.sources.open_archive import split_inner_path
     from imagestore.hdf5.superblock import is_hdf5
+    from imagestore.sources.open_archive import split_inner_path
+    from imagestore.tables.hdf5_archive import is_archive_of_arrays
 
     _, inner = split_inner_path(path)
     if inner or path.is_dir():

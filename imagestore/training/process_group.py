@@ -20,7 +20,8 @@ from torch import distributed
 from imagestore.console import UserError, first_line
 
 T = TypeVar("T")
-WAIT = timedelta(minutes=10)  # for the slowest process, such as one that decodes a cache
+MEETING = timedelta(seconds=120)  # for the last process to start
+WAIT = timedelta(minutes=30)  # for the slowest process, such as one that decodes a cache
 FIRST_PORT, PORTS = 20_000, 10_000  # for jobs of Slurm, by their number
 
 
@@ -90,17 +91,23 @@ def _meet(group: ProcessGroup, device: str | None) -> None:
     uses_gpus = (device or "cuda").startswith("cuda") and torch.cuda.is_available()
     if uses_gpus:
         torch.cuda.set_device(group.local_rank % torch.cuda.device_count())
-    for name, value in meeting_point(os.environ).items():
-        os.environ.setdefault(name, value)
+    address, port = meeting_point(os.environ)
+    hosts_the_store = group.is_first and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     try:
+        store = distributed.TCPStore(
+            address, port, group.size, hosts_the_store, timeout=MEETING, wait_for_workers=False
+        )
+        store.set(f"imagestore/{group.rank}", "here")
+        store.wait([f"imagestore/{rank}" for rank in range(group.size)], MEETING)
+        backend = "nccl" if uses_gpus else "gloo"
         distributed.init_process_group(
-            "nccl" if uses_gpus else "gloo", rank=group.rank, world_size=group.size, timeout=WAIT
+            backend, store=store, rank=group.rank, world_size=group.size, timeout=WAIT
         )
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(
-            f"{group.size} processes were started, but they cannot meet at "
-            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} ({first_line(error)}); set MASTER_ADDR "
-            "and MASTER_PORT, or start one task (srun --ntasks=1)"
+            f"{group.size} processes were started, but they do not meet at {address}:{port} within "
+            f"{MEETING.seconds} s ({first_line(error)}); set MASTER_ADDR and MASTER_PORT, or start one task "
+            "(srun --ntasks=1)"
         ) from None
 
 
@@ -121,13 +128,17 @@ def place_among_processes(environment: Mapping[str, str]) -> ProcessGroup:
     return ProcessGroup(rank, size, local_rank)
 
 
-def meeting_point(environment: Mapping[str, str]) -> dict[str, str]:
-    """MASTER_ADDR and MASTER_PORT: as they are set, else as Slurm tells them."""
-    job = int(environment.get("SLURM_JOB_ID", "0") or 0) + int(environment.get("SLURM_STEP_ID", "0") or 0)
-    return {
-        "MASTER_ADDR": environment.get("MASTER_ADDR") or _first_host(environment),
-        "MASTER_PORT": environment.get("MASTER_PORT") or str(FIRST_PORT + job % PORTS),
-    }
+def meeting_point(environment: Mapping[str, str]) -> tuple[str, int]:
+    """The address and the port of the first process: MASTER_ADDR and MASTER_PORT, else as Slurm tells them.
+
+    Raises UserError.
+    """
+    try:
+        job = sum(int(environment.get(name) or 0) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+        port = int(environment.get("MASTER_PORT") or FIRST_PORT + job % PORTS)
+    except ValueError:
+        raise UserError("MASTER_PORT, SLURM_JOB_ID or SLURM_STEP_ID is no number") from None
+    return environment.get("MASTER_ADDR") or _first_host(environment), port
 
 
 def _first_host(environment: Mapping[str, str]) -> str:

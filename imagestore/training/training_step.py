@@ -77,9 +77,10 @@ def _loss_sum(training: Training, batch: Batch) -> Tensor:
 def draw_dropout(training: Training, batch: Batch) -> None:
     """Tell the dropout layers which images come, so that each loses what its own number says."""
     if training.dropouts:
-        numbers = torch.from_numpy(_numbers(training, batch, DROPOUT).view(np.int64)).to(training.device)
+        numbers = _numbers(training, batch, DROPOUT) if len(batch.positions) else np.zeros(1, np.uint64)
+        on_device = torch.from_numpy(numbers.view(np.int64)).to(training.device)
         for layer in training.dropouts:
-            layer.numbers = numbers
+            layer.numbers = on_device
 
 
 def augmented(training: Training, batch: Batch) -> Tensor:

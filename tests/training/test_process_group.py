@@ -52,25 +52,20 @@ def test_the_first_node_of_a_list(nodes: str, first: str) -> None:
 
 
 def test_the_address_comes_from_the_environment_first() -> None:
-    assert meeting_point(SRUN | {"MASTER_ADDR": "a", "MASTER_PORT": "1"}) == {
-        "MASTER_ADDR": "a",
-        "MASTER_PORT": "1",
-    }
+    assert meeting_point(SRUN | {"MASTER_ADDR": "a", "MASTER_PORT": "1"}) == ("a", 1)
+    with pytest.raises(UserError, match="MASTER_PORT"):
+        meeting_point({"MASTER_PORT": "x"})
 
 
 def test_slurm_tells_where_to_meet() -> None:
     """The first node by its name, or by the address of the node that started the step if it has none."""
     nodes = {"SLURM_STEP_NODELIST": "localhost,n2", "SLURM_STEP_NUM_NODES": "2"}
-    found = meeting_point(SRUN | nodes | {"SLURM_LAUNCH_NODE_IPADDR": "10.0.0.5"})
-    assert found["MASTER_ADDR"] == "localhost"
-    assert (
-        found["MASTER_PORT"]
-        == meeting_point(SRUN)["MASTER_PORT"]
-        != meeting_point(SRUN | {"SLURM_JOB_ID": "78"})["MASTER_PORT"]
-    )
+    launcher = {"SLURM_LAUNCH_NODE_IPADDR": "10.0.0.5"}
+    address, port = meeting_point(SRUN | nodes | launcher)
+    assert address == "localhost"
+    assert port == meeting_point(SRUN)[1] != meeting_point(SRUN | {"SLURM_JOB_ID": "78"})[1]
     unknown = nodes | {"SLURM_STEP_NODELIST": "no-such-node-anywhere.invalid,n2"}
-    found = meeting_point(SRUN | unknown | {"SLURM_LAUNCH_NODE_IPADDR": "10.0.0.5"})
-    assert found["MASTER_ADDR"] == "10.0.0.5"
+    assert meeting_point(SRUN | unknown | launcher)[0] == "10.0.0.5"
 
 
 def test_one_process_needs_no_group() -> None:
