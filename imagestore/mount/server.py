@@ -32,6 +32,7 @@ from imagestore.vfs.tree import Tree
 
 READY = b"ready"
 SECONDS_TO_LOOK_AHEAD = 0.25
+MOST_MESSAGES = 64 << 10  # bytes of what libfuse says
 FOREVER = 1e9  # seconds that the kernel may keep answers: a mounted tree does not change
 
 
@@ -184,30 +185,32 @@ def _try_to_open(settings: MountSettings, on_ready: Callable[[], None], refusals
 class _LibfuseMessages:
     """What libfuse writes to standard error while it mounts.
 
-    libfuse gives the reason for a failure only there. A context manager: standard error goes to a file in
-    memory until `stop`.
+    libfuse gives the reason for a failure only there. A context manager: standard error goes to a pipe until
+    `stop`. What does not fit into the pipe is lost; the reason comes first.
     """
 
     def __enter__(self) -> _LibfuseMessages:
-        self._file = open(os.memfd_create("libfuse"), "w+b")
+        self._reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         sys.stderr.flush()
         self._standard_error = os.dup(2)
-        os.dup2(self._file.fileno(), 2)
+        os.dup2(writer, 2)
+        os.close(writer)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
         os.close(self._standard_error)
-        self._file.close()
+        os.close(self._reader)
 
     def stop(self) -> None:
         """Give standard error back."""
         os.dup2(self._standard_error, 2)
 
     def text(self) -> str:
-        """All that libfuse wrote."""
-        self._file.seek(0)
-        return self._file.read().decode(errors="replace")
+        """What libfuse wrote."""
+        with contextlib.suppress(BlockingIOError):  # nothing
+            return os.read(self._reader, MOST_MESSAGES).decode(errors="replace")
+        return ""
 
 
 def _make_requests(
