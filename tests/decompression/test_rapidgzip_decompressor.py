@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import os
 import subprocess
@@ -11,6 +12,7 @@ import tarfile
 import zlib
 
 import pytest
+from rapidgzip import RapidgzipFile
 
 from imagestore.archive.index import ArchiveIndex, load_index, save_index
 from imagestore.cache_folder import fingerprint
@@ -85,6 +87,30 @@ def test_data_that_expand_a_lot_get_more_points(decompressors):
     read_all(decompressor)
     assert count_of(decompressor.points()) >= len(packed) // DENSE_SPACING
     assert len(packed) // DENSE_SPACING > len(packed) // SPACING + 2, "a usual spacing would give as many"
+
+
+@pytest.mark.parametrize("can_open_again", [True, False])
+def test_a_removed_file_is_read_from_its_descriptor(decompressors, tmp_path, monkeypatch, can_open_again):
+    """Two readers share the descriptor, whose own offset nobody moves where the file can be opened again."""
+    if not can_open_again:  # as where /proc is missing
+
+        def by_file_only(file, **options):
+            if isinstance(file, int):
+                raise ValueError("Opening file descriptor failed!")
+            return RapidgzipFile(file, **options)
+
+        monkeypatch.setattr("rapidgzip.RapidgzipFile", by_file_only)
+    data = noise(2 * MB, 1)
+    first = decompressors(RapidGzipDecompressor.for_first_pass, gzip.compress(data))
+    (tmp_path / "data").unlink()
+    assert first.read(MB) == data[:MB]
+    with contextlib.closing(RapidGzipDecompressor.for_first_pass(first._descriptor)) as second:
+        assert second.read(1000) == data[:1000]
+        assert read_all(first) == data[MB:]
+        assert read_all(second) == data[1000:]
+    assert not is_plain(first)
+    if can_open_again:
+        assert os.lseek(first._descriptor, 0, os.SEEK_CUR) == 0
 
 
 def test_distrust_changes_to_plain_in_place(decompressors):
