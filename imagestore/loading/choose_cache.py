@@ -19,7 +19,7 @@ def choose_cache(cache: int | str | None, needed: int) -> tuple[str, str]:
     """
     if isinstance(cache, int):
         return ("ram" if needed <= cache else "none"), f"--cache {cache}"
-    memory = available_memory()
+    memory = available_memory() // _processes_of_this_node()
     if cache == "ram" and needed > memory:
         raise UserError(
             f"--cache ram: takes {megabytes(needed)}, and {megabytes(memory)} of memory are left: "
@@ -43,6 +43,12 @@ def choose_cache(cache: int | str | None, needed: int) -> tuple[str, str]:
 def megabytes(count: int) -> str:
     """A number of bytes for a message."""
     return f"{-(-count // 2**20):,} MB"
+
+
+def _processes_of_this_node() -> int:
+    """How many processes train together here, as torchrun has it: each has its own memory."""
+    text = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return int(text) if text.isdecimal() and int(text) else 1
 
 
 def _room_on_scratch() -> int:

@@ -8,10 +8,13 @@ its content. So a file of another store, or of a store that has changed, is neve
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,9 +24,11 @@ from imagestore.console import UserError
 from imagestore.files.atomic_write import write_whole
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.squares import Squares, square_bytes
+from imagestore.processes import Stop
 
 FORMAT = 2  # of the file: the pixels, then the size of each picture
 SCRATCH = ("SLURM_TMPDIR", "TMPDIR")  # environment variables; the first that is set
+SECONDS_BETWEEN_TRIES = 0.1  # to get a lock
 DECODERS = ("Pillow", "simplejpeg", "pillow-heif", "torch")
 
 
@@ -63,6 +68,25 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path, stop: Stop) -> Iterator[None]:
+    """Wait until no other process of this node makes the file, or until `stop` is requested.
+
+    The system takes the lock from a process that ends, in whatever way.
+    """
+    with path.with_suffix(".lock").open("wb") as file:
+        while not stop.requested:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(SECONDS_BETWEEN_TRIES)
+            except OSError:  # a file system without locks: two processes may make the same file
+                break
+            else:
+                break
+        yield
 
 
 def load(path: Path, count: int, side: int) -> Squares | None:

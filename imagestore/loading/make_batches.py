@@ -13,7 +13,7 @@ from imagestore.console import UserError, note, progress
 from imagestore.loading.batches import Batches
 from imagestore.loading.choose_cache import choose_cache, megabytes
 from imagestore.loading.dataset import UNDECODABLE, HDF5Dataset
-from imagestore.loading.disk_cache import file_for, load, make
+from imagestore.loading.disk_cache import file_for, load, make, one_at_a_time
 from imagestore.loading.skipped_images import SkippedImages
 from imagestore.loading.squares import (
     Squares,
@@ -91,11 +91,16 @@ def _on_disk(part: Part, side: int, workers: int, stop: Stop, skipped: SkippedIm
     path = file_for(part.dataset, part.positions, side)
     if not len(part.positions):  # nothing can be mapped
         return None
-    if (squares := load(path, len(part.positions), side)) is not None:
-        note(f"train_model: cache: found {path}")
-        _note(_reasons(squares, part), skipped)
-        return squares
-    return _make_file(path, part, side, workers, stop, skipped)
+    try:
+        with one_at_a_time(path, stop):
+            squares = load(path, len(part.positions), side)
+            if squares is None:
+                return _make_file(path, part, side, workers, stop, skipped)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; set TMPDIR, or use --cache none") from None
+    note(f"train_model: cache: found {path}")
+    _note(_reasons(squares, part), skipped)
+    return squares
 
 
 def _reasons(squares: Squares, part: Part) -> dict[int, str]:
@@ -122,8 +127,6 @@ def _make_file(
         squares = make(path, len(part.positions), side, fill)
     except _Stopped:
         return None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; set TMPDIR, or use --cache none") from None
     if squares is None:
         raise UserError(f"{path}: was removed while it was made; use --cache none")
     note(f"train_model: cache: wrote {path}")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from imagestore.loading.batches import Batch, Batches
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.squares import Squares, empty_squares, fill_squares
 from imagestore.loading.views import View
 from imagestore.processes import Stop
+from tests.helpers.images import encode
 from tests.helpers.small_stores import add, make_store
 
 VIEWS = [
@@ -174,3 +178,23 @@ def test_some_images_of_a_dataset(two_stores: list[Path]) -> None:
     assert positions.tolist() == [2, 0]
     assert labels.tolist() == batches.labels[[2, 0]].tolist() == [dataset.targets[i] for i in (5, 17)]
     assert torch.equal(images[1], dataset[17][0])
+
+
+def test_an_image_costs_no_python_object(tmp_path: Path) -> None:
+    """Of a dataset, its keys and its order: a million of them would take hundreds of megabytes."""
+    count = 5000
+    with h5py.File(tmp_path / "many.h5", "w") as file:
+        data = np.frombuffer(encode(Image.new("RGB", (2, 2)), "PNG"), np.uint8)
+        for i in range(count):
+            file[f"{'ab'[i % 2]}/{i}.png"] = data
+    next(Batches(HDF5Dataset(make_store(tmp_path / "few.h5", 3)), View(8)).epoch(0, 2))  # imports
+    tracemalloc.start()
+    try:
+        batches = Batches(HDF5Dataset(tmp_path / "many.h5"), View(8), workers=2)
+        epoch = batches.epoch(0, 10)
+        next(epoch)
+        objects = sum(each.count for each in tracemalloc.take_snapshot().statistics("filename"))
+        epoch.close()
+    finally:
+        tracemalloc.stop()
+    assert objects < count

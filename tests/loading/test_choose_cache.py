@@ -11,6 +11,14 @@ from imagestore.loading import choose_cache as module
 from imagestore.loading.choose_cache import choose_cache
 
 
+def test_processes_of_a_node_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "available_memory", lambda: 8000)
+    monkeypatch.setattr(module, "SCRATCH", ())
+    for processes, kind in (("", "ram"), ("2", "ram"), ("4", "none")):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        assert choose_cache(None, 2000)[0] == kind
+
+
 def test_what_has_no_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_TMPDIR", str(tmp_path))
     for cache in ("ram", "disk"):
