@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
 import threading
 import tracemalloc
 from pathlib import Path
@@ -16,7 +19,9 @@ from imagestore.loading.batches import Batch, Batches
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.squares import Squares, empty_squares, fill_squares
 from imagestore.loading.views import View
+from imagestore.open_files import MostRecent
 from imagestore.processes import Stop
+from imagestore.store.reader import ImageStore
 from tests.helpers.images import encode
 from tests.helpers.small_stores import add, make_store
 
@@ -198,3 +203,22 @@ def test_an_image_costs_no_python_object(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert objects < count
+
+
+def test_a_lack_of_open_files_is_no_fault_of_an_image(two_stores: list[Path]) -> None:
+    """Where there are so many stores that each is opened again for each image."""
+    stores = [ImageStore(path, recent=MostRecent(1)) for path in two_stores]
+    batches = Batches(HDF5Dataset(stores), View(8), workers=0)
+    opened, limits = [], resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                opened.append(os.open(two_stores[0], os.O_RDONLY))
+        with pytest.raises(OSError, match="Too many open files"):
+            next(batches.in_order(4))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in opened:
+            os.close(descriptor)
+    assert len(next(batches.in_order(4)).labels) == 4
