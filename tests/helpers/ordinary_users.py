@@ -21,7 +21,7 @@ OWNER, USER, GROUP, MASK, OTHERS, NO_ID = 0x01, 0x02, 0x04, 0x10, 0x20, 0xFFFFFF
 
 # The imports come first, since nobody may not be able to read this checkout.
 H5VFS_AS_NOBODY = """
-import os, sys, h5vfs, imagestore.hdf5.objects
+import multiprocessing.connection, os, sys, h5vfs, imagestore.hdf5.objects, imagestore.vfs.hdf5_source
 from imagestore.mount import fuse_library, mount
 fuse_library.load_library(os.environ["IMAGESTORE_FUSE"])
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
