@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from imagestore.console import UserError, printable
+from imagestore.networks.colour_network import OLD_VALUES
 from imagestore.networks.description import TIMM
 from imagestore.networks.image_network import ImageNetwork
+from imagestore.networks.labels_file import labels_crc32
 from imagestore.networks.read_tensors import TensorFile, read_tensors
 from imagestore.networks.tensor_files import UNEXPECTED_CONTENT
 
@@ -41,7 +43,7 @@ def take_weights(network: ImageNetwork, path: Path) -> list[str]:
     own, head = network.model.state_dict(), head_names(network)
     theirs, is_by_name = by_the_names_of_the_model(network, own, file, head)
     fitting = {name: tensor for name, tensor in theirs.items() if fits(tensor, own.get(name))}
-    takes_head = head <= fitting.keys() and file.labels in (None, network.description.labels)
+    takes_head = head <= fitting.keys() and may_be_for(network.description.labels, file)
     taken = {name: tensor for name, tensor in fitting.items() if takes_head or name not in head}
     if not all(bool(tensor.isfinite().all()) for tensor in taken.values()):
         raise UserError(f"{path}: some weights are not finite numbers")
@@ -56,6 +58,14 @@ def head_names(network: ImageNetwork) -> set[str]:
     """The names of the head's weights in the state dict of the model."""
     of_head = set(map(id, network.head_parameters()))
     return {name for name, weights in network.model.named_parameters() if id(weights) in of_head}
+
+
+def may_be_for(labels: Sequence[str], file: TensorFile) -> bool:
+    """False if the file says that it was trained on other labels: by their names, or by a checksum."""
+    checksum = file.tensors.get("labels_crc32")  # in weights of our earlier versions
+    if checksum is not None and checksum.numel() == 1:
+        return int(checksum) == labels_crc32(labels)
+    return file.labels in (None, tuple(labels))
 
 
 def fits(tensor: Tensor, own: Tensor | None) -> bool:
@@ -139,23 +149,22 @@ def report(
     if not head.isdisjoint(taken):
         lines.append("the head is that of the file, too")
     else:
-        lines.append(f"the head stays as it was initialised: {_why_not_the_head(file, own, head, theirs)}")
+        lines.append(f"the head stays as it was initialised: {_why_not_the_head(own, head, theirs)}")
     if missing := [name for name in counted if name not in taken and name not in head]:
         lines.append(f"not in the file, or of another shape there: {_few(missing)}")
-    if unused := [name for name in theirs if name not in taken and name not in head]:
+    known = {*taken, *head, *OLD_VALUES}
+    if unused := [name for name in theirs if name not in known]:
         lines.append(f"in the file, but not used: {_few(unused)}")
     return lines
 
 
-def _why_not_the_head(
-    file: TensorFile, own: Mapping[str, Tensor], head: set[str], theirs: Mapping[str, Tensor]
-) -> str:
+def _why_not_the_head(own: Mapping[str, Tensor], head: set[str], theirs: Mapping[str, Tensor]) -> str:
     other = next((theirs[name] for name in head if name in theirs), None)
     if other is None:
         return "the file has none"
-    if file.labels:
-        return f"the file is for {len(file.labels):,} other labels"
     name = next(name for name in head if name in theirs)
+    if fits(other, own[name]):
+        return "the file is for other labels"
     return f"it has {len(own[name]):,} labels, and that of the file {len(other):,}"
 
 

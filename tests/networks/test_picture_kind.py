@@ -36,7 +36,7 @@ def test_the_name_of_a_file_tells_which_weights_of_torchvision(tmp_path: Path) -
     assert find_picture_kind("vit_b_16", 500, path).size == 384
 
 
-def test_inception_gets_the_normalisation_that_it_turns_its_own_into() -> None:
+def test_inception_gets_the_normalisation_of_its_weights() -> None:
     """torchvision's `transform_input` does that for pictures that are normalised as for the other models."""
     import torchvision
 

@@ -15,6 +15,7 @@ from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.make_network import make_network
 from imagestore.networks.start_weights import take_weights
 from imagestore.networks.weights_file import save_network
+from tests.helpers.weights_files import save_old_weights
 
 LABELS = ("a", "b", "c")
 
@@ -61,7 +62,7 @@ def test_all_weights_are_taken_from_any_wrapping(tmp_path: Path, wrap) -> None:
     network = network_of()
     lines = take_weights(network, save(wrap(state), tmp_path / "start.pth"))
     assert not differing(network, state)
-    assert f"{len(state)} of the model's {len(state)} tensors taken" in lines[0]
+    assert lines[0].endswith(f"{len(state)} of the model's {len(state)} tensors taken")
     assert lines[1:] == ["the head is that of the file, too"]
 
 
@@ -95,7 +96,16 @@ def test_a_file_of_ours_gives_its_head_only_for_its_labels(tmp_path: Path) -> No
     other = network_of(labels=("b", "a", "c"))
     lines = take_weights(other, tmp_path / "weights.pth")
     assert differing(other, state_of(first)) == {"head.weight", "head.bias"}
-    assert "the file is for 3 other labels" in lines[1]
+    assert lines[1:] == ["the head stays as it was initialised: the file is for other labels"]
+
+
+def test_weights_of_an_earlier_version_are_taken(tmp_path: Path) -> None:
+    """They know a checksum of their labels, which decides about the head."""
+    path = save_old_weights(tmp_path / "weights.pth", LABELS, 32)
+    lines = take_weights(network_of("colour"), path)
+    assert lines[1:] == ["the head is that of the file, too"]
+    lines = take_weights(network_of("colour", ("b", "a", "c")), path)
+    assert lines[1:] == ["the head stays as it was initialised: the file is for other labels"]
 
 
 def test_a_checkpoint_of_train_model_gives_its_weights(tmp_path: Path) -> None:
@@ -154,6 +164,12 @@ def test_weights_of_another_model_are_one_line(tmp_path: Path) -> None:
         take_weights(network, path)
     assert "\n" not in str(error.value)
     assert not differing(network, before)
+
+
+def test_a_small_part_of_a_model_is_not_enough(tmp_path: Path) -> None:
+    state = dict(list(state_of(network_of()).items())[:12])
+    with pytest.raises(UserError, match="only 10 of the 60 tensors of small are in it"):
+        take_weights(network_of(), save(state, tmp_path / "start.pth"))
 
 
 def test_weights_that_are_not_finite_are_one_line(tmp_path: Path) -> None:
