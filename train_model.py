@@ -191,6 +191,13 @@ def accumulated(text: str) -> int:
     return whole_number(text, *BOUNDS["grad_accum"])
 
 
+def adjustment(text: str) -> float:
+    """How much the shares of the labels are corrected."""
+    if (tau := number(text)) > BOUNDS["logit_adjust"][1]:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 10")
+    return tau
+
+
 def positive_share(text: str) -> float:
     """A number above 0, up to 1."""
     if (share := fraction(text)) == 0:
@@ -277,6 +284,9 @@ def add_training(group: argparse._ArgumentGroup) -> None:
     add("--wd", "--weight-decay", dest="weight_decay", type=number, help="(default: as the network needs)")
     add("--label-smoothing", type=part, metavar="E",
         help=f"(default: {TrainingSettings.label_smoothing} or 0.1)")  # fmt: skip
+    add("--logit-adjust", type=adjustment, metavar="TAU",
+        help="rare labels are predicted more often; 1: as if all were equally common (default: 0.45 for "
+             "colour, else 0)")  # fmt: skip
     add("--ema", type=part, nargs="?", const=0.999, metavar="DECAY",
         help="validate and write a moving average of the weights (DECAY: %(const)s)")  # fmt: skip
     add("--patience", type=whole, default=0, metavar="N",

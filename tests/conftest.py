@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train_model.py has it, before torch is imported
+
 import h5py
 import numpy as np
 import pytest

@@ -78,6 +78,8 @@ class ImageNetwork(nn.Module):
             elif linear.bias is not None:
                 raise ValueError("the head of this model has no bias")
             first += width
+        if self.description.model == "colour":
+            self.model.use_head_alone()
 
     @property
     def label_count(self) -> int:

@@ -7,7 +7,8 @@ from torch import nn
 
 from imagestore.console import UserError
 from imagestore.networks.colour_network import ColourNet
-from imagestore.networks.description import TIMM, NetworkDescription
+from imagestore.networks.description import FIRST, TIMM, NetworkDescription
+from imagestore.networks.first_colour_network import FirstColourNet
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.mlp import make_mlp
 from imagestore.networks.model_names import check_model, load_timm
@@ -60,7 +61,7 @@ def _build_model(description: NetworkDescription) -> nn.Module:
     """The plain model. Nothing is downloaded: no weights are asked for."""
     count, size, options = len(description.labels), description.size, dict(description.options)
     if description.model == "colour":
-        return ColourNet(count, **options)
+        return FirstColourNet(count, **options) if options.pop(FIRST, 0) else ColourNet(count, **options)
     if description.model == "mlp":
         return make_mlp(count, size, **options)
     if description.model == "small":

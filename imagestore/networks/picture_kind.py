@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from imagestore.networks.weights_file import read_description
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 USUAL_SIDE = 224  # pixels: of networks that were trained on ImageNet
-OWN_SIDES = {"colour": 32, "mlp": 32, "small": 64}
+OWN_SIDES = {"colour": 48, "mlp": 32, "small": 64}
 SMALL_PICTURES = 40  # pixels: from here on, `small` halves the pictures
 CENTRED_BY_TENSORFLOW = ("googlenet", "inception_v3")  # torchvision turns its own normalisation into this one
 CONFIG_FILE = "config.json"  # beside the weights in a repository of timm's
@@ -32,6 +32,7 @@ class PictureKind:
     view: str
     mean: tuple[float, float, float] = MIDDLE
     std: tuple[float, float, float] = MIDDLE
+    options: Mapping[str, int] = field(default_factory=dict)  # of the same model in a weights file
 
 
 def find_picture_kind(model: str, side_of_pictures: int, weights: Path | None = None) -> PictureKind:
@@ -41,7 +42,7 @@ def find_picture_kind(model: str, side_of_pictures: int, weights: Path | None = 
     Raises UserError if there is no such model.
     """
     check_model(model)
-    described = (_of_config_beside(weights) or _of_our_file(weights)) if weights else None
+    described = (_of_config_beside(weights) or _of_our_file(weights, model)) if weights else None
     if described:
         return described
     if model in OWN_MODELS:
@@ -58,13 +59,16 @@ def _of_config_beside(path: Path) -> PictureKind | None:
         return None
 
 
-def _of_our_file(path: Path) -> PictureKind | None:
+def _of_our_file(path: Path, model: str) -> PictureKind | None:
     """What a weights file of ours says; None if it is none."""
     try:
         described = read_description(torch.load(path, map_location="cpu", weights_only=True, mmap=True), ())
     except Exception:  # any other file says nothing; `take_weights` tells what is wrong with it
         return None
-    return PictureKind(size=described.size, view=described.view, mean=described.mean, std=described.std)
+    return PictureKind(
+        size=described.size, view=described.view, mean=described.mean, std=described.std,
+        options=described.options if described.model == model else {},
+    )  # fmt: skip
 
 
 def _of_config(config: Mapping[str, Any]) -> PictureKind:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from imagestore.console import UserError, printable
-from imagestore.networks.colour_network import OLD_VALUES
 from imagestore.networks.description import TIMM
+from imagestore.networks.first_colour_network import OLD_VALUES
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.labels_file import labels_crc32
 from imagestore.networks.read_tensors import TensorFile, read_tensors

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from imagestore.console import UserError
-from imagestore.networks.description import OWN_MODELS, VIEWS, NetworkDescription
+from imagestore.networks.description import FIRST, OWN_MODELS, VIEWS, NetworkDescription
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.labels_file import labels_crc32
 from imagestore.networks.make_network import build_network
@@ -99,7 +99,7 @@ def _old_description(content: Mapping[str, Any], labels: Sequence[str]) -> Netwo
     label_count = len(content[f"{OLD_OUTPUT_LAYER}.weight"])
     int(content["labels_crc32"])
     names = tuple(labels) if len(labels) == label_count else ("",) * label_count
-    options = {"colours": colours, "hidden": hidden}
+    options = {FIRST: 1, "colours": colours, "hidden": hidden}
     return NetworkDescription(model="colour", labels=names, size=int(content["side"]), options=options)
 
 

@@ -10,17 +10,6 @@ LARGEST_HOLE = 0.4  # of a side
 NUMBERS = 6  # for an image: brightness, contrast, saturation; the side of the hole, and its place
 
 
-def thin_out(images: Tensor) -> Tensor:
-    """Every second row and column of images (B, 3, H, W), from a random corner.
-
-    This augmentation changes a histogram, but not the label. Mirroring would not change the histogram, and
-    other colours would change the label. A step takes a quarter of the time. torch's global generator draws
-    the corner.
-    """
-    top, left = torch.randint(2, (2,)).tolist()
-    return images[:, :, top::2, left::2]
-
-
 def change_strongly(images: Tensor, drawn: Tensor) -> Tensor:
     """Images, uint8 (B, 3, H, W), in other colours and with a grey hole, as `drawn` says.
 

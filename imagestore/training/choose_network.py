@@ -95,7 +95,7 @@ def describe_network(
     kind = find_picture_kind(model, side, weights)
     return NetworkDescription(
         model=model, labels=tuple(labels), size=requested.get("size", kind.size), view=kind.view,
-        mean=tuple(options.mean or kind.mean), std=tuple(options.std or kind.std),
+        mean=tuple(options.mean or kind.mean), std=tuple(options.std or kind.std), options=kind.options,
     )  # fmt: skip
 
 

@@ -69,6 +69,6 @@ def _key(network: ImageNetwork, batches: Batches, rows: np.ndarray) -> str:
 
 def _body(network: ImageNetwork) -> dict[str, Tensor]:
     """The weights and statistics of a network without its head."""
-    of_head = {id(values) for values in network.head.state_dict(keep_vars=True).values()}
+    of_head = set(map(id, network.head_parameters()))
     state = network.model.state_dict(keep_vars=True)
     return {name: values.detach() for name, values in state.items() if id(values) not in of_head}

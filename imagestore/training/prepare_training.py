@@ -129,6 +129,7 @@ def assemble(
         average=average_weights(network, settings.ema) if settings.ema else None,
         dropouts=draw_dropout_by_image(network),
         label_weights=weights_of_labels(batches[0]).to(device) if settings.balance == "weights" else None,
+        logit_shift=(settings.logit_adjust * log_prior(batches[0])).to(device),
         group=group,
     )  # fmt: skip
 
@@ -149,6 +150,12 @@ def weights_of_labels(batches: Batches) -> Tensor:
     labels = batches.labels
     counts = torch.bincount(labels, minlength=len(batches.dataset.classes)).clamp(min=1)
     return len(labels) / (len(labels.unique()) * counts)
+
+
+def log_prior(batches: Batches) -> Tensor:
+    """float32 (labels,): the logarithm of each label's share of the images; one more image for each label."""
+    counts = torch.bincount(batches.labels, minlength=len(batches.dataset.classes)) + 1
+    return (counts / counts.sum()).log()
 
 
 def note_what_is_trained(training: Training) -> None:

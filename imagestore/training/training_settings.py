@@ -25,7 +25,7 @@ BALANCES = ("none", "weights", "sampling")
 class TrainingSettings:
     """The settings that decide the weights. A checkpoint keeps them, and a resumed training uses them again.
 
-    The defaults here are those of the colour network; `settings_for` has those of the others. Raises
+    The defaults here are those of the first version; `settings_for` has those of each model. Raises
     ValueError if a value is of another type, out of its BOUNDS, or none of its CHOICES.
     """
 
@@ -42,6 +42,7 @@ class TrainingSettings:
     lr: float = 3e-3  # the highest learning rate
     weight_decay: float = 0.01
     label_smoothing: float = 0.05  # share of the target that is spread over all labels, below 1
+    logit_adjust: float = 0.0  # how much less the network may trust that a label is rare; 0: as it finds it
     ema: float = 0.0  # decay of the moving average of the weights, a step, below 1; 0: no average
     amp: bool = False  # compute in 16 bits where that is safe
     # pretrained networks
@@ -76,6 +77,7 @@ BOUNDS: dict[str, tuple[int, int] | tuple[float, float]] = {
     "lr": (0.0, LARGEST_NUMBER),
     "weight_decay": (0.0, LARGEST_NUMBER),
     "label_smoothing": (0.0, BELOW_ONE),
+    "logit_adjust": (0.0, 10.0),
     "ema": (0.0, BELOW_ONE),
     "unfreeze_after": (0, LARGEST_COUNT),
     "seed": (0, LARGEST_COUNT),
@@ -88,7 +90,7 @@ CHOICES: dict[str, tuple[str, ...]] = {"augment": AUGMENTATIONS, "balance": BALA
 # What differs from the defaults above, by the model; OTHER_MODELS are those of torchvision and timm.
 OTHER_MODELS = "other"
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "colour": {},
+    "colour": {"size": 48, "batch_size": 64, "lr": 5e-3, "logit_adjust": 0.45},
     "mlp": {"lr": 1e-3, "augment": "flip"},
     "small": {
         "size": 64,
@@ -119,6 +121,8 @@ def settings_for(
     settings = {**DEFAULTS.get(model, DEFAULTS[OTHER_MODELS]), "size": size, "model": model}
     if has_weights:
         settings |= FINE_TUNING
+    if requested.get("balance", "none") != "none":
+        settings["logit_adjust"] = 0.0  # one way of helping rare labels is enough
     if labels_are_colours and settings.get("augment", "none") != "none":
         settings["augment"] = "flip"
     return TrainingSettings(**settings | dict(requested))

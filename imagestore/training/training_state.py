@@ -44,6 +44,7 @@ class Training:
     network: ImageNetwork
     forward: nn.Module  # the network, compiled or as one of several processes sees it
     optimizer: torch.optim.AdamW
+    logit_shift: Tensor  # float32 (labels,): added for the loss; see TrainingSettings.logit_adjust
     sums: Tensor  # float (3,): of the current epoch, in this process; see evaluation.sums_of
     scaler: torch.amp.GradScaler  # of losses, so that their 16-bit gradients are not 0
     computes_in_16_bits: bool = False

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from imagestore.loading.batches import Batch
 from imagestore.loading.random_numbers import mix_counted
-from imagestore.training.augmentation import NUMBERS, change_strongly, thin_out
+from imagestore.training.augmentation import NUMBERS, change_strongly
 from imagestore.training.epoch_order import COLOURS, DROPOUT, numbers_of_images
 from imagestore.training.evaluation import sums_of
 from imagestore.training.learning_rate import learning_rate
@@ -69,7 +69,7 @@ def _loss_sum(training: Training, batch: Batch) -> Tensor:
         logits = training.forward(images)[: len(labels)].float()  # (B, labels)
     training.sums += sums_of(logits.detach(), labels, training.sums.dtype)
     return cross_entropy(
-        logits, labels, training.label_weights,
+        logits + training.logit_shift, labels, training.label_weights,
         reduction="sum", label_smoothing=training.settings.label_smoothing,
     )  # fmt: skip
 
@@ -91,8 +91,6 @@ def augmented(training: Training, batch: Batch) -> Tensor:
     images = batch.images.to(training.device, non_blocking=True)
     if training.group.size > 1 and not len(images):  # DistributedDataParallel waits for each gradient
         return images.new_zeros((1, *images.shape[1:]))
-    if training.settings.model == "colour":
-        images = thin_out(images)
     if training.settings.augment != "strong":
         return images
     drawn = mix_counted(_numbers(training, batch, COLOURS), NUMBERS) / 2.0**64  # float64 (B, NUMBERS)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from imagestore.networks.colour_network import ColourNet
 from imagestore.networks.description import NetworkDescription
+from imagestore.networks.first_colour_network import FirstColourNet
 from imagestore.networks.labels_file import labels_crc32
 from imagestore.networks.make_network import make_network
 from imagestore.networks.weights_file import save_network
@@ -21,10 +21,14 @@ def save_weights(path: Path, labels: Sequence[str], side: int, model: str = "col
 
 
 def save_old_weights(
-    path: Path, labels: Sequence[str], side: float, network: ColourNet | None = None, **others: torch.Tensor
+    path: Path,
+    labels: Sequence[str],
+    side: float,
+    network: FirstColourNet | None = None,
+    **others: torch.Tensor,
 ) -> Path:
     """A weights file of the version of 2026-11: a state dict with the side and a checksum of the labels."""
-    network = network or ColourNet(len(labels))
+    network = network or FirstColourNet(len(labels))
     values = {"side": torch.tensor(side), "labels_crc32": torch.tensor(labels_crc32(labels))}
     torch.save({**network.state_dict(), **values, **others}, path)
     return path

@@ -1,11 +1,17 @@
-"""The network: its colours, its invariances, its augmentation."""
+"""The colour network: its colours, its cells, its invariances."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from imagestore.networks.colour_network import ColourNet, spread_colours, srgb_to_lab
+from imagestore.networks.colour_network import (
+    ColourNet,
+    count_cells,
+    lab_of_cells,
+    spread_colours,
+    srgb_to_lab,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +45,28 @@ def test_the_network_sees_colours_but_not_positions() -> None:
 def test_the_initial_colours_are_far_apart() -> None:
     """A picture of one such colour falls into that colour's bin, because the softmax is of distances."""
     network = ColourNet(label_count=3)
-    colours = spread_colours(64)
-    distance = torch.cdist(colours, colours) + torch.eye(64)
-    assert distance.min() > 0.1
-    assert (network.nearness(colours).argmax(1) == torch.arange(64)).all()
+    colours = spread_colours(192)
+    distance = torch.cdist(colours, colours) + torch.eye(192)
+    assert distance.min() > 0.05
+    assert (network.nearness(colours).argmax(1) == torch.arange(192)).all()
+
+
+def test_pixels_are_counted_by_cell() -> None:
+    """A cell is the four high bits of red, green and blue."""
+    images = torch.tensor([[[15, 16]], [[240, 255]], [[0, 0]]], dtype=torch.uint8)[None].repeat(2, 1, 1, 1)
+    images[1, 2] = 128
+    counts = count_cells(images)
+    assert counts.shape == (2, 4096)
+    assert counts.nonzero().tolist() == [[0, 0x0F0], [0, 0x1F0], [1, 0x0F8], [1, 0x1F8]]
+    middle = 100 * lab_of_cells()[0x0F8]
+    rgb = torch.tensor([8, 248, 136], dtype=torch.uint8).reshape(1, 3, 1, 1)
+    assert torch.allclose(middle, 100 * srgb_to_lab(rgb).flatten())
+
+
+def test_gradients_reach_every_weight_and_are_finite() -> None:
+    """Also of a picture of one colour, whose softmax is as sharp as can be."""
+    network = ColourNet(label_count=3)
+    images = torch.full((2, 3, 4, 4), 255, dtype=torch.uint8)
+    images[1] = torch.randint(0, 256, (3, 4, 4), dtype=torch.uint8)
+    network(images).logsumexp(1).sum().backward()
+    assert all(weights.grad.isfinite().all() for weights in network.parameters())

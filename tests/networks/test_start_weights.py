@@ -13,6 +13,7 @@ from imagestore.console import UserError
 from imagestore.networks.description import NetworkDescription
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.make_network import make_network
+from imagestore.networks.picture_kind import find_picture_kind
 from imagestore.networks.start_weights import take_weights
 from imagestore.networks.weights_file import save_network
 from tests.helpers.weights_files import save_old_weights
@@ -102,9 +103,11 @@ def test_a_file_of_ours_gives_its_head_only_for_its_labels(tmp_path: Path) -> No
 def test_weights_of_an_earlier_version_are_taken(tmp_path: Path) -> None:
     """They know a checksum of their labels, which decides about the head."""
     path = save_old_weights(tmp_path / "weights.pth", LABELS, 32)
-    lines = take_weights(network_of("colour"), path)
+    kind = find_picture_kind("colour", 500, path)
+    described = {"model": "colour", "size": kind.size, "options": kind.options}
+    lines = take_weights(make_network(NetworkDescription(labels=LABELS, **described)), path)
     assert lines[1:] == ["the head is that of the file, too"]
-    lines = take_weights(network_of("colour", ("b", "a", "c")), path)
+    lines = take_weights(make_network(NetworkDescription(labels=("b", "a", "c"), **described)), path)
     assert lines[1:] == ["the head stays as it was initialised: the file is for other labels"]
 
 

@@ -11,6 +11,7 @@ import torch
 from imagestore.console import UserError
 from imagestore.networks.colour_network import ColourNet
 from imagestore.networks.description import NetworkDescription
+from imagestore.networks.first_colour_network import FirstColourNet
 from imagestore.networks.make_network import make_network
 from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
 from imagestore.networks.weights_file import load_network, save_network
@@ -62,7 +63,7 @@ def test_a_weights_file_is_plain(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("colours", "hidden"), [(64, 128), (5, 7)])
 def test_weights_of_an_earlier_version_load(tmp_path: Path, colours: int, hidden: int) -> None:
-    network = ColourNet(3, colours, hidden).eval()
+    network = FirstColourNet(3, colours, hidden).eval()
     path = save_old_weights(tmp_path / "weights.pth", LABELS, 12, network)
     loaded = load_network(path, LABELS, CPU).eval()
     assert torch.equal(loaded(pictures(12)), network(pictures(12)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from imagestore.training.augmentation import NUMBERS, change_strongly, thin_out
+from imagestore.training.augmentation import NUMBERS, change_strongly
 
 MIDDLE = torch.full((1, NUMBERS), 0.5)  # changes no colour
 
@@ -14,14 +14,6 @@ def picture(seed: int = 1) -> torch.Tensor:
     return torch.randint(
         0, 256, (1, 3, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
     )
-
-
-def test_thinning_takes_every_second_row_and_column() -> None:
-    images = torch.arange(2 * 3 * 6 * 6).reshape(2, 3, 6, 6).to(torch.uint8)
-    corners = {tuple(thin_out(images)[0, 0].flatten().tolist()) for _ in range(60)}
-    assert corners == {
-        tuple(images[0, 0, top::2, left::2].flatten().tolist()) for top in (0, 1) for left in (0, 1)
-    }
 
 
 def test_a_hole_has_its_size_and_place() -> None:
