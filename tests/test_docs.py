@@ -1,4 +1,4 @@
-"""Every command in docs/ runs as it stands, and every source gives the same images and labels."""
+"""Every command in docs/sources.md runs as it stands, and gives the same images and labels."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ Labelled = list[tuple[str, bytes, str]]  # name, bytes and label of each image
 
 
 def blocks() -> list[tuple[str, str]]:
-    """(file and number, text) of each block of commands in docs/."""
+    """(file and number, text) of each block of commands; those of docs/python.md have tests of their own."""
     return [
         (f"{file.stem} {number}", block)
-        for file in sorted((ROOT / "docs").glob("*.md"))
+        for file in sorted((ROOT / "docs").glob("sources.md"))
         for number, block in enumerate(BLOCK.findall(file.read_text()), 1)
     ]
 

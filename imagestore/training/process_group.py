@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -47,6 +47,12 @@ class ProcessGroup:
             total = total.cuda()
         distributed.all_reduce(total)
         return total.tolist()
+
+    def align(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Give all processes the values that the first one has."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, 0)
 
     def gather(self, value: T) -> list[T]:
         """The values of all processes, in the order of their ranks."""

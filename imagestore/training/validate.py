@@ -21,6 +21,7 @@ def validate(training: Training, stop: Stop) -> tuple[Score, Predictions]:
     """The score and the predictions of all validation images; empty if `stop` is requested."""
     network, group, batches = training.evaluated, training.group, training.validation_batches
     network.eval()
+    group.align(network.buffers())  # statistics of the images that each process has seen
     sums, predictions = no_sums(training.device), Predictions(training.labels)
     own = torch.arange(len(batches))[group.rank :: group.size]  # int64 (n,)
     for batch in batches.iterate(own.split(batch_size(training.settings.size))):
