@@ -285,7 +285,7 @@ def add_training(group: argparse._ArgumentGroup) -> None:
     add("--label-smoothing", type=part, metavar="E",
         help=f"(default: {TrainingSettings.label_smoothing} or 0.1)")  # fmt: skip
     add("--logit-adjust", type=adjustment, metavar="TAU",
-        help="rare labels are predicted more often; 1: as if all were equally common (default: 0.45 for "
+        help="rare labels are predicted more often; 1: as if all were equally common (default: 0.55 for "
              "colour, else 0)")  # fmt: skip
     add("--ema", type=part, nargs="?", const=0.999, metavar="DECAY",
         help="validate and write a moving average of the weights (DECAY: %(const)s)")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -15,6 +16,6 @@ def average_weights(network: nn.Module, decay: float) -> AveragedModel:
 
     def move(average: Tensor, weights: Tensor, steps: Tensor) -> Tensor:
         rate = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        return (average.double() * rate + weights.double() * (1 - rate)).to(average.dtype)
+        return torch.lerp(average, weights, 1 - rate) if average.is_floating_point() else weights
 
     return AveragedModel(network, avg_fn=move, use_buffers=True)

@@ -8,6 +8,7 @@ import torch
 from imagestore.networks.colour_network import (
     ColourNet,
     count_cells,
+    divide_among,
     lab_of_cells,
     spread_colours,
     srgb_to_lab,
@@ -44,11 +45,12 @@ def test_the_network_sees_colours_but_not_positions() -> None:
 
 def test_the_initial_colours_are_far_apart() -> None:
     """A picture of one such colour falls into that colour's bin, because the softmax is of distances."""
-    network = ColourNet(label_count=3)
     colours = spread_colours(192)
     distance = torch.cdist(colours, colours) + torch.eye(192)
     assert distance.min() > 0.05
-    assert (network.nearness(colours).argmax(1) == torch.arange(192)).all()
+    shares = divide_among(colours, colours)
+    assert (shares.argmax(1) == torch.arange(192)).all()
+    assert torch.allclose(shares.sum(1), torch.ones(192))
 
 
 def test_pixels_are_counted_by_cell() -> None:
