@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from tests.helpers.commands import ROOT, missing_for_fuse
 from tests.helpers.slurm import Slurm, missing, running_slurm, wait_until
 from tests.helpers.small_stores import make_store
+from tests.helpers.training_runs import train_here, weights_in
 
 EPOCH = re.compile(r"^epoch (\d+)/", re.MULTILINE)
 SCRIPTS = sorted((ROOT / "jobs").glob("*.sbatch"))
@@ -129,6 +132,23 @@ def test_a_warned_training_is_requeued_and_goes_on(slurm: Slurm, tmp_path: Path)
     wait_for(slurm, again, "CANCELLED", tmp_path)
     epochs = list(map(int, EPOCH.findall(logs(tmp_path))))
     assert epochs == list(range(1, len(epochs) + 1))
+
+
+@pytest.mark.slow
+def test_tasks_of_srun_train_together(slurm: Slurm, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Two tasks on two nodes, whose names do not resolve, train as one process with twice the batch."""
+    store = make_store(tmp_path / "train.h5", 60)
+    common = ["--epochs", "3", "--size", "16", "-j", "1"]
+    train = [sys.executable, ROOT / "train_model.py", store, "-o", tmp_path / "two", "-b", "8", *common]
+    command = shlex.join(["srun", "--ntasks=2", *map(str, train)])
+    flags = ("--nodes=2", "--ntasks=2", f"--output={tmp_path}/two.log")
+    job = slurm.submit(*flags, f"--wrap={command}", cwd=tmp_path)
+    wait_for(slurm, job, "COMPLETED", tmp_path)
+    assert "by 2 processes: 16 images in a step" in logs(tmp_path)
+    assert EPOCH.findall(logs(tmp_path)) == ["1", "2", "3"]  # one of them speaks
+    assert train_here(capsys, store, "-o", tmp_path / "one", "-b", 16, *common)[0] == 0
+    one, two = weights_in(tmp_path / "one"), weights_in(tmp_path / "two")
+    assert all((one[name] - two[name]).abs().max() < 1e-5 for name in one)
 
 
 @pytest.mark.slow

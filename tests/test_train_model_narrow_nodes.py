@@ -45,6 +45,7 @@ def error_line(done: subprocess.CompletedProcess) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_a_full_folder_of_shared_memory_is_not_needed(store: Path) -> None:
     private = ("unshare", "-rm")
     if subprocess.run([*private, "true"], capture_output=True).returncode:
@@ -54,6 +55,7 @@ def test_a_full_folder_of_shared_memory_is_not_needed(store: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_long_name_of_the_temporary_folder(store: Path, tmp_path: Path) -> None:
     """Longer than the name of a socket may be (108 bytes)."""
     folder = tmp_path / ("scratch_of_the_project_" * 5) / "job_123456"
@@ -63,6 +65,7 @@ def test_a_long_name_of_the_temporary_folder(store: Path, tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [5, 12])
 def test_few_open_files_are_enough_or_named(store: Path, count: int) -> None:
     done = shell(f"ulimit -n {count}", store, *STREAMED)
@@ -91,13 +94,14 @@ sys.exit(main("train_model", train_model.build_parser(), train_model.train, sys.
     return done
 
 
-@pytest.mark.parametrize("cache", ["none", "1G"])
+@pytest.mark.parametrize("cache", [pytest.param("none", marks=pytest.mark.slow), "1G"])
 def test_a_limit_of_the_address_space_is_named(store: Path, cache: str) -> None:
     done = with_memory_left(store, 400, *STREAMED, "--cache", cache, "--size", 512, "-b", 64)
     line = error_line(done)
     assert line.startswith("train_model: error: out of memory: ask for more") or "new thread" in line
 
 
+@pytest.mark.slow
 def test_libraries_that_have_no_room_are_named(store: Path) -> None:
     done = shell("ulimit -v 400000", store, *STREAMED)
     assert error_line(done).startswith("train_model: error: out of memory")

@@ -41,7 +41,18 @@ def test_auto_takes_the_network_that_suits_the_labels(tmp_path: Path, colours: P
         assert torch.load(tmp_path / model / "model_weights.pth")["model"] == model
 
 
-@pytest.mark.parametrize("model", ["colour", "small", "mlp", "resnet18", "squeezenet1_1", "timm/resnet10t"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "colour",
+        "small",
+        "mlp",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("resnet18", "squeezenet1_1", "timm/resnet10t")
+        ),
+    ],
+)
 def test_each_kind_of_network_trains_and_classifies(
     run: Run, tmp_path: Path, species: Path, model: str, capsys
 ):
@@ -80,6 +91,7 @@ def test_what_cannot_be_trained_is_one_line(tmp_path, colours, given, message, c
 # ----- weights of another training -----
 
 
+@pytest.mark.slow
 def test_weights_of_other_labels_keep_their_body(tmp_path: Path, species: Path, capsys):
     """A wrapped state dict of a network for 7 labels: the body is taken, the head is new."""
     torch.manual_seed(3)
@@ -94,6 +106,7 @@ def test_weights_of_other_labels_keep_their_body(tmp_path: Path, species: Path, 
     assert torch.equal(weights_in(tmp_path / "out")["layer1.0.conv1.weight"], other.layer1[0].conv1.weight)
 
 
+@pytest.mark.slow
 def test_weights_by_other_names_are_taken_in_order(tmp_path: Path, species: Path, capsys):
     mlp = nn.Sequential(nn.Linear(3072, 4), nn.Linear(4, 5))  # another network: it is refused
     torch.save(mlp.state_dict(), tmp_path / "wrong.pth")
@@ -114,6 +127,7 @@ def test_weights_by_other_names_are_taken_in_order(tmp_path: Path, species: Path
     assert any("in order: no name fits" in line for line in messages), messages
 
 
+@pytest.mark.slow
 def test_default_weights_are_found_where_torchvision_keeps_them(tmp_path, species, capsys, monkeypatch):
     """With their own normalisation. Nothing is downloaded."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
@@ -133,6 +147,7 @@ def test_default_weights_are_found_where_torchvision_keeps_them(tmp_path, specie
 # ----- a frozen body -----
 
 
+@pytest.mark.slow
 def test_a_frozen_body_stays_and_its_features_are_kept(tmp_path: Path, species: Path, capsys):
     """The second training finds the features; a stopped one goes on where it was."""
     torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), tmp_path / "w.pth")
@@ -155,6 +170,7 @@ def test_a_frozen_body_stays_and_its_features_are_kept(tmp_path: Path, species: 
     assert all(torch.equal(first[name], value) for name, value in weights_in(out).items())
 
 
+@pytest.mark.slow
 def test_an_unfrozen_body_learns_after_the_head(tmp_path: Path, species: Path, capsys):
     torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), tmp_path / "w.pth")
     options = ("--model", "resnet18", "--weights", tmp_path / "w.pth", "--freeze", "--unfreeze-after", 1)
@@ -214,7 +230,7 @@ def test_patience_ends_a_training(tmp_path: Path, species: Path, capsys):
     assert sum(line.startswith("epoch") for line in out.splitlines()) == 4
 
 
-@pytest.mark.parametrize("cache", ["none", "ram"])
+@pytest.mark.parametrize("cache", [pytest.param("none", marks=pytest.mark.slow), "ram"])
 def test_a_stopped_network_goes_on_bit_for_bit(tmp_path: Path, species: Path, cache: str):
     """With BatchNorm, random crops, an average of the weights and balanced sampling."""
     drawn = ("--augment", "strong", "--ema", 0.9, "--balance", "sampling")

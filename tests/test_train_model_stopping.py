@@ -8,11 +8,14 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 import train_model
+from imagestore.training.training_step import take_step
 from tests.helpers.commands import ROOT
 from tests.helpers.small_stores import make_store
 from tests.helpers.training_runs import have_equal_weights, train_here, train_until_check
@@ -143,3 +146,50 @@ def test_a_signal_to_all_processes_while_streaming(tmp_path: Path):
         finally:
             process.kill()
     assert process.returncode == 143, messages
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_from_within_its_epoch(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """--checkpoint-every writes checkpoints between two steps. What was done after the last is done again."""
+    store = make_store(tmp_path / "train.h5", 90)
+    options = ("--epochs", "3", "--batch-size", "1", "--size", "16", "-j", "1")
+    command = [sys.executable, ROOT / "train_model.py", store, "-o", tmp_path / "killed", *options]
+    with subprocess.Popen([*command, "--checkpoint-every", "0.0001"], stdout=subprocess.PIPE) as process:
+        try:
+            while not process.stdout.readline().startswith(b"epoch 1/"):
+                assert process.poll() is None
+            time.sleep(0.1)
+        finally:
+            process.kill()
+    checkpoint = tmp_path / "killed/checkpoint.pth"
+    assert torch.load(checkpoint)["step"] % 81 != 0
+    resume = ("--resume", checkpoint, "--epochs", 3, "-j", 1)
+    assert train_here(capsys, store, "-o", tmp_path / "killed", *resume)[0] == 0
+    assert train_here(capsys, store, "-o", tmp_path / "whole", *options)[0] == 0
+    assert have_equal_weights(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("something of torch")])
+def test_an_error_leaves_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    """It has the steps that were taken. The resumed training ends as if nothing had happened."""
+    store = make_store(tmp_path / "train.h5", 30)
+    options = ("--epochs", 3, "--batch-size", 5, "--size", 8)
+    steps = []
+
+    def fail_at_the_ninth(training: object, batches: object) -> None:
+        steps.append(1)
+        if len(steps) == 9:
+            raise error
+        take_step(training, batches)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("imagestore.training.training_loop.take_step", fail_at_the_ninth)
+        status, _, messages = train_here(capsys, store, "-o", tmp_path / "failed", *options)
+    assert status == 1
+    assert "wrote a checkpoint after 8 steps" in messages[-2]
+    checkpoint = tmp_path / "failed/checkpoint.pth"
+    assert train_here(capsys, store, "-o", tmp_path / "failed", "--resume", checkpoint, "--epochs", 3)[0] == 0
+    assert train_here(capsys, store, "-o", tmp_path / "whole", *options)[0] == 0
+    assert have_equal_weights(tmp_path / "whole", tmp_path / "failed")

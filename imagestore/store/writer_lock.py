@@ -23,10 +23,13 @@ SECONDS_OF_A_TAKEOVER = 0.01
 TAKEOVER = ".takeover"
 
 
-def acquire(lock: Path, store: Path) -> None:
-    """Make the file `lock`. Raises UserError if another process holds it and so is writing `store`."""
+def acquire(lock: Path, store: Path, until_abandoned: float = SECONDS_UNTIL_ABANDONED) -> None:
+    """Make the file `lock`. Raises UserError if another process holds it and so is writing `store`.
+
+    A holder on another host is gone if it has not touched the lock for `until_abandoned` seconds.
+    """
     while not _make(lock):
-        _remove_if_abandoned(lock, store)
+        _remove_if_abandoned(lock, store, until_abandoned)
     for leftover in lock.parent.glob(f"{glob.escape(lock.name)}.*"):
         if not _is_in_use(leftover):
             leftover.unlink(missing_ok=True)
@@ -74,14 +77,14 @@ def release(lock: Path) -> None:
     lock.unlink(missing_ok=True)
 
 
-def _remove_if_abandoned(lock: Path, store: Path) -> None:
+def _remove_if_abandoned(lock: Path, store: Path, until_abandoned: float) -> None:
     """Remove the lock of a holder that is gone. Raises UserError if the holder lives."""
     try:
         text, age = lock.read_bytes(), time.time() - lock.stat().st_mtime
     except FileNotFoundError:
         return
     holder = _parse_holder(text)
-    if not _is_abandoned(holder, age):
+    if not _is_abandoned(holder, age, until_abandoned):
         host = holder["host"].partition(" ")[0] if holder else ""
         who = f"process {holder['pid']} on {host}" if holder else "another process"
         raise UserError(
@@ -120,11 +123,11 @@ def _parse_holder(text: bytes) -> dict | None:
     return None
 
 
-def _is_abandoned(holder: dict | None, age: float) -> bool:
+def _is_abandoned(holder: dict | None, age: float, until_abandoned: float = SECONDS_UNTIL_ABANDONED) -> bool:
     """Whether the holder is gone; `age` is the time in seconds since it touched the lock."""
     if holder and holder["host"] == _host():
         return holder["started"] != _start_time(holder["pid"])
-    return age > SECONDS_UNTIL_ABANDONED
+    return age > until_abandoned
 
 
 def _host() -> str:
