@@ -89,10 +89,8 @@ def classify_images(
 
     accuracy, sheet = Accuracy(labels), AnswersSheet()
     top = min(arguments.top_k, len(labels))
-    with (
-        result_files(table_path(arguments), arguments.features, top, stop) as files,
-        progress(len(chosen), "classifying") as bar,
-    ):
+    results = result_files(table_path(arguments), arguments.features, top, stop)
+    with results as files, progress(len(chosen), "classifying") as bar:
         answers = predict_labels(
             pictures, labels, weights=weights, device=arguments.device, workers=arguments.workers, top=top,
             take_features=files.features and files.features.add,
@@ -133,8 +131,9 @@ def tell_results(
     tell = note if arguments.json else print
     for line in accuracy.lines():
         tell(line)
-    if line := accuracy.untrained_line():
-        note(f"{PROGRAM}: {line}")
+    untrained = accuracy.untrained_line()
+    if untrained:
+        note(f"{PROGRAM}: {untrained}")
     if accuracy.with_true_label:
         for line in accuracy.report() if arguments.report else ():
             tell(line)

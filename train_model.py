@@ -162,12 +162,14 @@ def resume_command(arguments: argparse.Namespace) -> str:
     options = ["-o", output, "--epochs", arguments.epochs, "--resume", checkpoint]
     for path in arguments.val:
         options += ["--val", path_argument(path)]
-    for name in ("cache", "device"):
-        if (value := getattr(arguments, name)) is not None:
-            options += [f"--{name}", value]
-    for name in ("patience", "checkpoint_every"):
-        if value := getattr(arguments, name):
-            options += [as_flag(name), value]
+    if arguments.cache is not None:
+        options += ["--cache", arguments.cache]
+    if arguments.device is not None:
+        options += ["--device", arguments.device]
+    if arguments.patience:
+        options += ["--patience", arguments.patience]
+    if arguments.checkpoint_every:
+        options += ["--checkpoint-every", arguments.checkpoint_every]
     for name in ("follow_external", "compile", "deterministic", "tensorboard", "sync_bn"):
         if getattr(arguments, name):
             options.append(as_flag(name))
@@ -193,14 +195,16 @@ def accumulated(text: str) -> int:
 
 def adjustment(text: str) -> float:
     """How much the shares of the labels are corrected."""
-    if (tau := number(text)) > BOUNDS["logit_adjust"][1]:
+    tau = number(text)
+    if tau > BOUNDS["logit_adjust"][1]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 10")
     return tau
 
 
 def positive_share(text: str) -> float:
     """A number above 0, up to 1."""
-    if (share := fraction(text)) == 0:
+    share = fraction(text)
+    if share == 0:
         raise argparse.ArgumentTypeError("0 is not above 0")
     return share
 

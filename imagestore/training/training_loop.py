@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -109,7 +110,7 @@ def train_epoch(training: Training, epoch: int, stop: Stop, files: TrainingFiles
 
     training.network.train()
     title = epoch_title(epoch, training.epochs)
-    with progress(len(parts), title, "steps") as bar:
+    with progress(len(parts), title, "steps") as bar, closing(batches):
         for part in parts:
             of_step = list(islice(batches, len(part)))
             if training.group.sum(stop.requested)[0]:

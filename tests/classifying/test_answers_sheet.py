@@ -47,6 +47,7 @@ def test_the_sheet_is_a_fair_sample() -> None:
     assert {kept.is_right for kept in sheet.rows["red"]} == {True, False}
 
 
+@pytest.mark.slow
 def test_of_many_labels_the_commonest_are_shown(tmp_path: Path) -> None:
     """The images of few labels are in memory, and the picture has a height that can be drawn."""
     sheet = AnswersSheet()

@@ -197,7 +197,9 @@ def end_this_process(image: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    "method", ["fork", *(pytest.param(name, marks=pytest.mark.slow) for name in ("spawn", "forkserver"))]
+)
 def test_a_worker_that_dies_is_an_error(two_stores: list[Path], method: str) -> None:
     loader = DataLoader(
         HDF5Dataset(two_stores, end_this_process), 4, num_workers=2, multiprocessing_context=method

@@ -15,14 +15,13 @@ from imagestore.networks.weights_file import load_network, save_network
 LABELS = ("a", "b", "c")
 # A small member of each family of torchvision, and the smallest sensible side of its pictures.
 FAMILIES = [
-    ("convnext_tiny", 32), ("densenet121", 32), ("efficientnet_b0", 32), ("googlenet", 32),
+    ("densenet121", 32), ("efficientnet_b0", 32), ("googlenet", 32),
     ("mnasnet0_5", 32), ("mobilenet_v2", 32), ("mobilenet_v3_small", 32), ("regnet_x_400mf", 32),
     ("regnet_y_400mf", 32), ("resnet18", 32), ("shufflenet_v2_x0_5", 32), ("squeezenet1_1", 32),
-    ("swin_t", 32), ("vit_b_32", 64),
 ]  # fmt: skip
 LARGE_FAMILIES = [
     ("alexnet", 64), ("efficientnet_v2_s", 32), ("inception_v3", 80), ("maxvit_t", 224), ("swin_v2_t", 32),
-    ("vgg11", 32),
+    ("vgg11", 32), ("convnext_tiny", 32), ("swin_t", 32), ("vit_b_32", 64),
 ]  # fmt: skip
 OWN = [("colour", 8), ("mlp", 8), ("small", 8), ("small", 32), ("small", 64), ("small", 128)]
 

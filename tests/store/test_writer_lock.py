@@ -197,8 +197,8 @@ def test_a_lock_that_changed_hands_meanwhile_is_kept(lock, other_process, monkey
     lock.write_text(json.dumps(json.loads(theirs) | {"started": "1"}))
     is_abandoned = writer_lock._is_abandoned
 
-    def be_slow(holder: dict | None, age: float) -> bool:
-        answer = is_abandoned(holder, age)
+    def be_slow(*arguments: object) -> bool:
+        answer = is_abandoned(*arguments)
         lock.write_text(theirs)
         return answer
 
