@@ -184,6 +184,7 @@ def test_an_unfrozen_body_learns_after_the_head(tmp_path: Path, species: Path, c
 # ----- settings -----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("augment", "balance"),
     [("none", "weights"), ("flip", "sampling"), ("standard", "none"), ("strong", "weights")],
@@ -245,6 +246,7 @@ def test_a_stopped_network_goes_on_bit_for_bit(tmp_path: Path, species: Path, ca
         assert [row["epoch"] for row in rows] == ["1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_a_resume_needs_the_cache_that_it_had(tmp_path: Path, species: Path, capsys):
     """Crops of cached pictures have other pixels than crops of decoded ones."""
     options = ("--model", "small", "--augment", "standard", *SMALL)
@@ -257,6 +259,7 @@ def test_a_resume_needs_the_cache_that_it_had(tmp_path: Path, species: Path, cap
     assert train_here(capsys, species, "-o", tmp_path / "out", *resume)[0] == 0
 
 
+@pytest.mark.slow
 def test_the_best_weights_come_along_to_another_folder(tmp_path: Path, species: Path, capsys):
     """And if they are missing, the best epoch is looked for anew."""
     options = ("--model", "mlp", "--size", 8)
