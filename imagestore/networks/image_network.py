@@ -8,10 +8,6 @@ from torch import Tensor, nn
 from imagestore.networks.description import NetworkDescription
 from imagestore.networks.heads import find_heads
 
-# Built on these, a layer's output depends on the other images of the batch, or on batches seen before.
-NORMALISATION = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
-
-
 # Where the head is a convolution, torchvision cuts its outputs off below 0. A number that is added to all of
 # them keeps them above 0, and changes no probability.
 FAR_FROM_ZERO = 30.0
@@ -26,7 +22,6 @@ class ImageNetwork(nn.Module):
     def __init__(self, description: NetworkDescription, model: nn.Module) -> None:
         super().__init__()
         self.description, self.model = description, model
-        self.is_body_frozen = False
         self._heads = find_heads(description.model, model)  # in a list, so that torch registers them once
         mean, std = (torch.tensor(value).reshape(3, 1, 1) for value in (description.mean, description.std))
         self.register_buffer("scale", 1 / (255 * std), persistent=False)  # float32 (3, 1, 1)
@@ -94,20 +89,6 @@ class ImageNetwork(nn.Module):
     def head_parameters(self) -> list[nn.Parameter]:
         """The weights of the head, or of both heads if the model has two."""
         return [weights for head in self._heads for weights in head.parameters()]
-
-    def body_parameters(self) -> list[nn.Parameter]:
-        """All weights that are not the head's."""
-        of_head = set(map(id, self.head_parameters()))
-        return [weights for weights in self.parameters() if id(weights) not in of_head]
-
-    def train(self, mode: bool = True) -> ImageNetwork:
-        """As in torch; but the normalisation layers of a frozen body stay in evaluation."""
-        super().train(mode)
-        if self.is_body_frozen:
-            for module in self.model.modules():
-                if isinstance(module, NORMALISATION):
-                    module.eval()
-        return self
 
     def _normalised(self, images: Tensor) -> Tensor:
         if self.description.model == "colour":

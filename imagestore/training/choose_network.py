@@ -25,13 +25,13 @@ from imagestore.networks.weights_file import read_description
 from imagestore.store.reader import ImageStore
 from imagestore.training.checkpoint import NO_CHECKPOINT, Checkpoint
 from imagestore.training.training_settings import (
+    SEEDS,
     RunOptions,
     TrainingSettings,
     settings_for,
     settings_to_resume,
 )
 
-SEEDS = 2**63  # torch tells so many seeds apart
 DEFAULT_WEIGHTS = "default"  # --weights: those that torchvision or timm keeps
 IMAGES_TO_MEASURE = 9
 

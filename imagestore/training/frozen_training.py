@@ -16,6 +16,7 @@ from imagestore.training.frozen_features import FEATURES_FOLDER, features_of
 from imagestore.training.frozen_head import train_head
 from imagestore.training.log_lines import Pace
 from imagestore.training.predictions import Predictions
+from imagestore.training.prepare_training import NOTHING_DECODED
 from imagestore.training.training_files import TrainingFiles
 from imagestore.training.training_state import Best, Training
 
@@ -34,7 +35,7 @@ def train_frozen(training: Training, files: TrainingFiles, stop: Stop) -> None:
         return
     (features, labels), (val_features, val_labels) = found
     if not len(labels):
-        raise UserError("none of the images to train on can be decoded: name another store")
+        raise UserError(NOTHING_DECODED)
     head_started = time.monotonic()
     has_bias = training.network.head.bias is not None
     head = train_head(features, labels, len(training.labels), training.label_weights, has_bias)

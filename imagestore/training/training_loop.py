@@ -20,6 +20,7 @@ from imagestore.training.frozen_training import train_frozen
 from imagestore.training.log_lines import Pace, epoch_title
 from imagestore.training.prepare_training import NOTHING_DECODED, prepare
 from imagestore.training.process_group import ALONE, ProcessGroup
+from imagestore.training.tensorboard_log import check_tensorboard
 from imagestore.training.training_files import TrainingFiles
 from imagestore.training.training_settings import RunOptions
 from imagestore.training.training_state import Best, Training
@@ -50,6 +51,8 @@ def train_network(
     a checkpoint of the steps that were taken is written first. Raises UserError, OSError and what torch
     raises.
     """
+    if options.tensorboard:
+        check_tensorboard()  # before the images are decoded
     training = prepare(stores, requested, options, stop, group)
     if training is None:
         return TrainingResult()

@@ -13,6 +13,7 @@ from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
 
 WEIGHTS_FILE = "model_weights.pth"
 CHECKPOINT_FILE = "checkpoint.pth"
+SEEDS = 2**63  # torch and NumPy tell so many seeds apart
 LARGEST_COUNT = 2**63 - 1  # NumPy and torch take no larger one
 LARGEST_NUMBER = 1e18  # the product of two such numbers still fits a 32-bit float
 BELOW_ONE = math.nextafter(1.0, 0.0)  # the largest float below 1

@@ -21,9 +21,9 @@ from imagestore.training.augmentation import NUMBERS, change_strongly
 from imagestore.training.epoch_order import COLOURS, DROPOUT, numbers_of_images
 from imagestore.training.evaluation import sums_of
 from imagestore.training.learning_rate import learning_rate
+from imagestore.training.training_settings import SEEDS
 from imagestore.training.training_state import Training
 
-SEEDS = 2**63  # torch and NumPy tell so many seeds apart
 SEEDS_APART = 1_000_003  # from the first step of one --seed to the first step of the next
 
 
