@@ -32,11 +32,11 @@ from imagestore.decode.decode_image import decode_rgb, decode_rgb_array
 from imagestore.decode.errors import NotAnImage, NotEnoughMemory
 from imagestore.decode.memory_bound import memory_bound
 from imagestore.loading.replaced_images import ReplacedImages
-from imagestore.loading.thread_lock import ThreadLock
 from imagestore.loading.views import View, as_tensor, decode_view
 from imagestore.store.labels import NO_LABEL, TRAIN, StoreLabels, begins_as_image, find_labels
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
+from imagestore.thread_lock import ThreadLock
 
 T = TypeVar("T")
 UNDECODABLE = (NotAnImage, StoreError)  # the errors of one image

@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from imagestore.loading.thread_lock import ThreadLock
+from imagestore.thread_lock import ThreadLock
 
 
 def test_one_thread_at_a_time() -> None:
