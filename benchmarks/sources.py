@@ -13,6 +13,7 @@ table take turns, so that a slow moment of the machine hits all. Yardsticks:
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import sys
@@ -124,11 +125,12 @@ def label_figures(archive: Path, folder: Path) -> list[Figure]:
 
 def partition(folder: Path, source: object, *options: object) -> None:
     """Run `partition` without an index, and remove what it wrote."""
-    index = folder / "index"
-    command("colourHeuristic.py", "partition", source, *STORES, *options, "--index", index, cwd=folder)
+    cache = folder / "cache"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    command("colourHeuristic.py", "partition", source, *STORES, *options, cwd=folder, env=environment)
     for store in STORES[:2]:
         (folder / store).unlink()
-    shutil.rmtree(index) if index.is_dir() else index.unlink(missing_ok=True)
+    shutil.rmtree(cache)
 
 
 def take_turns(jobs: dict[str, Callable[[], object]]) -> dict[str, float]:
