@@ -130,7 +130,7 @@ def partition(folder: Path, source: object, *options: object) -> None:
     command("colourHeuristic.py", "partition", source, *STORES, *options, cwd=folder, env=environment)
     for store in STORES[:2]:
         (folder / store).unlink()
-    shutil.rmtree(cache)
+    shutil.rmtree(cache, ignore_errors=True)  # a zip has an index of its own, and leaves none here
 
 
 def take_turns(jobs: dict[str, Callable[[], object]]) -> dict[str, float]:
