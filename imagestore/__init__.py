@@ -1,4 +1,4 @@
-"""Archives of many small images as one labelled HDF5 file: each folder is a room, see the README's Layout."""
+"""Archives of many small images as one labelled HDF5 file: each folder is a room, see docs/layout.md."""
 
 MODULES = {"HDF5Dataset": "imagestore.loading.dataset", "ImageStore": "imagestore.store.reader"}
 

@@ -1,4 +1,4 @@
-"""The layout of the code, the start of the scripts, and the truth of the README."""
+"""The layout of the code, the start of the scripts, and the truth of the README and of docs/."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import pytest
 
 from tests.helpers.commands import ROOT, Run
 
-README = (ROOT / "README.md").read_text()
+PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+TEXT = "\n".join(PAGES.values())
 SCRIPTS = ["colourHeuristic.py", "h5vfs.py", "train_model.py", "classify.py"]
 HEAVY = {"torch", "torchvision", "matplotlib", "numpy", "h5py", "PIL"}
 
@@ -25,10 +26,9 @@ HEAVY = {"torch", "torchvision", "matplotlib", "numpy", "h5py", "PIL"}
 # ----- imports -----
 
 
-def rooms_of_the_readme() -> dict[str, set[str]]:
-    """Room -> the rooms it imports, by the README's layout table. A script is a room; so is a single file."""
-    section = README.split("## Layout\n")[1]
-    rows = re.findall(r"^\| `([\w.]+)/?` \|[^|]+\| ([^|]+) \|$", section, re.MULTILINE)
+def rooms_of_the_table() -> dict[str, set[str]]:
+    """Room -> the rooms it imports, by docs/layout.md. A script is a room; so is a single file."""
+    rows = re.findall(r"^\| `([\w.]+)/?` \|[^|]+\| ([^|]+) \|$", PAGES["layout.md"], re.MULTILINE)
     return {
         place.removesuffix(".py"): set() if imports == "nothing" else set(imports.split(", "))
         for place, imports in rows
@@ -70,7 +70,7 @@ def rooms_of_the_code() -> dict[str, set[str]]:
 
 
 def test_the_layout_table_and_the_imports_are_equal() -> None:
-    assert rooms_of_the_readme() == rooms_of_the_code()
+    assert rooms_of_the_table() == rooms_of_the_code()
 
 
 def circles(graph: dict[str, set[str]]) -> dict[str, set[str]]:
@@ -147,7 +147,7 @@ def test_help_answers_at_once(script: str, run: Run) -> None:
     assert not loaded & HEAVY
 
 
-# ----- the README -----
+# ----- the README and docs/ -----
 
 
 def load(script: str) -> ModuleType:
@@ -179,32 +179,32 @@ def flags(script: str) -> set[str]:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_flag_is_documented(script: str) -> None:
     long = {flag for flag in flags(script) if flag.startswith("--")} - {"--help"}
-    assert {flag for flag in long if not re.search(rf"{flag}(?![\w-])", README)} == set()
+    assert {flag for flag in long if not re.search(rf"{flag}(?![\w-])", TEXT)} == set()
 
 
 def test_every_flag_of_the_download_is_documented() -> None:
     usage = subprocess.run([ROOT / "download_data.sh", "--help"], capture_output=True, text=True, timeout=30)
     for flag in set(re.findall(r"--[a-z0-9-]+", usage.stdout)) - {"--help"}:
-        assert flag in README
+        assert flag in TEXT
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_command_is_documented(script: str) -> None:
     commands = [name for parser in parsers(script) for name, _ in with_subcommands(parser)]
     for command in commands:
-        assert f"./{script} {command}".strip() in README
+        assert f"./{script} {command}".strip() in TEXT
 
 
-def commands_of_the_readme() -> list[str]:
-    """Every line of the README's code blocks that calls a script, without prompt, comment and pipe."""
-    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+def commands_of_the_pages() -> list[str]:
+    """Every line of a code block that calls a script, without prompt, comment and pipe."""
+    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
     lines = blocks.replace("\\\n", " ").splitlines()
     found = (re.match(r"\s*(?:\$ )?(\./[\w.]+\.(?:py|sh) .*?)\s*(?:[|>#&;].*)?$", line) for line in lines)
     return sorted({match[1] for match in found if match})
 
 
-@pytest.mark.parametrize("line", commands_of_the_readme())
-def test_every_command_of_the_readme_is_right(line: str) -> None:
+@pytest.mark.parametrize("line", commands_of_the_pages())
+def test_every_command_of_the_pages_is_right(line: str) -> None:
     program, *given = shlex.split(line)
     script = program.removeprefix("./")
     if script == "download_data.sh":
@@ -218,12 +218,14 @@ def test_every_command_of_the_readme_is_right(line: str) -> None:
     parser.parse_args(given)
 
 
-def test_the_links_of_the_readme_lead_somewhere() -> None:
-    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGES[page])
+    assert [target for target in targets if not (folder / target).exists()] == []
 
 
-def test_make_help_lists_every_target_of_the_readme() -> None:
+def test_make_help_lists_every_target_of_the_pages() -> None:
     listed = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, timeout=30).stdout
-    for target in set(re.findall(r"`make (\w+)", README)) - {"help"}:
+    for target in set(re.findall(r"`make (\w[\w-]*)", TEXT)) - {"help"}:
         assert f"make {target}" in listed
