@@ -1,10 +1,14 @@
 """Archives of many small images as one labelled HDF5 file: each folder is a room, see docs/layout.md."""
 
-MODULES = {"HDF5Dataset": "imagestore.loading.dataset", "ImageStore": "imagestore.store.reader"}
+MODULES = {
+    "HDF5Dataset": "imagestore.loading.dataset",
+    "ImageStore": "imagestore.store.reader",
+    "ImageStoreFileSystem": "imagestore.vfs.fsspec_filesystem",
+}
 
 
 def __getattr__(name: str) -> object:
-    """HDF5Dataset and ImageStore, loaded when asked for: torch is slow to load."""
+    """The classes of MODULES, loaded when asked for: torch is slow to load."""
     if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

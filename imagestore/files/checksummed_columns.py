@@ -118,6 +118,14 @@ def read_columns(fd: int, begin: int | None, magic: bytes) -> StoredColumns | No
     return StoredColumns(fd, facts, places) if _gaps_are_zero(fd, begin, places.values()) else None
 
 
+def begin_of_columns(end_of_file: bytes, magic: bytes) -> int | None:
+    """Where the owner's bytes end, by the last bytes of a file; None if they are no footer of this kind."""
+    footer = end_of_file[-FOOTER.size :]
+    if len(footer) < FOOTER.size or not footer.startswith(magic):
+        return None
+    return FOOTER.unpack(footer)[1]
+
+
 def _gaps_are_zero(fd: int, begin: int, places: Iterable[ColumnPlace]) -> bool:
     """Whether only zeros stand between the columns: no checksum covers the bytes there."""
     end = begin

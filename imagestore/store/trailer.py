@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from imagestore import stored_names
-from imagestore.files.checksummed_columns import StoredColumns, read_columns, write_columns
+from imagestore.files.checksummed_columns import StoredColumns, begin_of_columns, read_columns, write_columns
 from imagestore.store.index import StoreIndex, column_names
 from imagestore.store.remarks import Remarks
 
@@ -54,6 +54,11 @@ def read_trailer(
         covers_whole_file=stored.facts.get("whole", False),
         remarks=Remarks.from_json(stored.facts["remarks"]) if "remarks" in stored.facts else None,
     )
+
+
+def begin_of_trailer(end_of_file: bytes) -> int | None:
+    """Where the index begins, by the last bytes of a store; None if there is none."""
+    return begin_of_columns(end_of_file, MAGIC)
 
 
 def _load_again(

@@ -33,11 +33,19 @@ class ElementListing:
         mode, first = self._first.mode, self._first.ino
         return ((name, mode, first + number) for number, name in enumerate(self._files.names()))
 
-    def items(self) -> Iterator[tuple[bytes, Node]]:
-        """(name, node) of each element, in order."""
-        columns = (column.tolist() for column in self._files[1:])
-        for number, (name, *values) in enumerate(zip(self._files.names(), *columns, strict=True)):
+    def items(self, first: int = 0) -> Iterator[tuple[bytes, Node]]:
+        """(name, node) of each element from number `first` on, in order."""
+        columns = (column[first:].tolist() for column in self._files[1:])
+        for number, (name, *values) in enumerate(zip(self._files.names(first), *columns, strict=True), first):
             yield name, self._node(number, name, *values)
+
+    def node(self, ino: int) -> Node | None:
+        """The node with this inode number; None if no element has it."""
+        number = ino - self._first.ino
+        if not 0 <= number < len(self._files.size):
+            return None
+        name = next(self._files.names(number))
+        return self._node(number, name, *(int(column[number]) for column in self._files[1:]))
 
     def _node(self, number: int, name: bytes, size: int, offset: int, heap_number: int) -> Node:
         first = self._first

@@ -49,6 +49,8 @@ class Hdf5Source(Source):
         self._heap = HeapReader(lambda: file.fd)
         # Path of a group or dataset -> shown name -> node.
         self._listings: dict[bytes, dict[bytes, Node] | ElementListing] = {}
+        self._files: dict[int, Node] = {}  # inode number -> node, of the files that were listed
+        self._element_listings: dict[int, ElementListing] = {}  # by the inode number of the first element
         try:
             self._root_entry = helper.entry(b"")
         except OSError as error:
@@ -65,8 +67,11 @@ class Hdf5Source(Source):
             return listing.entries()
         return ((shown_name, node.mode, node.ino) for shown_name, node in listing.items())
 
-    def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
-        return iter(sorted(self._listing(folder).items()))
+    def children(self, folder: Node, first: int = 0) -> Iterator[tuple[bytes, Node]]:
+        listing = self._listing(folder)
+        if isinstance(listing, ElementListing):
+            return listing.items(first)
+        return iter(sorted(listing.items())[first:])
 
     def child(self, folder: Node, shown_name: bytes) -> Node:
         node = self._listing(folder).get(shown_name)
@@ -74,6 +79,15 @@ class Hdf5Source(Source):
             raise NoSuchName(shown_name)
         if node.is_damaged:
             raise self.file.error(DAMAGED_OR_UNFINISHED)
+        return node
+
+    def node(self, ino: int) -> Node:
+        node = self._files.get(ino)
+        if node is None:
+            nodes = (listing.node(ino) for listing in self._element_listings.values())
+            node = next((node for node in nodes if node is not None), None)
+        if node is None:
+            raise NoSuchName(ino)
         return node
 
     def _listing(self, folder: Node) -> dict[bytes, Node] | ElementListing:
@@ -91,7 +105,9 @@ class Hdf5Source(Source):
 
     def _list_group(self, folder: Node) -> dict[bytes, Node]:
         listing = dict(self._named_node(folder.key, entry) for entry in self._helper.entries(folder.key.path))
+        files = {node.ino: node for node in listing.values() if node.is_file and not node.is_damaged}
         self.images += sum(node.is_file for node in listing.values())
+        self._files |= files
         return listing
 
     def _list_elements(self, folder: Node) -> ElementListing:
@@ -103,7 +119,8 @@ class Hdf5Source(Source):
             mode=self.file.access.mode(stat.S_IFREG, folder.key.permissions),
             ino=self._number << INODE_BITS | first,
         )
-        return ElementListing(files, pattern)
+        self._element_listings[pattern.ino] = listing = ElementListing(files, pattern)
+        return listing
 
     def _named_node(self, folder: ObjectKey, entry: Entry) -> tuple[bytes, Node]:
         """The shown name and the node of one link in a group."""

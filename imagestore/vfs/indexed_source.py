@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from isal.isal_zlib import crc32
@@ -22,7 +23,7 @@ from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
 
 LARGEST_CHECKED = 16 << 20  # bytes: a larger image is read in pieces, and its checksum is not compared
-MOST_CACHED_NAMES = 200_000  # in dictionaries of names; larger folders are searched by bisection
+NODES_AT_ONCE = 256  # of a listing: somebody may want only a few of them
 ROOT_INODE, FIRST_LABEL_INODE = 1, 2
 ROOT_KEY = -1  # the key of the root folder; that of a label's folder is the label's number
 
@@ -50,15 +51,17 @@ class IndexedSource(Source):
         """
         self.file, self.images = file, len(index)
         self._helper, self._number, self._index = helper, number, index
-        self._offset, self._size = index.offset, index.size
-        self._crc32, self._has_crc = index.crc32, index.has_crc
-        self._mtime, self._created = index.mtime, index.created
-        self._name_end, self._name_text = index.column("name_end"), index.column("name_text")
+        # A view gives a single number three times as fast as an array.
+        self._offset, self._size = memoryview(index.offset), memoryview(index.size)
+        self._crc32, self._has_crc = memoryview(index.crc32), memoryview(index.has_crc)
+        self._mtime, self._created = memoryview(index.mtime), memoryview(index.created)
+        self._name_end = memoryview(index.column("name_end"))
+        self._name_text = memoryview(index.column("name_text"))
         self._first_image_inode = self._inode(FIRST_LABEL_INODE + len(index.label_bytes))
         self._mtime_ns_at_open = file.stat_at_open.st_mtime_ns
         self._ctime_ns_at_open = file.stat_at_open.st_ctime_ns
         self._label_numbers = {shown_names.escape(label): i for i, label in enumerate(index.label_bytes)}
-        self._positions: dict[int, dict[bytes, int]] = {}  # label number -> shown name -> image position
+        self._shortened: dict[int, dict[bytes, int]] = {}  # label number -> shortened name -> image position
 
     def root(self) -> Node:
         return self._folder(ROOT_KEY, ROOT_INODE, nlink=2 + len(self._index.label_bytes))
@@ -105,29 +108,30 @@ class IndexedSource(Source):
             for shown_name, label in sorted(self._label_numbers.items()):
                 yield shown_name, self.file.folder_mode, self._inode(FIRST_LABEL_INODE + label)
             return
-        mode, first = self.file.file_mode, self._first_image_inode
-        for position, name in self._names(folder.key):
-            yield shown_names.escape(name), mode, first + position
+        mode, first_inode = self.file.file_mode, self._first_image_inode
+        for position, name in self._names(*self._image_range(folder.key)):
+            yield shown_names.escape(name), mode, first_inode + position
 
-    def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
+    def children(self, folder: Node, first: int = 0) -> Iterator[tuple[bytes, Node]]:
         if folder.key == ROOT_KEY:
-            for shown_name, label in sorted(self._label_numbers.items()):
+            for shown_name, label in sorted(self._label_numbers.items())[first:]:
                 yield shown_name, self._label_folder(label)
             return
-        images = slice(*self._image_range(folder.key))
-        columns = (column[images].tolist() for column in (self._size, self._mtime, self._created))
-        for (position, name), size, mtime, created in zip(self._names(folder.key), *columns, strict=True):
-            yield shown_names.escape(name), self._image(position, size, mtime, created)
+        start, end = self._image_range(folder.key)
+        for begin in range(start + first, end, NODES_AT_ONCE):
+            stop = min(begin + NODES_AT_ONCE, end)
+            columns = (column[begin:stop].tolist() for column in (self._size, self._mtime, self._created))
+            for (position, name), size, mtime, created in zip(self._names(begin, stop), *columns, strict=True):
+                yield shown_names.escape(name), self._image(position, size, mtime, created)
 
     def _image_range(self, label: int) -> tuple[int, int]:
         """The positions of a label's images: the first, and the one behind the last."""
         return int(self._index.start[label]), int(self._index.start[label + 1])
 
-    def _names(self, label: int) -> Iterator[tuple[int, bytes]]:
-        """(position, link name) of a label's images."""
-        first, last = self._image_range(label)
-        ends = self._name_end[first:last].tolist()
-        text_start = int(self._name_end[first - 1]) if first else 0
+    def _names(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """(position, link name) of the images at these positions."""
+        ends = self._name_end[first:end].tolist()
+        text_start = self._name_end[first - 1] if first else 0
         text = self._name_text[text_start : ends[-1] if ends else text_start].tobytes()
         begin = 0
         for position, end in enumerate(ends, first):
@@ -140,52 +144,81 @@ class IndexedSource(Source):
             if label is None:
                 raise NoSuchName(shown_name)
             return self._label_folder(label)
-        i = self._position(folder.key, shown_name)
-        return self._image(i, int(self._size[i]), int(self._mtime[i]), int(self._created[i]))
+        return self._image_at(self._position(folder.key, shown_name))
+
+    def node(self, ino: int) -> Node:
+        position = ino - self._first_image_inode
+        if 0 <= position < self.images:
+            return self._image_at(position)
+        label = ino - self._inode(FIRST_LABEL_INODE)
+        if 0 <= label < len(self._index.label_bytes):
+            return self._label_folder(label)
+        if ino == self._inode(ROOT_INODE):
+            return self.root()
+        raise NoSuchName(ino)
+
+    def _image_at(self, i: int) -> Node:
+        return self._image(i, self._size[i], self._mtime[i], self._created[i])
 
     def _position(self, label: int, shown_name: bytes) -> int:
-        """The position of an image: by a dictionary of the folder's names; in a huge folder by bisection."""
-        positions = self._positions.get(label)
-        if positions is None:
-            first, last = self._image_range(label)
-            if last - first > MOST_CACHED_NAMES and not shown_names.is_shortened(shown_name):
-                return self._bisect(label, shown_name)
-            positions = self._cache_names(label, last - first)
-        position = positions.get(shown_name)
+        """The position of an image, by bisection: names take no memory then, however many there are."""
+        if shown_names.is_shortened(shown_name):
+            return self._position_of_shortened(label, shown_name)
+        name = shown_names.unescape(shown_name)
+        images = range(*self._image_range(label))
+        position = images.start + bisect_left(images, name, key=self._name)
+        if position == images.stop or shown_names.escape(self._name(position)) != shown_name:
+            raise NoSuchName(shown_name)
+        return position
+
+    def _name(self, i: int) -> bytes:
+        """The link name of an image."""
+        return self._name_text[self._name_end[i - 1] if i else 0 : self._name_end[i]].tobytes()
+
+    def _position_of_shortened(self, label: int, shown_name: bytes) -> int:
+        """The position of an image whose shown name may be a short form, which nothing can undo."""
+        if label not in self._shortened:
+            names = self._names(*self._image_range(label))
+            shown = ((shown_names.escape(name), position) for position, name in names)
+            self._shortened[label] = {name: i for name, i in shown if shown_names.is_shortened(name)}
+        position = self._shortened[label].get(shown_name)
         if position is None:
             raise NoSuchName(shown_name)
         return position
 
-    def _bisect(self, label: int, shown_name: bytes) -> int:
-        position = self._index.find(self._index.label_bytes[label], shown_names.unescape(shown_name))
-        if position < 0 or shown_names.escape(self._index.name(position)) != shown_name:
-            raise NoSuchName(shown_name)
-        return position
-
-    def _cache_names(self, label: int, count: int) -> dict[bytes, int]:
-        """The positions of a label's images by shown name, kept as long as there is room for the names."""
-        if sum(map(len, self._positions.values())) + count > MOST_CACHED_NAMES:
-            self._positions.clear()
-        self._positions[label] = {shown_names.escape(name): position for position, name in self._names(label)}
-        return self._positions[label]
-
     def read(self, node: Node, offset: int, size: int) -> bytes:
         if node.size > LARGEST_CHECKED or not self._has_crc[node.key]:
             return self._read_unchecked(node, offset, min(size, max(0, node.size - offset)))
+        if not offset and size >= node.size:
+            return self._read_checked(node)  # the kernel keeps it
         data = self.file.cached_block(node.ino, 0)
         if data is None:
             data = self.file.cache_block(node.ino, 0, self._read_checked(node))
         return data[offset : offset + size] if offset or size < len(data) else data
 
+    def read_whole(self, node: Node) -> bytes:
+        """All bytes of an image, of any size. Nothing is kept, and several threads may call this at a time.
+
+        Raises OSError if they do not fit their checksum.
+        """
+        if not self._has_crc[node.key]:
+            return self._read_unchecked(node, 0, node.size)
+        return self._read_checked(node)
+
     def _read_checked(self, node: Node) -> bytes:
         """The whole image, if it fits its checksum."""
-        data = self.file.pread(int(self._offset[node.key]), node.size) if node.size else b""
-        if crc32(data) != self._crc32[node.key]:
+        return self.checked(
+            node, self.file.pread(self._offset[node.key], node.size) if node.size else b""
+        )
+
+    def checked(self, node: Node, data: bytes) -> bytes:
+        """The bytes of an image, if the store keeps no other checksum of it. Raises OSError."""
+        if self._has_crc[node.key] and crc32(data) != self._crc32[node.key]:
             raise self.file.error("not the bytes that were stored")
         return data
 
     def _read_unchecked(self, node: Node, offset: int, size: int) -> bytes:
-        data = self.file.pread(int(self._offset[node.key]) + offset, size) if size else b""
+        data = self.file.pread(self._offset[node.key] + offset, size) if size else b""
         if self.file.was_changed():
             raise self.file.error("changed since it was opened")
         return data
@@ -210,7 +243,7 @@ class IndexedSource(Source):
         return None  # an indexed store keeps none
 
     def data_offset(self, node: Node) -> int:
-        return int(self._offset[node.key])
+        return self._offset[node.key]
 
     def close(self) -> None:
         self._helper.close()

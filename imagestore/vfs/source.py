@@ -35,14 +35,20 @@ class Source(Protocol):
         A damaged object has an entry too.
         """
 
-    def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
+    def children(self, folder: Node, first: int = 0) -> Iterator[tuple[bytes, Node]]:
         """(name, node) of each node in a folder, in a fixed order, nearly that of the names. Raises OSError.
 
-        A damaged object has a node too: see `Node.is_damaged`.
+        The first `first` nodes are left out. A damaged object has a node too: see `Node.is_damaged`.
         """
 
     def child(self, folder: Node, shown_name: bytes) -> Node:
         """The node under a name in a folder. Raises NoSuchName; OSError if it is damaged."""
+
+    def node(self, ino: int) -> Node:
+        """The node with this inode number: a file that was listed, or any node if `lists_at_once`.
+
+        A file under several names has one of its nodes. Raises NoSuchName.
+        """
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
         """Up to `size` bytes of a file from `offset` on; fewer only at the end of the file.

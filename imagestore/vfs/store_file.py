@@ -14,7 +14,7 @@ from imagestore.hdf5.superblock import is_live
 from imagestore.open_files import MostRecent
 from imagestore.vfs.shown_access import shown_access
 
-CACHED_BYTES = 32 << 20
+CACHED_BYTES = 16 << 20  # of blocks; the last one stays in any case
 
 
 class StoreFile:
@@ -23,13 +23,13 @@ class StoreFile:
     Not thread-safe.
     """
 
-    def __init__(self, path: Path, recent: MostRecent | None = None) -> None:
-        """Open the file. Raises UserError if it cannot be read.
+    def __init__(self, path: Path, recent: MostRecent | None = None, descriptor: int | None = None) -> None:
+        """Open the file, or take over an open `descriptor` of it. Raises UserError if it cannot be read.
 
         With `recent`, it is closed while many other files are used, and opened again for its next use.
         """
         self.path, self._recent = path.absolute(), recent
-        self._fd = open_descriptor(path)
+        self._fd = open_descriptor(path) if descriptor is None else descriptor
         self.stat_at_open = os.fstat(self.fd)
         self.is_live = is_live(self.fd)
         self.access = shown_access(self.stat_at_open)
@@ -49,6 +49,11 @@ class StoreFile:
             if self._fd < 0:
                 self._fd = self._open_again(self._recent)
         return self._fd
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether the descriptor stays the same, so that several threads may read at a time."""
+        return self._recent is None
 
     def _open_again(self, recent: MostRecent) -> int:
         try:
@@ -113,6 +118,6 @@ class StoreFile:
         replaced = self._blocks.pop((ino, block), b"")
         self._blocks[ino, block] = data
         self._block_bytes += len(data) - len(replaced)
-        while self._block_bytes > CACHED_BYTES:
+        while self._block_bytes > CACHED_BYTES and len(self._blocks) > 1:
             self._block_bytes -= len(self._blocks.popitem(last=False)[1])
         return data

@@ -112,11 +112,14 @@ class Tree:
             return ((name, node.mode, node.ino) for name, node in self._merged_listing(folder).items())
         return self.sources[folder.source].entries(folder)
 
-    def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
-        """(name, node) of each node in a folder, in a fixed order, nearly that of the names."""
+    def children(self, folder: Node, first: int = 0) -> Iterator[tuple[bytes, Node]]:
+        """(name, node) of each node in a folder, in a fixed order, nearly that of the names.
+
+        The first `first` nodes are left out.
+        """
         if folder.parts:
-            return iter(sorted(self._merged_listing(folder).items()))
-        return self.sources[folder.source].children(folder)
+            return iter(sorted(self._merged_listing(folder).items())[first:])
+        return self.sources[folder.source].children(folder, first)
 
     def walk(self, start: bytes = b"/") -> Iterator[tuple[bytes, Node]]:
         """(path, node) of `start` and of all nodes below it, depth first. Raises NoSuchName."""
@@ -132,11 +135,12 @@ class Tree:
             if node.is_folder:
                 yield from self._walk_below(path, node)
 
-    def look_ahead(self, seconds: float = math.inf) -> None:
+    def look_ahead(self, seconds: float = math.inf) -> bool:
         """List folders that only HDF5 can list, from the top down, until `seconds` are over.
 
-        Folders that HDF5 cannot read are left out.
+        Folders that HDF5 cannot read are left out. Returns whether there is none, and all are listed.
         """
+        could_read_all = True
         end = time.monotonic() + seconds
         waiting = deque(source.root() for source in self.sources if not source.lists_at_once)
         while waiting and time.monotonic() < end:
@@ -145,7 +149,8 @@ class Tree:
                 children = self.sources[folder.source].children(folder)
                 waiting += (node for _, node in children if node.is_folder)
             except OSError:
-                continue
+                could_read_all = False
+        return could_read_all and not waiting
 
     # ----- folders that several stores have -----
 
