@@ -192,6 +192,23 @@ class ImageStoreFileSystem(AbstractFileSystem):
             for data, start, end in zip(map(contents.__getitem__, paths), starts, ends, strict=True)
         ]
 
+    def get(
+        self,
+        rpath: str | list[str],
+        lpath: StorePath | list[str],
+        recursive: bool = False,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Copy files to this machine. A folder goes into the folder `lpath` if that exists, as with `cp -r`.
+
+        fsspec does the same, but not with folders at the top, which have no slash before their names.
+        """
+        if isinstance(rpath, str) and not isinstance(lpath, list) and not rpath.endswith("/"):
+            name = self._strip_protocol(rpath)
+            if name and "/" not in name and os.path.isdir(lpath) and self.isdir(name):
+                lpath = os.path.join(lpath, name)
+        super().get(rpath, lpath, recursive=recursive, **kwargs)
+
     def _contents(self, paths: Sequence[str]) -> list[bytes | BaseException]:
         """The bytes of each file, or its error."""
         found: list[Node | BaseException] = [self._file_node_or_error(path) for path in paths]
@@ -207,7 +224,8 @@ class ImageStoreFileSystem(AbstractFileSystem):
     def _open(self, path: str, mode: str = "rb", block_size: Any = None, **kwargs: Any) -> StoredFile:  # noqa: ANN401
         if mode != "rb":
             self._refuse()
-        return StoredFile(self, path, mode, block_size, size=self._file_node(path).size, **kwargs)
+        size = self._file_node(path).size
+        return StoredFile(self, path, mode, block_size, **kwargs | {"size": size})
 
     # ----- writing -----
 

@@ -6,12 +6,14 @@ once it is made.
 
 from __future__ import annotations
 
+import bisect
 import errno
 import hashlib
 import itertools
 import os
 import stat
 from collections.abc import Iterator
+from operator import itemgetter
 
 from imagestore.console import UserError
 from imagestore.hdf5.entry import (
@@ -50,7 +52,7 @@ class Hdf5Source(Source):
         # Path of a group or dataset -> shown name -> node.
         self._listings: dict[bytes, dict[bytes, Node] | ElementListing] = {}
         self._files: dict[int, Node] = {}  # inode number -> node, of the files that were listed
-        self._element_listings: dict[int, ElementListing] = {}  # by the inode number of the first element
+        self._element_listings: list[tuple[int, ElementListing]] = []  # by the first element's inode number
         try:
             self._root_entry = helper.entry(b"")
         except OSError as error:
@@ -71,7 +73,7 @@ class Hdf5Source(Source):
         listing = self._listing(folder)
         if isinstance(listing, ElementListing):
             return listing.items(first)
-        return iter(sorted(listing.items())[first:])
+        return itertools.islice(listing.items(), first, None)
 
     def child(self, folder: Node, shown_name: bytes) -> Node:
         node = self._listing(folder).get(shown_name)
@@ -84,8 +86,8 @@ class Hdf5Source(Source):
     def node(self, ino: int) -> Node:
         node = self._files.get(ino)
         if node is None:
-            nodes = (listing.node(ino) for listing in self._element_listings.values())
-            node = next((node for node in nodes if node is not None), None)
+            before = bisect.bisect_right(self._element_listings, ino, key=itemgetter(0)) - 1
+            node = self._element_listings[before][1].node(ino) if before >= 0 else None
         if node is None:
             raise NoSuchName(ino)
         return node
@@ -104,7 +106,8 @@ class Hdf5Source(Source):
         return self._listings[path]
 
     def _list_group(self, folder: Node) -> dict[bytes, Node]:
-        listing = dict(self._named_node(folder.key, entry) for entry in self._helper.entries(folder.key.path))
+        entries = self._helper.entries(folder.key.path)
+        listing = dict(sorted(self._named_node(folder.key, entry) for entry in entries))
         files = {node.ino: node for node in listing.values() if node.is_file and not node.is_damaged}
         self.images += sum(node.is_file for node in listing.values())
         self._files |= files
@@ -119,7 +122,8 @@ class Hdf5Source(Source):
             mode=self.file.access.mode(stat.S_IFREG, folder.key.permissions),
             ino=self._number << INODE_BITS | first,
         )
-        self._element_listings[pattern.ino] = listing = ElementListing(files, pattern)
+        listing = ElementListing(files, pattern)
+        bisect.insort(self._element_listings, (pattern.ino, listing), key=itemgetter(0))
         return listing
 
     def _named_node(self, folder: ObjectKey, entry: Entry) -> tuple[bytes, Node]:

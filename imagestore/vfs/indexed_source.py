@@ -121,7 +121,9 @@ class IndexedSource(Source):
         for begin in range(start + first, end, NODES_AT_ONCE):
             stop = min(begin + NODES_AT_ONCE, end)
             columns = (column[begin:stop].tolist() for column in (self._size, self._mtime, self._created))
-            for (position, name), size, mtime, created in zip(self._names(begin, stop), *columns, strict=True):
+            for (position, name), size, mtime, created in zip(
+                self._names(begin, stop), *columns, strict=True
+            ):
                 yield shown_names.escape(name), self._image(position, size, mtime, created)
 
     def _image_range(self, label: int) -> tuple[int, int]:
@@ -207,9 +209,7 @@ class IndexedSource(Source):
 
     def _read_checked(self, node: Node) -> bytes:
         """The whole image, if it fits its checksum."""
-        return self.checked(
-            node, self.file.pread(self._offset[node.key], node.size) if node.size else b""
-        )
+        return self.checked(node, self.file.pread(self._offset[node.key], node.size) if node.size else b"")
 
     def checked(self, node: Node, data: bytes) -> bytes:
         """The bytes of an image, if the store keeps no other checksum of it. Raises OSError."""

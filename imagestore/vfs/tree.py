@@ -118,7 +118,7 @@ class Tree:
         The first `first` nodes are left out.
         """
         if folder.parts:
-            return iter(sorted(self._merged_listing(folder).items())[first:])
+            return islice(self._merged_listing(folder).items(), first, None)
         return self.sources[folder.source].children(folder, first)
 
     def walk(self, start: bytes = b"/") -> Iterator[tuple[bytes, Node]]:
@@ -155,11 +155,12 @@ class Tree:
     # ----- folders that several stores have -----
 
     def _merged_listing(self, folder: Node) -> dict[bytes, Node]:
-        """The nodes in a folder with parts, by their names."""
+        """The nodes in a folder with parts, by their names and in their order."""
         key = tuple(part.ino for part in folder.parts)
         if key not in self._merged:
             is_top = self.side_by_side and folder.ino == self.root.ino
-            self._merged[key] = self._list_stores() if is_top else self._merge(folder.parts)
+            listing = self._list_stores() if is_top else self._merge(folder.parts)
+            self._merged[key] = dict(sorted(listing.items()))
         return self._merged[key]
 
     def _list_stores(self) -> dict[bytes, Node]:

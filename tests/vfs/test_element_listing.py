@@ -68,6 +68,15 @@ def test_inode_numbers_are_stable_and_of_one_file_each(vlen):
     assert len(set(first.values())) == len(first) == len(contents) + 5
 
 
+def test_elements_are_found_by_their_inode_numbers(vlen):
+    path, contents = vlen
+    with open_tree([path]) as tree:
+        files = {name: node for name, node in tree.walk() if node.is_file}
+        found = {name: tree.sources[0].node(node.ino) for name, node in files.items()}
+        assert len(found) == len(contents)
+        assert found == files
+
+
 def test_elements_have_the_times_and_mode_of_their_dataset(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:

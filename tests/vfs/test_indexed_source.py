@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import zlib
 
 import h5py
 import numpy as np
 import pytest
 
+from imagestore.store.record import ImageRecord
+from imagestore.store.writer import StoreWriter
 from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.source import NoSuchName
 from tests.helpers.errors import assert_eio
@@ -15,15 +18,41 @@ from tests.helpers.odd_stores import some_bytes
 from tests.helpers.trees import contents_of
 
 
-def test_bisection_finds_the_same_images(indexed, monkeypatch):
+def test_bisection_finds_the_same_images(indexed):
     path, contents = indexed
-    monkeypatch.setattr("imagestore.vfs.indexed_source.MOST_CACHED_NAMES", 0)
     with open_tree([path]) as tree:
         for name in contents:
             assert tree.read(tree.find(f"/{name}".encode())) == contents[name]
         for missing in (b"/label0/image", b"/label0/zzz", b"/nowhere", b"/label0/image_0000.jpg/x"):
             with pytest.raises(NoSuchName):
                 tree.find(missing)
+
+
+def test_names_that_are_shown_in_another_way_are_found(tmp_path):
+    names = [
+        b"caf\xe9.jpg",
+        b"50%41.jpg",
+        "café.jpg".encode(),
+        b"long" * 100 + b".jpg",
+        b"long" * 101 + b".jpg",
+    ]
+    with StoreWriter(tmp_path / "a.h5") as writer:
+        for i, name in enumerate(names):
+            writer.add(
+                ImageRecord(label=b"x", name=name, member=name, size=1, crc32=zlib.crc32(b"%d" % i)),
+                b"%d" % i,
+            )
+        writer.publish()
+    with open_tree([tmp_path / "a.h5"]) as tree:
+        folder = tree.find(b"/x")
+        for shown_name, node in tree.children(folder):
+            assert tree.child(folder, shown_name) == node
+        assert {tree.hdf5_path(node)[2:]: tree.read(node) for _, node in tree.children(folder)} == {
+            name: b"%d" % i for i, name in enumerate(names)
+        }
+        for missing in (b"caf\xe9.jpg", b"50%41.jpg", b"x" * 237 + b"%%~0123456789abcdef.jpg"):
+            with pytest.raises(NoSuchName):
+                tree.child(folder, missing)
 
 
 def test_a_flipped_bit_is_an_error_of_that_image_only(indexed):

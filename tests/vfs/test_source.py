@@ -83,6 +83,24 @@ def test_entries_are_those_of_the_children(sources):
             ]
 
 
+def test_children_begin_anywhere(sources):
+    for source in sources:
+        for folder in (source.root(), source.child(source.root(), b"label1")):
+            children = list(source.children(folder))
+            for first in (0, 1, len(children) - 1, len(children), len(children) + 5):
+                assert list(source.children(folder, first)) == children[first:]
+
+
+def test_a_listed_file_is_found_by_its_inode_number(sources):
+    for source in sources:
+        for node in nodes_of(source).values():
+            if node.is_file or source.lists_at_once:
+                assert source.node(node.ino) == node
+        for ino in (0, 7 << 40):
+            with pytest.raises(NoSuchName):
+                source.node(ino)
+
+
 def test_inode_numbers_are_unique_and_within_one_store(sources):
     for source in sources:
         inodes = [node.ino for node in nodes_of(source).values()]
