@@ -23,10 +23,10 @@ class ElementFiles(NamedTuple):
     offset: np.ndarray  # int64 (n,)
     heap_number: np.ndarray  # int64 (n,)
 
-    def names(self) -> Iterator[bytes]:
-        """The names of all files, which sort as their numbers."""
+    def names(self, first: int = 0) -> Iterator[bytes]:
+        """The names of the files from number `first` on. They sort as their numbers."""
         digits, suffix, count = self._digits(), self.suffix.encode(), len(self.size)
-        return (b"%0*d%b" % (digits, number, suffix) for number in range(count))
+        return (b"%0*d%b" % (digits, number, suffix) for number in range(first, count))
 
     def number(self, name: bytes) -> int | None:
         """The number of the element that has this name; None if none has."""
