@@ -8,6 +8,7 @@ for, and no others.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from imagestore.console import UserError
 from imagestore.files.write_and_copy import write_all
 from imagestore.hdf5.superblock import SIGNATURE, end_of_file_address
 from imagestore.store.trailer import begin_of_trailer
+from imagestore.vfs.shown_access import READABLE
 from imagestore.vfs.store_file import StoreFile
 
 HEAD_BYTES = 512  # with the superblock
@@ -40,6 +42,7 @@ class RemoteStoreFile(StoreFile):
     def _copy_index(self, sparse: int) -> None:
         size = self._size()
         os.ftruncate(sparse, size)
+        os.fchmod(sparse, READABLE)
         head, tail_at = self.pread(0, min(size, HEAD_BYTES)), max(0, size - TAIL_BYTES)
         if not head.startswith(SIGNATURE):
             raise UserError(f"{self.url}: is no HDF5 file")
@@ -111,6 +114,4 @@ class RemoteStoreFile(StoreFile):
 
     def error(self, reason: str) -> OSError:
         """An OSError (EIO) with the address of this file."""
-        error = super().error(reason)
-        error.filename = self.url
-        return error
+        return OSError(errno.EIO, reason, self.url)
