@@ -40,7 +40,8 @@ class AnswersSheet:
 
     def save(self, source: str, path: Path) -> Path:
         """Draw the sheet into a file, and return its path. Raises UserError, OSError."""
-        from imagestore.reports.drawing import CaptionedImage, SheetRow, contact_sheet, show_or_save
+        from imagestore.drawing.contact_sheet import CaptionedImage, SheetRow, contact_sheet
+        from imagestore.drawing.show_or_save import save_picture
 
         shown = sorted(sorted(self.rows, key=lambda label: -self.counts[label])[:ROWS])
         rows = [
@@ -52,8 +53,8 @@ class AnswersSheet:
         ]
         some = f" (the {len(shown)} most predicted of {len(self.counts):,})" * (len(shown) < len(self.counts))
         heading = f"{source}: a row for each predicted label{some}"
-        figure = contact_sheet(rows, heading)
-        return show_or_save(figure, path, path) or path
+        save_picture(contact_sheet(rows, heading).draw(), path)
+        return path
 
 
 def _colour(answer: Answer) -> str | None:

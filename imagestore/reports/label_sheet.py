@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imagestore import stored_names
-from imagestore.reports.drawing import CaptionedImage, SheetRow, contact_sheet
+from imagestore.drawing.canvas import Canvas
+from imagestore.drawing.contact_sheet import CaptionedImage, SheetRow, contact_sheet
 from imagestore.store.labels import NO_LABEL, StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.reader import ImageStore
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 IMAGES_OF_A_LABEL = 8  # at most
 SEED = 0  # the same store gives the same sheet
 NO_LABEL_TITLE = "(no label)"
 
 
-def draw_label_sheet(path: Path, follow_external: bool = False) -> Figure:
+def draw_label_sheet(path: Path, follow_external: bool = False) -> Canvas:
     """A sheet with a row for each label of a store, the largest label first. Raises UserError."""
     with ImageStore(path, follow_external=follow_external) as store:
         labels = find_labels(store)

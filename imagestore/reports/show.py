@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imagestore import stored_names
 from imagestore.console import UserError, printable
 from imagestore.decode.errors import NotAnImage
+from imagestore.drawing.canvas import Canvas
+from imagestore.drawing.show_or_save import show_or_save
 from imagestore.hdf5.superblock import is_hdf5
-from imagestore.reports.drawing import palette_picture, show_or_save
 from imagestore.reports.find_images import find_images
 from imagestore.reports.found_image import FoundImage
 from imagestore.reports.label_sheet import draw_label_sheet
+from imagestore.reports.palette_picture import palette_picture
 from imagestore.tables.hdf5_archive import is_archive_of_arrays
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def show(
@@ -36,10 +34,10 @@ def show(
     """
     path = Path(source)
     if name is None and path.is_file() and is_hdf5(path) and not is_archive_of_arrays(path):
-        figure, default = draw_label_sheet(path, follow_external), Path(f"{path.stem}_labels.png")
+        canvas, default = draw_label_sheet(path, follow_external), Path(f"{path.stem}_labels.png")
     else:
-        figure, default = _draw_image(path, name, index, ignore_zeros, follow_external)
-    written = show_or_save(figure, output, default)
+        canvas, default = _draw_image(path, name, index, ignore_zeros, follow_external)
+    written = show_or_save(canvas.draw(), output, default)
     if written:
         print(written)
     return 0
@@ -47,8 +45,8 @@ def show(
 
 def _draw_image(
     path: Path, name: str | None, index: Path | None, ignore_zeros: bool, follow_external: bool
-) -> tuple[Figure, Path]:
-    """A figure of one image, and the default path of its file."""
+) -> tuple[Canvas, Path]:
+    """A picture of one image, and the default path of its file."""
     names = [] if name is None else [name]
     with find_images(
         path, names=names, index=index, ignore_zeros=ignore_zeros, follow_external=follow_external
@@ -61,7 +59,7 @@ def _draw_image(
         return _draw_with_palette(image), Path(f"{Path(stored_names.to_path(image.name)).stem}_colours.png")
 
 
-def _draw_with_palette(image: FoundImage) -> Figure:
+def _draw_with_palette(image: FoundImage) -> Canvas:
     try:
         label, palette = image.label_and_palette()
         return palette_picture(image.read(), palette, f"{image.name}   {label}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imagestore.figures import plain_line, save_figure
+from imagestore.drawing.figures import plain_line, save_figure
 from imagestore.training.metrics_file import EpochMetrics, read_metrics
 from imagestore.training.predictions import Predictions
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from imagestore.figures import plain_line, save_figure
+from imagestore.drawing.figures import plain_line, save_figure
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagestore.console import UserError, printable
+from imagestore.console import UserError
+from imagestore.drawing.plain_text import drawable
 from imagestore.files.atomic_write import write_whole
 
 if TYPE_CHECKING:
@@ -24,12 +25,10 @@ FONT = "DejaVu Sans"  # comes with matplotlib
 def plain_line(text: str, longest: int) -> str:
     """The text as one line that matplotlib does not read as a formula.
 
-    A longer text keeps its last characters, which tell one name from another. A character that the font
-    lacks becomes its number, as in Python: all such characters would be drawn as the same box.
+    A longer text keeps its last characters, which tell one name from another.
     """
-    text = printable(text.replace("\n", " "))
     drawn = _characters_of_font()
-    text = "".join(c if ord(c) in drawn else c.encode("unicode_escape").decode() for c in text)
+    text = drawable(text, lambda character: ord(character) in drawn)
     return (text if len(text) <= longest else "…" + text[1 - longest :]).replace("$", r"\$")
 
 
