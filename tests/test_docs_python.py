@@ -22,6 +22,7 @@ PRINTS = {
     "batches.py": r"10 images to train on, 1 of them cannot be decoded",
     "with_lightning.py": r"accuracy \d+\.\d %",
     "train_ddp.py": r"10 images, loss \d+\.\d+",
+    "filesystem.py": r"\['blue', 'green', 'red'\]\n10 images, 7 to test with",
 }
 SIZES = [(96, 72), (300, 250), (200, 640)]  # photographs differ
 SECONDS = 120

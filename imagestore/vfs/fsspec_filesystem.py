@@ -1,13 +1,10 @@
 """Stores as a read-only file system of fsspec: for plain Python, dask, pyarrow and universal_pathlib.
 
-    import fsspec
+    fs = ImageStoreFileSystem("train.h5")
+    images = fs.cat("yellow/*.jpg")
 
-    from imagestore import ImageStoreFileSystem  # makes the name "imagestore" known, unless it is installed
-
-    fs = fsspec.filesystem("imagestore", fo="train.h5")
-    images = fs.cat(fs.glob("yellow/*.jpg"))
-    with fsspec.open("imagestore://yellow/image_0001.jpg::train.h5") as file:
-        image = file.read()
+This module makes the protocol "imagestore" known to fsspec, unless the installed package has done so; then
+`fsspec.open("imagestore://yellow/image_0001.jpg::train.h5")` works as well. See docs/python.md.
 
 Names and folders are those of a mount. Threads may share a file system, and it stays usable after a fork. A
 pickled copy opens the stores again.

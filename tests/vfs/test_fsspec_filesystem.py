@@ -255,7 +255,7 @@ def test_a_pickled_copy_finds_its_store_from_any_folder(store, tmp_path, monkeyp
     assert copy.cat(FIRST) == copied_file.read() == store[1][FIRST]
 
 
-def test_an_open_file_system_shows_its_store_and_a_new_one_the_next(tmp_path):
+def test_an_open_one_shows_its_store_and_a_new_one_the_next(tmp_path):
     path = tmp_path / "store.h5"
     before = make_indexed(path, 3)
     old = ImageStoreFileSystem(path)
