@@ -34,6 +34,7 @@ class Checkpoint:
     score: tuple[float, int, int]  # of the current epoch: the fields of Score
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
+    epochs_done: int | None = None  # validated; None: all whose steps are taken
     images_sum: int | None = None  # the sum of the images' keys: tells other images from these
     processes: int = 1  # that trained together
     network: dict[str, Any] | None = None  # the fields of its description; None: the first colour network
@@ -51,7 +52,7 @@ class Checkpoint:
         self.score = float(loss_sum), operator.index(correct), operator.index(images)
         epoch, accuracy, loss = self.best
         self.best = operator.index(epoch), float(accuracy), float(loss)
-        if min(map(operator.index, (self.images, self.step, self.processes - 1))) < 0:
+        if min(map(operator.index, (self.images, self.step, self.processes - 1, self.epochs_done or 0))) < 0:
             raise ValueError("a negative number of images or steps")
 
     def save(self, path: Path) -> None:
@@ -96,6 +97,10 @@ class Checkpoint:
         except UNEXPECTED_CONTENT:
             raise UserError(f"{path}: {NO_CHECKPOINT}") from None
         training.step, training.earlier = self.step, Score(*self.score)
+        training.epochs_done = (
+            self.step // training.steps_per_epoch if self.epochs_done is None else self.epochs_done
+        )
+        training.known = training.earlier
         training.best, training.best_pairs = Best(*self.best), self.best_pairs
 
 

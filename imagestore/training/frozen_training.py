@@ -47,7 +47,8 @@ def train_frozen(training: Training, files: TrainingFiles, stop: Stop) -> None:
     epochs = training.settings.unfreeze_after or training.epochs
     if validation.images:
         training.best = Best(epochs - 1, validation.accuracy, validation.mean_loss)
-    training.step, training.images = min(epochs, training.epochs) * training.steps_per_epoch, len(labels)
+    training.epochs_done, training.images = min(epochs, training.epochs), len(labels)
+    training.step = training.epochs_done * training.steps_per_epoch
     seconds = time.monotonic() - started
     files.add_epoch(epochs - 1, score, validation, predictions, Pace(len(labels), 0.0, seconds), seconds)
     files.save_weights(predictions)

@@ -57,7 +57,7 @@ def prepare(
     for line in lines:
         note(f"train_model: {line}")
     batches, cache = cached_batches(parts, settings, network, options, checkpoint, device, stop)
-    if group.sum(stop.requested)[0]:
+    if group.share_stop(stop, group.sum(stop.requested)[0]):
         return None
     if not batches[0].decodable_count:
         raise UserError(NOTHING_DECODED)

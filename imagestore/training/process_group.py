@@ -18,6 +18,7 @@ import torch
 from torch import distributed
 
 from imagestore.console import UserError, first_line
+from imagestore.processes import Stop
 
 T = TypeVar("T")
 MEETING = timedelta(seconds=120)  # for the last process to start
@@ -47,6 +48,15 @@ class ProcessGroup:
             total = total.cuda()
         distributed.all_reduce(total)
         return total.tolist()
+
+    def share_stop(self, stop: Stop, stopped: float) -> bool:
+        """Whether any processes have `stopped`. Then all get the signal of one of them.
+
+        So all leave in the same place, with the same exit status.
+        """
+        if stopped and self.size > 1:
+            stop.signum = next(signum for signum in (stop.signum, *self.gather(stop.signum)) if signum)
+        return bool(stopped)
 
     def align(self, tensors: Iterable[torch.Tensor]) -> None:
         """Give all processes the values that the first one has."""

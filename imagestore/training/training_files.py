@@ -35,11 +35,10 @@ class TrainingFiles:
         self.training, self.options = training, options
         self.weights = options.output / WEIGHTS_FILE
         self.labels = options.output / f"{stores[0].path.stem}_labels.json"
-        epochs_done = training.step // training.steps_per_epoch
-        self.metrics = MetricsFile(options.output / METRICS_FILE, epochs_done)
+        self.metrics = MetricsFile(options.output / METRICS_FILE, training.epochs_done)
         self._tensorboard: TensorBoardLog | None = None
         if options.tensorboard and training.group.is_first:
-            self._tensorboard = TensorBoardLog(options.output / TENSORBOARD_FOLDER, epochs_done)
+            self._tensorboard = TensorBoardLog(options.output / TENSORBOARD_FOLDER, training.epochs_done)
         self._has_weights = training.group.gather(self._take_over_weights())[0]  # of this training
         if not self._has_weights:
             training.best = Best()
@@ -99,12 +98,14 @@ class TrainingFiles:
             self.save_checkpoint()
 
     def save_what_was_done(self) -> None:
-        """Write a checkpoint before the training ends with an error. Other processes may be gone."""
+        """Write a checkpoint before the training ends with an error. Other processes may be gone.
+
+        If the weights were just changing, the last checkpoint stays.
+        """
         training = self.training
-        if not training.images or not training.group.is_first:
+        if not training.images or not training.group.is_first or not training.is_between_steps:
             return
-        loss_sum, correct, images = training.sums.tolist()
-        self._write_checkpoint(Score(loss_sum, int(correct), int(images)))
+        self._write_checkpoint(training.score() if training.group.size == 1 else training.known)
         note(f"train_model: wrote a checkpoint after {training.step:,} steps: {self._checkpoint}")
 
     @property
@@ -116,7 +117,8 @@ class TrainingFiles:
         Checkpoint(
             settings=asdict(training.settings), labels=training.labels,
             images=len(training.training_batches), images_sum=training.images_sum,
-            processes=training.group.size, step=training.step, score=astuple(score),
+            processes=training.group.size, step=training.step, epochs_done=training.epochs_done,
+            score=astuple(score),
             network=plain_description(training.network.description),
             model=training.network.model.state_dict(), optimizer=training.optimizer.state_dict(),
             average=training.average.state_dict() if training.average is not None else None,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from imagestore.console import UserError, progress
@@ -36,6 +37,8 @@ class TrainingResult:
     total_steps: int = 0
     has_written: bool = False  # False if a signal came before the first step of this run
     is_complete: bool = False  # the last epoch is done, or no epoch was better for --patience epochs
+    images: int = 0  # trained on in this run, each as often as it was
+    outputs: Sequence[Path] = ()
 
 
 def train_network(
@@ -60,47 +63,62 @@ def train_network(
     try:
         if training.settings.freeze and not training.step:
             train_frozen(training, files, stop)
-        train_epochs(training, files, stop, options.patience)
+        is_stopped = train_epochs(training, files, stop, options.patience)
     except BaseException:
         files.save_what_was_done()
         raise
-    if stop.requested and not training.images:  # the files of an earlier run stay
+    if is_stopped and not training.images:  # the files of an earlier run stay
         return TrainingResult()
     files.save_results(is_complete=is_complete(training, options.patience))
     return TrainingResult(
         step=training.step, total_steps=training.total_steps, has_written=True,
-        is_complete=is_complete(training, options.patience),
+        is_complete=is_complete(training, options.patience), images=training.images,
+        outputs=[files.weights, files.labels],
     )  # fmt: skip
 
 
-def train_epochs(training: Training, files: TrainingFiles, stop: Stop, patience: int) -> None:
-    """Train and validate, epoch by epoch, until all are done, none is better any more, or `stop` came."""
-    while not is_complete(training, patience) and not stop.requested:
-        started, epoch = time.monotonic(), training.step // training.steps_per_epoch
+def train_epochs(training: Training, files: TrainingFiles, stop: Stop, patience: int) -> bool:
+    """Train and validate, epoch by epoch, until all are done or none is better any more.
+
+    Returns whether `stop` was requested before, in one of the processes.
+    """
+    while not is_complete(training, patience):
+        if training.someone_stopped(stop):
+            return True
+        started, epoch = time.monotonic(), training.epochs_done
         pace = train_epoch(training, epoch, stop, files)
         if training.step == (epoch + 1) * training.steps_per_epoch:  # else a signal came
-            score = training.score()
-            validation, predictions = validate(training, stop)
-            check_loss(training, score, validation)
-            seconds = time.monotonic() - started
-            is_best = bool(validation.images) and training.best.is_below(validation)
-            if is_best:
-                training.best = Best(epoch, validation.accuracy, validation.mean_loss)
-            files.add_epoch(epoch, score, validation, predictions, pace, seconds)
-            training.earlier = Score()
-            training.sums.zero_()
-            if is_best or not len(training.validation_batches):
-                files.save_weights(predictions)
-        if training.images:
+            finish_epoch(training, files, stop, pace, started)
+        if training.images or training.epochs_done > epoch:
             files.save_checkpoint()
+    return False
+
+
+def finish_epoch(training: Training, files: TrainingFiles, stop: Stop, pace: Pace, started: float) -> None:
+    """Validate, print the epoch's line, and write the weights if they are the best. `started` is its start.
+
+    If `stop` is requested meanwhile, a resumed training does it.
+    """
+    epoch, score = training.epochs_done, training.score()
+    validated = validate(training, stop)
+    if validated is None:
+        return
+    validation, predictions = validated
+    check_loss(training, score, validation)
+    is_best = bool(validation.images) and training.best.is_below(validation)
+    if is_best:
+        training.best = Best(epoch, validation.accuracy, validation.mean_loss)
+    files.add_epoch(epoch, score, validation, predictions, pace, time.monotonic() - started)
+    if is_best or not len(training.validation_batches):
+        files.save_weights(predictions)
+    training.end_epoch()
 
 
 def is_complete(training: Training, patience: int) -> bool:
     """Whether all epochs are done, or `patience` epochs (if any) have not been better than the best one."""
-    epochs_done = training.step // training.steps_per_epoch
-    without_better = epochs_done - 1 - training.best.epoch
+    without_better = training.epochs_done - 1 - training.best.epoch
     has_lost_patience = bool(patience) and training.best.epoch >= 0 and without_better >= patience
-    return training.step >= training.total_steps or has_lost_patience
+    return training.epochs_done >= training.epochs or has_lost_patience
 
 
 def train_epoch(training: Training, epoch: int, stop: Stop, files: TrainingFiles) -> Pace:
@@ -116,7 +134,7 @@ def train_epoch(training: Training, epoch: int, stop: Stop, files: TrainingFiles
     with progress(len(parts), title, "steps") as bar, closing(batches):
         for part in parts:
             of_step = list(islice(batches, len(part)))
-            if training.group.sum(stop.requested)[0]:
+            if training.someone_stopped(stop):
                 break
             take_step(training, of_step)
             files.save_checkpoint_in_time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from imagestore.loading.batches import Batches
 from imagestore.networks.dropout_by_image import DropoutByImage
 from imagestore.networks.image_network import ImageNetwork
+from imagestore.processes import Stop
 from imagestore.training.evaluation import Score
 from imagestore.training.process_group import ALONE, ProcessGroup
 from imagestore.training.training_settings import TrainingSettings
@@ -54,7 +56,10 @@ class Training:
     group: ProcessGroup = ALONE
     cache: str = "none"  # the kind of cache that the images come from
     step: int = 0  # steps taken, those of earlier runs included
+    epochs_done: int = 0  # all steps taken, validated and written
+    is_between_steps: bool = True  # False while the weights change
     earlier: Score = field(default_factory=Score)  # of the current epoch, before the checkpoint
+    known: Score = field(default_factory=Score)  # of the current epoch, as all processes last knew it
     best: Best = field(default_factory=Best)
     best_pairs: Tensor | None = None  # the predictions of the best epoch; see training_files.pairs_as_tensor
     images: int = 0  # trained on in this run
@@ -81,11 +86,32 @@ class Training:
 
     def score(self) -> Score:
         """Of the current epoch, in all processes, which call this together."""
-        loss_sum, correct, images = self.group.sum(*self.sums.tolist())
+        self.known = self._with_earlier(self.group.sum(*self.sums.tolist()))
+        return self.known
+
+    def someone_stopped(self, stop: Stop) -> bool:
+        """Whether a process got a signal. All processes call this together, before each step.
+
+        Several processes tell each other their sums, too: if one of them fails, the others know the score.
+        """
+        if self.group.size == 1:
+            return stop.requested  # a GPU is not asked for the sums
+        stopped, *sums = self.group.sum(stop.requested, *self.sums.tolist())
+        self.known = self._with_earlier(sums)
+        return self.group.share_stop(stop, stopped)
+
+    def _with_earlier(self, sums: Sequence[float]) -> Score:
+        loss_sum, correct, images = sums
         earlier = self.earlier
         return Score(
             earlier.loss_sum + loss_sum, earlier.correct + int(correct), earlier.images + int(images)
         )
+
+    def end_epoch(self) -> None:
+        """Begin to count for the next epoch."""
+        self.epochs_done += 1
+        self.earlier = self.known = Score()
+        self.sums.zero_()
 
     @property
     def evaluated(self) -> ImageNetwork:

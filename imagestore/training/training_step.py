@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm  # of one, two and three dimensions, and of processes
 from torch.nn.parallel import DistributedDataParallel
 
 from imagestore.loading.batches import Batch
@@ -32,18 +33,21 @@ def take_step(training: Training, batches: Sequence[Batch]) -> None:
     images = int(training.group.sum(sum(len(batch.labels) for batch in batches))[0])
     set_learning_rate(training)
     training.optimizer.zero_grad(set_to_none=True)
-    for number, batch in enumerate(batches):
-        torch.manual_seed((training.settings.seed * SEEDS_APART + training.step) % SEEDS)
-        with _gradients_stay_here(training, until_last=number < len(batches) - 1):
-            loss_sum = _loss_sum(training, batch)
-            loss = loss_sum * training.group.size / max(images, 1)  # processes give the mean of gradients
-            training.scaler.scale(loss).backward()
+    with _errors_change_nothing(training):
+        for number, batch in enumerate(batches):
+            torch.manual_seed((training.settings.seed * SEEDS_APART + training.step) % SEEDS)
+            with _gradients_stay_here(training, until_last=number < len(batches) - 1):
+                loss_sum = _loss_sum(training, batch)
+                loss = loss_sum * training.group.size / max(images, 1)  # processes give the mean of gradients
+                training.scaler.scale(loss).backward()
+    training.is_between_steps = False
     training.scaler.step(training.optimizer)
     training.scaler.update()
     if training.average is not None:
         training.average.update_parameters(training.network)
     training.step += 1
     training.images += images
+    training.is_between_steps = True
 
 
 def set_learning_rate(training: Training) -> None:
@@ -102,6 +106,20 @@ def _numbers(training: Training, batch: Batch, use: int) -> np.ndarray:
     epoch = training.step // training.steps_per_epoch
     keys = training.training_batches.keys[batch.positions.numpy()]
     return numbers_of_images(keys, training.settings.seed, epoch, use)
+
+
+@contextlib.contextmanager
+def _errors_change_nothing(training: Training) -> Iterator[None]:
+    """If the block raises, the sums and the statistics of normalisation layers are as they were before."""
+    layers = (module for module in training.network.modules() if isinstance(module, _BatchNorm))
+    changed = [training.sums, *(buffer for layer in layers for buffer in layer.buffers())]
+    before = [tensor.clone() for tensor in changed]
+    try:
+        yield
+    except BaseException:
+        for tensor, value in zip(changed, before, strict=True):
+            tensor.copy_(value)
+        raise
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ SMALLEST_BATCH, LARGEST_BATCH = 16, 512  # images
 
 
 @torch.inference_mode()
-def validate(training: Training, stop: Stop) -> tuple[Score, Predictions]:
-    """The score and the predictions of all validation images; empty if `stop` is requested."""
+def validate(training: Training, stop: Stop) -> tuple[Score, Predictions] | None:
+    """The score and the predictions of all validation images; None if `stop` is requested."""
     network, group, batches = training.evaluated, training.group, training.validation_batches
     network.eval()
     group.align(network.buffers())  # statistics of the images that each process has seen
@@ -33,8 +33,8 @@ def validate(training: Training, stop: Stop) -> tuple[Score, Predictions]:
         sums += sums_of(logits, labels, sums.dtype)
         predictions.add(logits.argmax(1), labels)
     loss_sum, correct, images, stopped = group.sum(*sums.tolist(), stop.requested)
-    if stopped:  # a score of some of the images would mislead
-        return Score(), Predictions(training.labels)
+    if group.share_stop(stop, stopped):  # a score of some of the images would mislead
+        return None
     predictions.pairs = sum(group.gather(predictions.pairs), Counter())
     return Score(loss_sum, int(correct), int(images)), predictions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import train_model
 from imagestore.console import main
 from imagestore.processes import Stop
 from imagestore.store.open_stores import open_stores
+
+TIMES = {"images_per_second", "seconds", "waiting_seconds"}  # columns of metrics.csv
 
 
 def train_here(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, list[str]]:
@@ -48,6 +51,12 @@ def train_until_check(store: Path, output: Path, checks: int, *options: object) 
 def weights_in(folder: Path) -> dict[str, torch.Tensor]:
     """The weights that a training wrote into a folder."""
     return torch.load(folder / "model_weights.pth", weights_only=True)["state_dict"]
+
+
+def metrics_in(folder: Path) -> list[dict[str, str]]:
+    """The rows of a training's metrics.csv, without what depends on the time."""
+    with (folder / "metrics.csv").open(encoding="utf-8") as file:
+        return [{name: row[name] for name in row if name not in TIMES} for row in csv.DictReader(file)]
 
 
 def have_equal_weights(folder: Path, other: Path) -> bool:

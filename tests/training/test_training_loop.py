@@ -71,7 +71,7 @@ def test_accumulated_batches_are_one_step(two_stores: list[Path], tmp_path: Path
 def test_patience_ends_a_training_that_gets_no_better(training: Training) -> None:
     training.best = Best(epoch=1, accuracy=0.5, loss=1.0)
     for epochs_done, expected in ((2, False), (4, False), (5, True), (6, True)):
-        training.step = epochs_done * training.steps_per_epoch
+        training.epochs_done = epochs_done
         assert is_complete(training, patience=3) is expected
     assert not is_complete(training, patience=0)
 
