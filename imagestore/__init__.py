@@ -1,5 +1,11 @@
 """Archives of many small images as one labelled HDF5 file: each folder is a room, see docs/layout.md."""
 
+TYPE_CHECKING = False  # as type checkers know it; typing itself would take time at each start
+if TYPE_CHECKING:
+    from imagestore.loading.dataset import HDF5Dataset as HDF5Dataset
+    from imagestore.store.reader import ImageStore as ImageStore
+    from imagestore.vfs.fsspec_filesystem import ImageStoreFileSystem as ImageStoreFileSystem
+
 MODULES = {
     "HDF5Dataset": "imagestore.loading.dataset",
     "ImageStore": "imagestore.store.reader",

@@ -22,7 +22,13 @@ def check_python() -> None:
 
 def missing_package(name: str) -> str:
     """The message that a package cannot be imported, with what to do."""
-    return f"{name} is not installed for {sys.executable}: {how_to_activate()}"
+    what_to_do = how_to_activate() if is_checkout() else f"{_quoted(sys.executable)} -m pip install {name}"
+    return f"{name} is not installed for {sys.executable}: {what_to_do}"
+
+
+def is_checkout() -> bool:
+    """Whether this runs from a checkout; False if pip installed it among other packages."""
+    return os.path.exists(os.path.join(CHECKOUT, "requirements.txt"))
 
 
 def how_to_activate() -> str:

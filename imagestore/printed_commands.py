@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 
-from imagestore.environment import CHECKOUT, checkout_as_typed
+from imagestore.environment import CHECKOUT, checkout_as_typed, is_checkout
 
 
 def command_line(*words: str | os.PathLike[str]) -> str:
@@ -20,7 +20,9 @@ def command_line(*words: str | os.PathLike[str]) -> str:
 
 
 def script(name: str) -> list[str]:
-    """The words that start a script of this checkout, such as ["./h5vfs.py"]."""
+    """The words that start a script, such as ["./h5vfs.py"]; the command of that name if pip installed it."""
+    if not is_checkout():
+        return [_command_of_pip(name[: -len(".py")])]
     path = path_argument(_path_of_script(name))
     if os.access(path, os.X_OK) and _is_this_python(shutil.which("python3")):
         return [path if "/" in path else f"./{path}"]
@@ -44,6 +46,12 @@ def _path_of_script(name: str) -> str:
     script = os.path.join(CHECKOUT, name)
     typed = (sys.argv[0], os.path.join(checkout_as_typed(), name))
     return next((path for path in typed if _is_same_file(path, script)), script)
+
+
+def _command_of_pip(name: str) -> str:
+    """A command that pip installed: its name if the shell finds it by that, else its path."""
+    path = os.path.join(os.path.dirname(sys.executable), name)
+    return name if _is_same_file(shutil.which(name) or "", path) else path
 
 
 def _is_this_python(found: str | None) -> bool:

@@ -36,8 +36,8 @@ def checkout(tmp_path: Path) -> Path:
     """The scripts and their code in a folder with an odd name, without an environment."""
     folder = tmp_path / "my 'check out'"
     shutil.copytree(ROOT / "imagestore", folder / "imagestore", ignore=shutil.ignore_patterns("__pycache__"))
-    for script in COMMANDS:
-        shutil.copy(ROOT / script, folder / script)
+    for file in (*COMMANDS, "requirements.txt"):
+        shutil.copy(ROOT / file, folder / file)
     return folder
 
 

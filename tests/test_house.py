@@ -106,6 +106,7 @@ OF_NO_MODULE = {
     "test_house",
     "test_jobs",
     "test_make",
+    "test_packaging",
 }
 LONGEST_TEST_NAME = 60  # characters
 
