@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import h5py
@@ -101,6 +102,52 @@ def test_json_is_all_of_standard_output(trained: Path, store: Path, tmp_path: Pa
         assert sum(guess["confidence"] for guess in answer["top"]) == pytest.approx(1, abs=1e-4)
     assert err[:2] == ["accuracy 80.0 % (12 of 15)", "balanced accuracy 85.7 %"]
     assert err[-2:] == [f"wrote {tmp_path}/a.csv", f"wrote {tmp_path}/sheet.png"]
+
+
+def test_of_several_stores_each_image_has_its_own(trained: Path, tmp_path: Path, capsys) -> None:
+    """Images of two stores may have one name. The table begins as that of one store."""
+    stores = [str(make_store(tmp_path / name, 3, first=800)) for name in ("part-1.h5", "part-2.h5")]
+    table = tmp_path / "answers.csv"
+    flags = ("all", "--csv", table, "--json", "--top-k", 2)
+    _, out, _ = classify_here(capsys, tmp_path / "part-*.h5", trained, *flags)
+    rows = rows_of(table)
+    titles = ["name", "label", "confidence", "true_label", "label_2", "confidence_2", "source"]
+    assert [*rows[0]] == titles
+    assert [row["source"] for row in rows] == [store for store in stores for _ in range(3)]
+    assert [json.loads(line)["source"] for line in out] == [row["source"] for row in rows]
+    _, out, _ = classify_here(capsys, stores[0], trained, *flags)
+    assert [*rows_of(table)[0]] == titles[:-1]
+    assert "source" not in json.loads(out[0])
+
+
+def test_of_several_archives_each_image_has_its_own(trained: Path, tmp_path: Path, capsys) -> None:
+    for shard in ("a", "b"):
+        with tarfile.open(tmp_path / f"{shard}.tar", "w") as tar:
+            for name in ("blue.jpg", "red.jpg"):
+                (tmp_path / name).write_bytes(picture(COLOURS[name[:-4]], 5))
+                tar.add(tmp_path / name, name)
+    flags = ("all", "--json", "--index", tmp_path / "indexes")
+    (tmp_path / "indexes").mkdir()
+    _, out, _ = classify_here(capsys, tmp_path / "{a,b}.tar", trained, *flags)
+    sources = [(json.loads(line)["source"], json.loads(line)["name"]) for line in out]
+    assert sources == [(f"{tmp_path}/{s}.tar", f"{n}.jpg") for s in "ab" for n in ("blue", "red")]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_true_labels_that_are_numbers_get_names(trained: Path, tmp_path: Path, capsys, first: int) -> None:
+    """As sort and partition give them: the names count from the smallest number."""
+    numbers = {str(first + i): colour for i, colour in enumerate(COLOURS.values())}
+    store = make_store(tmp_path / "numbers.h5", 6, first=900, colours=numbers)
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(COLOURS))
+    status, out, err = classify_here(capsys, store, trained, "all", "--class-names", names)
+    assert (status, out[-2:], err) == (0, ["accuracy 100.0 % (6 of 6)", "balanced accuracy 100.0 %"], [])
+    names.write_text("rose")
+    _, out, err = classify_here(capsys, store, trained, 2, "--seed", 1, "--class-names", names)
+    assert out[-2].startswith("accuracy 0.0 %")
+    other = make_store(tmp_path / "named.h5", 3)
+    _, _, err = classify_here(capsys, other, trained, "all", "--class-names", names)
+    assert err == [f"classify: --class-names {names}: names none of the true labels"]
 
 
 def test_a_report_tells_of_each_label(trained: Path, store: Path, capsys) -> None:

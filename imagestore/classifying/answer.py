@@ -15,6 +15,7 @@ class Picture:
     name: str
     data: bytes
     true_label: str | None
+    source: str | None = None  # the path of its store or archive, if SOURCE is several
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Answer:
     def json(self) -> str:
         """A JSON object on one line; `right` and `true_label` are null if the true label is not known.
 
-        If there are several guesses, they are in `top`.
+        If there are several guesses, they are in `top`; of several stores, `source` is that of the image.
         """
         found: dict[str, object] = {
             "name": self.picture.name, "label": self.label, "confidence": _rounded(self.confidence),
@@ -72,6 +73,8 @@ class Answer:
         }  # fmt: skip
         if len(self.guesses) > 1:
             found["top"] = [{"label": g.label, "confidence": _rounded(g.confidence)} for g in self.guesses]
+        if self.picture.source is not None:
+            found["source"] = self.picture.source
         return json.dumps(found)
 
     def row(self) -> list[str]:
@@ -79,7 +82,7 @@ class Answer:
         cells = [self.picture.name, self.label, f"{self.confidence:.6f}", self.picture.true_label or ""]
         for guess in self.guesses[1:]:
             cells += [guess.label, f"{guess.confidence:.6f}"]
-        return cells
+        return cells if self.picture.source is None else [*cells, self.picture.source]
 
     def caption(self) -> str:
         """The two lines under the picture in the contact sheet: the guess, and the true label if known."""
@@ -89,12 +92,12 @@ class Answer:
         return f"{guess}\nright" if self.is_right else f"{guess}\ntrue: {printable(self.picture.true_label)}"
 
 
-def columns(guesses: int) -> list[str]:
-    """The titles of a table of answers with so many guesses each."""
+def columns(guesses: int, with_source: bool = False) -> list[str]:
+    """The titles of a table of answers with so many guesses each; `with_source` for several stores."""
     titles = ["name", "label", "confidence", "true_label"]
     for number in range(2, guesses + 1):
         titles += [f"label_{number}", f"confidence_{number}"]
-    return titles
+    return [*titles, "source"] if with_source else titles
 
 
 def _rounded(confidence: float) -> float:

@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from imagestore.classifying.answer import Answer, columns
+from imagestore.classifying.answer import Answer
 from imagestore.files.atomic_write import write_whole
 
 
 class AnswersTable:
     """A table that is being written, one row after the other."""
 
-    def __init__(self, file: TextIO, guesses: int) -> None:
-        """Write the titles of answers with so many guesses each."""
+    def __init__(self, file: TextIO, titles: list[str]) -> None:
+        """Write the titles (see answer.columns)."""
         self._file = file
-        self._file.write(_line(columns(guesses)))
+        self._file.write(_line(titles))
 
     def add(self, answer: Answer) -> None:
         """Write a row. Raises OSError."""
@@ -27,14 +27,14 @@ class AnswersTable:
 
 
 @contextlib.contextmanager
-def answers_table(path: Path, guesses: int) -> Iterator[AnswersTable]:
+def answers_table(path: Path, titles: list[str]) -> Iterator[AnswersTable]:
     """A table that is at `path` when the block ends, whole. If the block raises, it is not there.
 
     Names and labels are bytes as the store has them, which usually are UTF-8. Raises UserError, OSError.
     """
     options = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     with write_whole(path) as temporary, temporary.open("w", **options) as file:
-        yield AnswersTable(file, guesses)
+        yield AnswersTable(file, titles)
 
 
 def _line(cells: list[str]) -> str:

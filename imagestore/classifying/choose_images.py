@@ -19,6 +19,7 @@ from imagestore.classifying.answer import Picture
 from imagestore.classifying.true_labels import heuristic_label
 from imagestore.console import note, printable
 from imagestore.hdf5.superblock import is_hdf5
+from imagestore.sources.joined_archives import JoinedArchives
 from imagestore.sources.open_archives import open_archives
 from imagestore.store.expand_paths import expand_paths
 from imagestore.store.labels import PART_NAMES, TEST, VAL, StoreLabels, find_labels, note_what_is_left_out
@@ -33,11 +34,16 @@ STORE_SUFFIXES = {".h5", ".hdf5", ".hdf"}
 class Images(Protocol):
     """The images of SOURCE, numbered from 0."""
 
+    are_of_several: bool  # stores or archives: then each picture says of which
+
     def __len__(self) -> int:
         """The number of images."""
 
     def read(self, i: int) -> Picture:
         """Image `i`. Raises StoreError if this image cannot be read, UserError if the archive is damaged."""
+
+    def true_labels(self) -> set[str]:
+        """All true labels that there are. If --heuristic finds them, they are not known before: none."""
 
     def check_whole(self) -> None:
         """Raise DamagedArchive if the images are only those before the damage of an archive."""
@@ -111,7 +117,7 @@ class StoreImages:
     """
 
     def __init__(self, stores: list[ImageStore]) -> None:
-        self._stores = stores
+        self._stores, self.are_of_several = stores, len(stores) > 1
         self._labels = [find_labels(store) for store in stores]
         part = _part_to_classify(self._labels)
         chosen = [found.is_counted & ((part is None) | (found.split == part)) for found in self._labels]
@@ -131,7 +137,13 @@ class StoreImages:
         number = bisect_right(self._ends, i)
         store, positions = self._stores[number], self._positions[number]
         position = int(positions[i - self._ends[number]])  # counted from the end: negative
-        return Picture(store.path_of(position), store.read(position), self._true_labels[number].of(position))
+        label = self._true_labels[number].of(position)
+        source = str(store.path) if self.are_of_several else None
+        return Picture(store.path_of(position), store.read(position), label, source)
+
+    def true_labels(self) -> set[str]:
+        """See Images."""
+        return set().union(*(labels.all() for labels in self._true_labels))
 
     def check_whole(self) -> None:
         """See Images: stores are whole."""
@@ -161,6 +173,7 @@ class ArchiveImages:
     def __init__(self, archive: Archive, heuristic: bool) -> None:
         self._archive, self._heuristic = archive, heuristic
         self._members = archive.members()
+        self.are_of_several = isinstance(archive, JoinedArchives)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -169,7 +182,13 @@ class ArchiveImages:
         """Image `i`. Raises UserError."""
         member = self._members[i]
         data = self._archive.read(member)
-        return Picture(member.name, data, heuristic_label(data) if self._heuristic else member.label)
+        label = heuristic_label(data) if self._heuristic else member.label
+        source = str(self._archive.path_of(member)) if isinstance(self._archive, JoinedArchives) else None
+        return Picture(member.name, data, label, source)
+
+    def true_labels(self) -> set[str]:
+        """See Images."""
+        return {member.label for member in self._members} - {None}
 
     def check_whole(self) -> None:
         """See Images."""

@@ -28,17 +28,17 @@ class _Incomplete(Exception):
 
 @contextlib.contextmanager
 def result_files(
-    table: Path | None, features: Path | None, guesses: int, stop: Stop
+    table: Path | None, features: Path | None, titles: list[str], stop: Stop
 ) -> Iterator[ResultFiles]:
     """Files that are at these paths when the block ends, whole.
 
     If the block raises, they are not there. If `stop` was requested, neither are they, and the user is told.
-    `guesses` is the number of labels in each answer. Raises UserError, OSError.
+    `titles` are those of the table (see answer.columns). Raises UserError, OSError.
     """
     paths = [path for path in (table, features) if path is not None]
     try:
         with contextlib.ExitStack() as stack:
-            open_table = None if table is None else stack.enter_context(answers_table(table, guesses))
+            open_table = None if table is None else stack.enter_context(answers_table(table, titles))
             open_features = None if features is None else stack.enter_context(features_file(features))
             yield ResultFiles(paths, open_table, open_features)
             if stop.requested and paths:

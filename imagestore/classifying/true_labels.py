@@ -1,6 +1,13 @@
-"""The true label of an archive's image: the label that the colour heuristic gives it."""
+"""True labels that the source does not hold as they are needed: the colour heuristic's, or other names."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from imagestore.classifying.answer import Picture
+from imagestore.console import note, printable
 
 
 def heuristic_label(data: bytes) -> str | None:
@@ -14,3 +21,19 @@ def heuristic_label(data: bytes) -> str | None:
         return label_of(find_palette(data))
     except NotAnImage:
         return None
+
+
+def with_class_names(pictures: Iterable[Picture], true_labels: set[str], file: Path) -> Iterator[Picture]:
+    """The pictures, with the names that a file gives to those of all `true_labels` that are numbers.
+
+    The file is read as `sort` and `partition` read it. If it names none of the labels, the user is told.
+    Raises UserError.
+    """
+    from imagestore.labelling.class_names import read_class_names
+
+    names = read_class_names(file, true_labels)
+    if true_labels and true_labels.isdisjoint(names):
+        note(f"classify: --class-names {printable(str(file))}: names none of the true labels")
+    return (
+        replace(picture, true_label=names.get(picture.true_label, picture.true_label)) for picture in pictures
+    )

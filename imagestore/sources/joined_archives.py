@@ -132,6 +132,10 @@ class JoinedArchives(Archive):
         inner = replace(member, position=member.position - self._starts[number])
         return self._archive(number).read(inner)
 
+    def path_of(self, member: Member) -> Path:
+        """The path of the archive that holds a member of `members`."""
+        return self._paths[self.members().archive_of(member.position)]
+
     def _archive(self, number: int) -> Archive:
         if number not in self._open:
             if len(self._open) == OPEN_AT_A_TIME:

@@ -41,6 +41,11 @@ class LabelsOfImages:
         number = element_number(stored_names.encode(name)) if folder in self._arrays else None
         return self._found.name_of(position) if number is None else self._arrays[folder][number]
 
+    def all(self) -> set[str]:
+        """All labels of the store and of its arrays."""
+        of_arrays = (label for labels in self._arrays.values() for label in labels if label is not None)
+        return {*self._found.names, *of_arrays}
+
 
 def _label_arrays(
     store: ImageStore, positions: Iterable[int], labels: SourceLabels

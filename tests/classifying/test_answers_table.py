@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imagestore.classifying.answer import Answer, Guess, Picture
+from imagestore.classifying.answer import Answer, Guess, Picture, columns
 from imagestore.classifying.answers_table import answers_table
 from imagestore.labelling.read_tables import read_table
 
@@ -29,7 +29,7 @@ def answer(name: str) -> Answer:
 
 def test_names_of_any_kind_come_back(tmp_path: Path) -> None:
     """Also by the tables that `--labels FILE.csv` reads."""
-    with answers_table(tmp_path / "a.csv", 2) as table:
+    with answers_table(tmp_path / "a.csv", columns(2)) as table:
         for name in NAMES:
             table.add(answer(name))
         assert not (tmp_path / "a.csv").exists()
@@ -50,7 +50,7 @@ def test_names_of_any_kind_come_back(tmp_path: Path) -> None:
 
 def test_a_table_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("what was there")
-    with pytest.raises(ZeroDivisionError), answers_table(tmp_path / "a.csv", 2) as table:
+    with pytest.raises(ZeroDivisionError), answers_table(tmp_path / "a.csv", columns(2)) as table:
         table.add(answer("a.jpg"))
         raise ZeroDivisionError
     assert (tmp_path / "a.csv").read_text() == "what was there"

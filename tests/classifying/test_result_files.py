@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagestore.classifying.answer import Answer, Guess, Picture
+from imagestore.classifying.answer import Answer, Guess, Picture, columns
 from imagestore.classifying.result_files import result_files
 from imagestore.processes import Stop
 
@@ -21,7 +21,7 @@ ANSWER = Answer(Picture("a.jpg", b"", None), (Guess("red", 1.0),))
 def test_the_files_that_were_asked_for_are_written(tmp_path: Path, table: bool, features: bool) -> None:
     names = ["a.csv"] * table + ["f.npy"] * features
     paths = (tmp_path / "a.csv" if table else None, tmp_path / "f.npy" if features else None)
-    with result_files(*paths, 1, Stop()) as files:
+    with result_files(*paths, columns(1), Stop()) as files:
         assert files.paths == [tmp_path / name for name in names]
         if files.table:
             files.table.add(ANSWER)
@@ -32,19 +32,22 @@ def test_the_files_that_were_asked_for_are_written(tmp_path: Path, table: bool, 
 
 def test_a_stopped_run_writes_none_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     stop = Stop()
-    with result_files(tmp_path / "a.csv", tmp_path / "f.npy", 1, stop) as files:
+    with result_files(tmp_path / "a.csv", tmp_path / "f.npy", columns(1), stop) as files:
         files.table.add(ANSWER)
         stop.signum = signal.SIGTERM
     assert os.listdir(tmp_path) == []
     assert capsys.readouterr().err == (
         f"classify: stopped before the last image; not written: {tmp_path}/a.csv and {tmp_path}/f.npy\n"
     )
-    with result_files(None, None, 1, stop):
+    with result_files(None, None, columns(1), stop):
         pass
     assert capsys.readouterr().err == ""
 
 
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), result_files(tmp_path / "a.csv", tmp_path / "f.npy", 1, Stop()):
+    with (
+        pytest.raises(ZeroDivisionError),
+        result_files(tmp_path / "a.csv", tmp_path / "f.npy", columns(1), Stop()),
+    ):
         raise ZeroDivisionError
     assert os.listdir(tmp_path) == []
