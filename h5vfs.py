@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore import console
-from imagestore.arguments import AnyOrderParser, given_path
+from imagestore.arguments import AnyOrderParser, given_path, positive
 from imagestore.processes import load_numpy_without_threads
 
 PROGRAM = "h5vfs"
@@ -96,6 +96,12 @@ def mount_parser() -> argparse.ArgumentParser:
         type=_seconds,
         metavar="SECONDS",
         help="unmount after so many seconds without a request",
+    )
+    parser.add_argument(
+        "--processes",
+        type=positive,
+        metavar="N",
+        help="serve with so many processes (default: the CPUs that you may use, at most 4)",
     )
     parser.add_argument(
         "--library",
@@ -246,6 +252,7 @@ def mount(arguments: argparse.Namespace, command: list[str]) -> int:
         follow_external=arguments.follow_external,
         idle_timeout=arguments.idle_timeout,
         fuse_package=arguments.library,
+        processes=arguments.processes,
     )
     if command:
         return mount_for_command(settings, command)

@@ -1,22 +1,19 @@
-"""libfuse through a Python package: which one is used, and its main loop."""
+"""Which libfuse is used: libfuse 3 without a Python package, or either generation through one."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 from imagestore.console import UserError
+from imagestore.mount.low_level_library import LowLevelLibrary
 from imagestore.printed_commands import pip_install
-from imagestore.processes import ENDING
-
-Callback = Callable[..., int]  # returns a negative errno if it fails
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,12 @@ class Package:
     module: str
     shared_libraries: tuple[str, ...]  # the first one that loads is used
     mount_helper: str  # the program that mounts for users who are not root
+    has_low_level: bool = False  # whether we use its libfuse without the package, if its layouts are known
 
 
 PACKAGES = {
     "fusepy": Package("fuse", ("libfuse.so.2",), "fusermount"),
-    "mfusepy": Package("mfusepy", ("libfuse3.so.4", "libfuse3.so.3"), "fusermount3"),
+    "mfusepy": Package("mfusepy", ("libfuse3.so.4", "libfuse3.so.3"), "fusermount3", True),
 }
 # libfuse 2 is no longer maintained. libfuse 2 and 3 are equally fast here (benchmarks/mount.py).
 PREFERRED = ("mfusepy", "fusepy")
@@ -41,11 +39,9 @@ class Library:
     """A FUSE package that is imported, with its libfuse."""
 
     package: Package
-    module: ModuleType
+    module: ModuleType | None  # None if the low-level interface is used
     generation: int  # of libfuse: 2 or 3
-
-
-# ----- which library -----
+    low_level: LowLevelLibrary | None = None  # None if the package's own functions are used
 
 
 def load_library(name: str | None = None) -> Library:
@@ -72,9 +68,12 @@ def load_library(name: str | None = None) -> Library:
 
 def _load(package: Package) -> Library:
     """Import a package. Raises ImportError or OSError."""
-    chosen = os.environ.get("FUSE_LIBRARY_PATH")
+    chosen = os.environ.get("FUSE_LIBRARY_PATH") or _find_shared_library(package.shared_libraries)
+    if package.has_low_level:
+        with contextlib.suppress(OSError):  # another libfuse: the package may know it
+            return Library(package, None, 3, LowLevelLibrary(chosen))
     # Both packages read this variable while they are imported. Without it, both prefer libfuse 2.
-    os.environ["FUSE_LIBRARY_PATH"] = chosen or _find_shared_library(package.shared_libraries)
+    os.environ["FUSE_LIBRARY_PATH"] = chosen
     module = importlib.import_module(package.module)
     if not hasattr(module, "fuse_operations"):
         raise ImportError(f"another package of the name 'fuse' is installed; {pip_install('fusepy')}")
@@ -90,27 +89,3 @@ def _find_shared_library(names: Sequence[str]) -> str:
             continue
         return path
     raise OSError(f"{names[-1]} is not installed")
-
-
-# ----- main loop -----
-
-
-def serve(library: Library, callbacks: dict[str, Callback], mountpoint: Path, options: Sequence[str]) -> int:
-    """Mount, and answer requests until unmounted or ended by a signal; returns libfuse's status."""
-    operations = library.module.fuse_operations()
-    prototypes = {field[0]: field[1] for field in operations._fields_}
-    for name, callback in callbacks.items():
-        if name in prototypes:
-            setattr(operations, name, prototypes[name](callback))
-    arguments = ["h5vfs", "-f", "-s", "-o", ",".join(options), str(mountpoint)]
-    argv = (ctypes.c_char_p * len(arguments))(*map(os.fsencode, arguments))
-    # libfuse handles signals that have their default action. Signals that are ignored (nohup) stay so.
-    handled = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
-    handlers = [signal.signal(number, signal.SIG_DFL) for number in handled]
-    try:
-        return library.module._libfuse.fuse_main_real(
-            len(arguments), argv, ctypes.byref(operations), ctypes.c_size_t(ctypes.sizeof(operations)), None
-        )
-    finally:
-        for number, handler in zip(handled, handlers, strict=True):
-            signal.signal(number, handler)

@@ -22,6 +22,7 @@ class MountSettings:
     follow_external: bool = False  # follow HDF5 links into other files
     idle_timeout: float | None = None  # seconds without a request after which the tree is unmounted
     fuse_package: str | None = None  # one of fuse_library.PACKAGES; None: the best of those installed
+    processes: int | None = None  # that serve, at most; None: as many as there are processors, at most four
 
     def open_tree(self, stores: Sequence[str | Path]) -> Tree:
         """Open stores as a tree with these settings. Raises UserError."""

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from imagestore.console import UserError, note
+from imagestore.console import UserError
+from imagestore.mount.bugs import note_bug
 from imagestore.mount.extended_attributes import (
     PREFIX,
     XATTR_SIZE_MAX,
     extended_attributes,
     listed_names,
 )
-from imagestore.mount.fuse_library import Callback, Library
+from imagestore.mount.fuse_library import Library
+from imagestore.mount.high_level_session import Callback
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
 from imagestore.vfs.source import NoSuchName
@@ -40,8 +41,7 @@ BLOCK_SIZE = 4096  # bytes
 def answered(callback: Callable[..., int | None]) -> Callback:
     """Wrap a callback, so that it returns 0 for None, and a negative errno if it raises an exception.
 
-    No exception may reach libfuse. An unexpected one is a bug: the answer is EIO. With IMAGESTORE_DEBUG set,
-    its traceback goes to standard error, which is the user's if the mount is in the foreground.
+    No exception may reach libfuse. An unexpected one is a bug: the answer is EIO.
     """
 
     @wraps(callback)
@@ -54,10 +54,7 @@ def answered(callback: Callable[..., int | None]) -> Callback:
         except OSError as error:
             return -(error.errno or errno.EIO)
         except Exception:
-            if os.environ.get("IMAGESTORE_DEBUG"):
-                import traceback  # here: it is only needed now
-
-                note(traceback.format_exc().rstrip())
+            note_bug()
             return -errno.EIO
 
     return answer
