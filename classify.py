@@ -43,6 +43,7 @@ from imagestore.console import UserError, main, note, printable, progress
 from imagestore.files.atomic_write import check_writable
 from imagestore.networks.labels_file import load_labels
 from imagestore.processes import Stop, share_processors, stopping
+from imagestore.run_summary import add_json_summary, summarised
 from imagestore.training.training_settings import WEIGHTS_FILE
 
 if TYPE_CHECKING:
@@ -74,28 +75,22 @@ def classify_images(
 ) -> int:
     """Tell the answers for random images until `stop` is requested, and return the exit status."""
     from imagestore.classifying.accuracy import Accuracy
-    from imagestore.classifying.answer import columns
     from imagestore.classifying.answers_sheet import AnswersSheet
     from imagestore.classifying.choose_images import choose_images, read_images
     from imagestore.classifying.result_files import result_files
-    from imagestore.classifying.true_labels import with_class_names
 
     chosen = choose_images(images, arguments.count, arguments.seed)
     if not chosen:
         images.check_whole()
         raise UserError(f"{arguments.source}: holds no image{images.why_empty()}")
-    pictures = read_images(images, chosen)
-    if arguments.class_names:
-        pictures = with_class_names(pictures, images.true_labels(), arguments.class_names)
-    pictures = itertools.takewhile(lambda picture: not stop.requested, pictures)
+    pictures = itertools.takewhile(lambda picture: not stop.requested, read_images(images, chosen))
 
     share_processors()  # before torch is imported
     from imagestore.classifying.predict import predict_labels  # torch takes seconds to import
 
     accuracy, sheet = Accuracy(labels), AnswersSheet()
     top = min(arguments.top_k, len(labels))
-    titles = columns(top, images.are_of_several)
-    results = result_files(table_path(arguments), arguments.features, titles, stop)
+    results = result_files(table_path(arguments), arguments.features, top, stop)
     with results as files, progress(len(chosen), "classifying") as bar:
         answers = predict_labels(
             pictures, labels, weights=weights, device=arguments.device, workers=arguments.workers, top=top,
@@ -113,6 +108,7 @@ def classify_images(
         if not accuracy.answers and not stop.requested:
             raise UserError(f"{arguments.source}: none of the {len(chosen)} images could be decoded")
     tell_results(accuracy, sheet, [] if stop.requested else files.paths, arguments)
+    arguments.summary.images = accuracy.answers
     if not stop.requested:
         images.check_whole()
     return stop.status
@@ -152,6 +148,7 @@ def tell_results(
         note(f"{PROGRAM}: nothing to draw: {printable(str(arguments.plot))} is not written")
     for path in written:
         tell(f"wrote {printable(str(path))}")
+    arguments.summary.outputs = written
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
@@ -199,8 +196,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="the same seed chooses the same images (default: other images each time)")  # fmt: skip
     add("--heuristic", action="store_true",
         help="use the colour heuristic's label as the true label of an archive's images")  # fmt: skip
-    add("--class-names", type=given_path, metavar="FILE",
-        help="names of true labels that are numbers: a name in each line, or JSON")  # fmt: skip
     add("--index", type=given_path, metavar="FILE",
         help="the archive's index (default: in your cache folder)")  # fmt: skip
     add_ignore_zeros(images)
@@ -223,6 +218,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--features", type=given_path, metavar="FILE.npy",
         help="write what the network's last layer gets of each image, float32; the names of the rows are in "
              "the --csv file, or else in FILE.npy.csv")  # fmt: skip
+    add_json_summary(parser)
 
     machine = parser.add_argument_group("network and machine")
     machine.add_argument("--weights", type=given_path, metavar="FILE",
@@ -232,4 +228,4 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main(PROGRAM, build_parser(), classify))
+    sys.exit(main(PROGRAM, build_parser(), summarised(PROGRAM, classify)))

@@ -36,6 +36,7 @@ from imagestore.arguments import (
     given_path,
     positive,
 )
+from imagestore.run_summary import add_json_summary, summarised
 
 if TYPE_CHECKING:
     from imagestore.labelling.sort_and_partition import RunOptions
@@ -126,6 +127,7 @@ def _add_labelling_options(command: argparse.ArgumentParser) -> None:
     )
     _add_label_source(command)
     _add_archive_options(command)
+    add_json_summary(command)
     command.set_defaults(parser=command)
 
 
@@ -190,6 +192,7 @@ def _labelling_options(arguments: argparse.Namespace) -> "RunOptions":
         label_options=label_options,
         keeps_palettes=not arguments.no_palette,
         split=getattr(arguments, "split", None),
+        summary=arguments.summary,
     )
 
 
@@ -227,13 +230,14 @@ def _add_merge(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("merge", help="join stores into one")
     _add_output(command)
     _add_stores(command)
+    add_json_summary(command)
     command.set_defaults(run=_run_merge)
 
 
 def _run_merge(arguments: argparse.Namespace) -> int:
     from imagestore.labelling.merge import merge
 
-    return merge(arguments.output, arguments.stores)
+    return merge(arguments.output, arguments.stores, summary=arguments.summary)
 
 
 # ----- identify, show and summary -----
@@ -344,7 +348,8 @@ def _add_archive_options(command: argparse.ArgumentParser) -> None:
 
 def main() -> int:
     """Run the command; returns the exit status."""
-    return console.main("colourHeuristic", build_parser(), lambda arguments: arguments.run(arguments))
+    run = summarised("colourHeuristic", lambda arguments: arguments.run(arguments))
+    return console.main("colourHeuristic", build_parser(), run)
 
 
 if __name__ == "__main__":

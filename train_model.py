@@ -52,6 +52,7 @@ from imagestore.console import UserError, main, note
 from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
 from imagestore.printed_commands import command_line, path_argument, script
 from imagestore.processes import Stop, cpu_count, share_processors, stopping
+from imagestore.run_summary import add_json_summary, summarised
 from imagestore.training.training_settings import (
     AUGMENTATIONS,
     BALANCES,
@@ -94,7 +95,9 @@ def train_until_stopped(stores: "list[ImageStore]", arguments: argparse.Namespac
     from imagestore.training.training_loop import train_network  # torch takes seconds to import
 
     with in_group(arguments.device) as group, locked(arguments.output) if group.is_first else nullcontext():
+        arguments.summary.is_silent = not group.is_first
         result = train_network(stores, requested_settings(arguments), run_options(arguments), stop, group)
+        arguments.summary.images, arguments.summary.outputs = result.images, list(result.outputs)
         if not result.has_written:
             note(f"{PROGRAM}: stopped before the first step; nothing was written")
             return stop.status
@@ -315,7 +318,8 @@ def add_machine(group: argparse._ArgumentGroup) -> None:
     add("--checkpoint-every", type=number, default=0.0, metavar="MINUTES",
         help="write a checkpoint this often, too (default: after each epoch)")  # fmt: skip
     add("--tensorboard", action="store_true", help="write events for TensorBoard into DIR, too")
+    add_json_summary(group)
 
 
 if __name__ == "__main__":
-    sys.exit(main(PROGRAM, build_parser(), train))
+    sys.exit(main(PROGRAM, build_parser(), summarised(PROGRAM, train)))

@@ -14,6 +14,7 @@ from imagestore import stored_names
 from imagestore.console import Progress, UserError, note, progress
 from imagestore.labelling.run_report import RunReport, finish, noting_errors
 from imagestore.processes import Stop, stopping
+from imagestore.run_summary import RunSummary
 from imagestore.store.image_attributes import read_palette
 from imagestore.store.labels import find_labels, note_what_is_left_out
 from imagestore.store.open_stores import open_stores
@@ -22,7 +23,7 @@ from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter
 
 
-def merge(output: Path, patterns: list[str]) -> int:
+def merge(output: Path, patterns: list[str], summary: RunSummary | None = None) -> int:
     """Add all images of other stores, given as paths or quoted globs, to the store `output`.
 
     Returns the exit status. Raises UserError.
@@ -33,7 +34,7 @@ def merge(output: Path, patterns: list[str]) -> int:
             raise UserError(f"{output} is the output, so it cannot be one of the stores to merge")
         writer = opened.enter_context(StoreWriter(output))
         with stopping() as stop, progress(sum(map(len, stores)), "merging") as bar:
-            report = RunReport(output, stop)
+            report = RunReport(output, stop, summary or RunSummary())
             with noting_errors(report):
                 for store in stores:
                     if not _begin_as_copy(store, writer, stop, bar):

@@ -16,6 +16,7 @@ from imagestore.console import FAILED, UserError, fail, note, printable
 from imagestore.files.disk_room import DiskFull
 from imagestore.labelling.name_table import AmbiguousName
 from imagestore.processes import Stop
+from imagestore.run_summary import RunSummary
 from imagestore.store.writer import StoreWriter
 
 PROGRAM = "colourHeuristic"
@@ -32,6 +33,7 @@ class RunReport:
 
     source: Path
     stop: Stop  # the signal that asks the run to end, if there is one
+    summary: RunSummary = field(default_factory=RunSummary)  # of the command; `finish` fills it
     error: str = ""  # the error that ended the run early, if there is one
     needs_whole_archive: bool = False  # whether the error is that the archive is cut short or broken
     already_stored: int = 0  # images that a store had before
@@ -93,6 +95,7 @@ def finish(report: RunReport, writers: list[StoreWriter], skipped: PassedOver | 
     `skipped` counts the files of the archive that are no images, by reason. Raises UserError if the run
     failed before it stored an image.
     """
+    _summarise(report, writers)
     ending = decide_ending(report, writers, skipped)
     if ending.without_result:
         raise UserError(ending.message)
@@ -101,6 +104,16 @@ def finish(report: RunReport, writers: list[StoreWriter], skipped: PassedOver | 
     if ending.message:
         fail(PROGRAM, ending.message)
     return ending.status
+
+
+def _summarise(report: RunReport, writers: list[StoreWriter]) -> None:
+    """Count all images that the run has met, and those of them that are new."""
+    new = sum(len(writer) - writer.images_before for writer in writers)
+    left_out = len(report.undecodable) + len(report.unreadable)
+    counts = {"new": new, "left out": left_out, "without a label": len(report.unlabelled)}
+    report.summary.counts = counts
+    report.summary.images = report.already_stored + sum(counts.values())
+    report.summary.outputs = [writer.path for writer in writers]
 
 
 def decide_ending(report: RunReport, writers: list[StoreWriter], skipped: PassedOver | None = None) -> Ending:

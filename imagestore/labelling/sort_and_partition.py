@@ -37,6 +37,7 @@ from imagestore.labelling.label_sources import (
 from imagestore.labelling.run_report import RunReport, discarding_wrong_images, finish, noting_errors
 from imagestore.labelling.split_sources import TRAINING, PartOf, split_source
 from imagestore.processes import cpu_count, stopping
+from imagestore.run_summary import RunSummary
 from imagestore.sources.joined_archives import JoinedArchives
 from imagestore.sources.open_archives import open_archives
 from imagestore.store.label_names import group_name
@@ -61,6 +62,7 @@ class RunOptions:
     label_options: LabelOptions = field(default_factory=LabelOptions)
     keeps_palettes: bool = True  # False: no image is decoded
     split: Path | None = None  # the file that says which images `partition` puts into which store
+    summary: RunSummary = field(default_factory=RunSummary)  # which the run fills
 
     @property
     def fixed_seed(self) -> int:
@@ -137,13 +139,14 @@ def _open_run(archives: Sequence[Path], outputs: list[Path], options: RunOptions
         # The workers come first: they are forked, and neither threads nor HDF5 files may exist then.
         count = options.workers or cpu_count()
         workers = opened.enter_context(_start_workers(count)) if options.keeps_palettes else None
+        options.summary.workers = count if workers else 0
         stop = opened.enter_context(stopping())
         labels = labels_in_source(options.label_options)
         source = opened.enter_context(
             open_archives(archives, options.index, ignore_zeros=options.ignore_zeros, labels=labels)
         )
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
-        report = RunReport(source.path, stop)
+        report = RunReport(source.path, stop, options.summary)
         yield Run(
             options=options,
             workers=workers,

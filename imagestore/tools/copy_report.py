@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from imagestore.console import FAILED, note, printable
+from imagestore.run_summary import RunSummary
 
 MOST_NAMED_FAILURES = 20  # further failures are only counted
 
@@ -39,6 +41,7 @@ class CopyReport:
     done: Counter[Kind] = field(default_factory=Counter)
     skipped: Counter[Kind] = field(default_factory=Counter)
     failures: int = 0
+    summary: RunSummary = field(default_factory=RunSummary)  # of the command; `summarise` fills it
 
     def add_failure(self, path: bytes, reason: object) -> None:
         """Count a failure, and name it if it is among the first."""
@@ -46,9 +49,12 @@ class CopyReport:
         if self.failures <= MOST_NAMED_FAILURES:
             note(f"h5vfs: {printable(path)}: {reason}")
 
-    def summarise(self, verb: str, target: object) -> int:
+    def summarise(self, verb: str, target: Path) -> int:
         """Print the summary, "packed 3 files into x.h5"; return the exit status."""
         note(f"h5vfs: {verb} {_in_words(self.done) or 'nothing'} into {target}")
+        self.summary.images, self.summary.what = self.done.total(), "entries"
+        self.summary.counts = {"failed": self.failures, "passed over": self.skipped.total()}
+        self.summary.outputs = [target]
         if self.skipped:
             note(f"h5vfs: passed over {_in_words(self.skipped)}")
         if self.failures:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from imagestore.console import Progress, UserError, note, progress
 from imagestore.files.atomic_write import write_whole
+from imagestore.run_summary import RunSummary
 from imagestore.tools.copy_report import (
     CIRCLES,
     FILES,
@@ -36,6 +37,7 @@ def pack(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     dereference: bool = False,
+    summary: RunSummary | None = None,
 ) -> int:
     """Write the contents of `folder` to the new HDF5 file `output`; return the exit status.
 
@@ -44,7 +46,7 @@ def pack(
     make the exit status 1. Raises UserError, or OSError if the output cannot be written.
     """
     top = _top_entry(folder, dereference)
-    report = CopyReport()
+    report = CopyReport(summary=summary or RunSummary())
     with (
         write_whole(output) as temporary,
         progress(None, "pack", "files") as bar,

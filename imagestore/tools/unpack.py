@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagestore.console import note, printable, progress
+from imagestore.run_summary import RunSummary
 from imagestore.tools.copy_report import (
     FILES,
     HARD_LINKS,
@@ -38,6 +39,7 @@ def unpack(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_external: bool = False,
+    summary: RunSummary | None = None,
 ) -> int:
     """Copy the contents of stores into `folder`, which is made if it is missing; return the exit status.
 
@@ -45,7 +47,7 @@ def unpack(
     nowhere. Damaged files are named, and make the exit status 1; all other files are unpacked. Raises
     UserError, or OSError if the disk is full or fails.
     """
-    report = CopyReport()
+    report = CopyReport(summary=summary or RunSummary())
     with open_tree(stores, follow_external=follow_external) as tree, FolderWriter(folder) as writer:
         unpacker = Unpacker(tree, writer, report)
         with progress(tree.usage().images or None, "unpack", "files") as bar:

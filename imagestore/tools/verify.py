@@ -19,6 +19,7 @@ from isal.isal_zlib import crc32
 
 from imagestore.console import FAILED, UserError, note, printable, progress
 from imagestore.hdf5.superblock import end_of_file_address
+from imagestore.run_summary import RunSummary
 from imagestore.store.expand_paths import expand_paths
 from imagestore.store.index import StoreIndex
 from imagestore.store.trailer import read_trailer
@@ -28,12 +29,15 @@ from imagestore.vfs.shown_names import is_elsewhere, is_not_shown, what_link_say
 from imagestore.vfs.tree import Tree
 
 
-def verify(stores: Sequence[str | Path], follow_external: bool = False) -> int:
+def verify(
+    stores: Sequence[str | Path], follow_external: bool = False, summary: RunSummary | None = None
+) -> int:
     """Verify each store, print a line for each, and name each bad file; return the exit status.
 
     Raises UserError if a glob matches nothing.
     """
-    status = 0
+    status, summary = 0, summary or RunSummary()
+    summary.images, summary.what, summary.counts = 0, "files", {"bad": 0}
     for path in expand_paths(stores):
         try:
             verdict = verify_store(path, follow_external)
@@ -42,6 +46,8 @@ def verify(stores: Sequence[str | Path], follow_external: bool = False) -> int:
             status = FAILED
             continue
         print(verdict.summary(), flush=True)
+        summary.images += verdict.files()
+        summary.counts["bad"] += len(verdict.bad)
         status = FAILED if verdict.bad else status
     return status
 
@@ -76,9 +82,13 @@ class Verdict:
         """Write a line about a file or folder."""
         note(f"h5vfs: {self.store}: {printable(path.strip(b'/')) or '/'}: {text}")
 
+    def files(self) -> int:
+        """All files, good and bad."""
+        return self.right + self.unchecked + len(self.bad)
+
     def summary(self) -> str:
         """The line for standard output."""
-        parts = [f"{self.right + self.unchecked + len(self.bad):,} files", f"{self.right:,} checksums right"]
+        parts = [f"{self.files():,} files", f"{self.right:,} checksums right"]
         if self.unchecked:
             parts.append(f"{self.unchecked:,} readable, without a checksum")
         if self.elsewhere:

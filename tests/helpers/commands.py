@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from ctypes.util import find_library
@@ -25,3 +26,8 @@ def missing_for_fuse(library: str) -> str:
         return "/dev/fuse is not there or not permitted"
     shared = {"fusepy": "fuse", "mfusepy": "fuse3"}[library]
     return "" if find_library(shared) else f"lib{shared} is not installed (apt install fuse3 libfuse2)"
+
+
+def without_summary(stderr: str) -> str:
+    """Standard error of a command without the last line, in which the command sums up what it did."""
+    return re.sub(r"\w+: [\d,]+ [^\n]* in [\d,.]+ s, [^\n]* peak memory [^\n]*\n\Z", "", stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.archives import COMPRESSIONS, PACKERS, pack, write
+from tests.helpers.commands import without_summary
 from tests.helpers.small_stores import COLOURS, picture
 from tests.helpers.stored_images import stored_images
 
@@ -84,7 +85,7 @@ def test_bytes_behind_the_data_are_named_with_status_0(run, tmp_path, command, c
     write(tmp_path / "a", pack(IMAGES, compression) + b"\nbehind")
     done = run("colourHeuristic.py", command[0], "a", *command[1:])
     assert count_stored(command, tmp_path) == (4 if command[0] == "sort" else 12)
-    (line,) = done.stderr.splitlines()
+    (line,) = without_summary(done.stderr).splitlines()
     assert line.startswith("a has 7 bytes behind its ")
 
 
@@ -94,10 +95,12 @@ def test_ignore_zeros_reads_a_second_archive(run, tmp_path, compression):
     write(tmp_path / "a", packer(pack(IMAGES[:5])) + packer(pack(IMAGES[5:])))
     done = run("colourHeuristic.py", "partition", "a", *PARTITION)
     assert count_stored(PARTITION, tmp_path) == 5
-    assert done.stderr == (
+    assert without_summary(done.stderr) == (
         "a has 7 more images behind its end mark, which are not read: --ignore-zeros reads them, too\n"
     )
-    assert run("colourHeuristic.py", "sort", "a", "s.h5", 12, 3, "--ignore-zeros").stderr == ""
+    done = run("colourHeuristic.py", "sort", "a", "s.h5", 12, 3, "--ignore-zeros")
+    assert without_summary(done.stderr) == ""
     assert count_stored(["s.h5"], tmp_path) == 12
     done = run("colourHeuristic.py", "partition", "a", *PARTITION, "--ignore-zeros")
-    assert count_stored(PARTITION, tmp_path) == 12 and done.stderr == "already stored: 5 images\n"
+    assert count_stored(PARTITION, tmp_path) == 12
+    assert without_summary(done.stderr) == "already stored: 5 images\n"
