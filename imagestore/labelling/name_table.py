@@ -24,10 +24,10 @@ class NameTable:
         self.path = path
         self._values: dict[str, str] = {}
         for name, value in rows:
-            self._add(_normal(name), value)
+            self._add(normal_name(name), value)
         self._names_by_base: dict[str, list[str]] = {}
         for name in self._values:
-            self._names_by_base.setdefault(_base(name), []).append(name)
+            self._names_by_base.setdefault(base_name(name), []).append(name)
         self._members: dict[str, str] = {}  # name in the table -> the member that was found by it
 
     def __len__(self) -> int:
@@ -39,7 +39,7 @@ class NameTable:
 
     def find(self, member_name: str) -> str | None:
         """The value of a member; None if the table does not name it. Raises AmbiguousName."""
-        member_name = _normal(member_name)
+        member_name = normal_name(member_name)
         name = member_name if member_name in self._values else self._by_base_name(member_name)
         if name is None:
             return None
@@ -59,7 +59,7 @@ class NameTable:
             )
 
     def _by_base_name(self, member_name: str) -> str | None:
-        names = self._names_by_base.get(_base(member_name), [])
+        names = self._names_by_base.get(base_name(member_name), [])
         if len({self._values[name] for name in names}) > 1:
             raise AmbiguousName(
                 f"{self.path}: {printable(member_name)} could be {printable(names[0])} or "
@@ -68,12 +68,13 @@ class NameTable:
         return names[0] if names else None
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
     """A name without "./" at its beginning, and with "/" between its parts if it comes from Windows."""
     if "\\" in name and "/" not in name:
         name = name.replace("\\", "/")
     return name.removeprefix("./")
 
 
-def _base(name: str) -> str:
+def base_name(name: str) -> str:
+    """The last part of a name."""
     return name.rpartition("/")[2]

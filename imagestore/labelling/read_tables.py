@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imagestore.console import UserError, describe, did_you_mean, printable
 
-NAME_COLUMNS = ("name", "path", "file", "filename", "file_name", "image")
+NAME_COLUMNS = ("name", "path", "file", "filename", "file_name", "image", "member")
 DELIMITERS = ",;\t|"
 LONGEST_FIELD = 1 << 20  # characters; Python's csv refuses fields of more than 128 K by itself
 
@@ -23,7 +23,31 @@ def read_table(path: Path, value_columns: Sequence[str], name_column: str | None
     """
     if path.suffix.lower() == ".json":
         return _read_json(path)
-    return list(_read_csv(path, value_columns, (name_column,) if name_column else NAME_COLUMNS))
+    name_columns = (name_column,) if name_column else NAME_COLUMNS
+    return [(name, value) for name, value in read_columns(path, name_columns, value_columns)]
+
+
+def read_columns(path: Path, *columns: Sequence[str]) -> Iterator[list[str]]:
+    """Some cells of each row of a CSV or TSV file: for each of `columns`, those of the first title it has.
+
+    Raises UserError.
+    """
+    text = read_text(path)
+    if not text.strip():
+        raise UserError(f"{path} is empty")
+    csv.field_size_limit(LONGEST_FIELD)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path, text.splitlines()[0]))
+    try:
+        titles = [title.strip() for title in next(rows)]
+        places = [_column(path, titles, candidates) for candidates in columns]
+        for row in rows:
+            if not any(row):
+                continue
+            if len(row) <= max(places):
+                raise UserError(f"{path}, line {rows.line_num}: it has {len(row)} of {len(titles)} columns")
+            yield [row[place] for place in places]
+    except csv.Error as error:
+        raise UserError(f"{path}, line {rows.line_num}: {error}") from None
 
 
 def read_text(path: Path) -> str:
@@ -54,27 +78,6 @@ def value_as_text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value)
-
-
-def _read_csv(
-    path: Path, value_columns: Sequence[str], name_columns: Sequence[str]
-) -> Iterator[tuple[str, str]]:
-    text = read_text(path)
-    if not text.strip():
-        raise UserError(f"{path} is empty")
-    csv.field_size_limit(LONGEST_FIELD)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path, text.splitlines()[0]))
-    try:
-        titles = [title.strip() for title in next(rows)]
-        name_at, value_at = _column(path, titles, name_columns), _column(path, titles, value_columns)
-        for row in rows:
-            if not any(row):
-                continue
-            if len(row) <= max(name_at, value_at):
-                raise UserError(f"{path}, line {rows.line_num}: it has {len(row)} of {len(titles)} columns")
-            yield row[name_at], row[value_at]
-    except csv.Error as error:
-        raise UserError(f"{path}, line {rows.line_num}: {error}") from None
 
 
 def _delimiter(path: Path, titles: str) -> str:

@@ -76,6 +76,13 @@ class AttributeWriter:
         if image.member:
             self._write_member(dataset, image.member)
 
+    def write_identity(self, dataset: h5d.DatasetID, image: ImageRecord) -> None:
+        """Write `crc32` and `member` if the dataset, which another tool made, lacks them."""
+        if not h5a.exists(dataset, b"crc32"):
+            write_integer_attribute(dataset, b"crc32", image.crc32, "<u4", self._scalar)
+        if not h5a.exists(dataset, b"member"):
+            self._write_member(dataset, image.member)
+
     def _write_palette(self, dataset: h5d.DatasetID, palette: np.ndarray) -> None:
         table = np.ascontiguousarray(palette, "<f4")
         if table.shape not in self._table_spaces:

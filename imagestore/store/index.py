@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -219,6 +219,24 @@ class IndexBuilder:
         used = max(self._label_of_image, default=-1) + 1
         self._label_numbers = {label: i for label, i in self._label_numbers.items() if i < used}
         return images
+
+    def leave_out(self, positions: Sequence[int]) -> None:
+        """Forget the images at these positions in the order of adding; `take_back` may not follow."""
+        is_kept = np.ones(len(self), bool)
+        is_kept[positions] = False
+        for key, ends in self._ends.items():
+            lengths = np.diff(np.frombuffer(ends, np.int64), prepend=0)
+            text = np.frombuffer(self._texts[key], np.uint8)[np.repeat(is_kept, lengths)]
+            self._texts[key] = bytearray(text.tobytes())
+            self._ends[key] = array("q", np.cumsum(lengths[is_kept]).tobytes())
+        for key, column in self._numbers.items():
+            kept = np.frombuffer(column, column.typecode)[is_kept]
+            self._numbers[key] = array(column.typecode, kept.tobytes())
+        label = np.frombuffer(self._label_of_image, np.int32)[is_kept]
+        used = np.unique(label)
+        self._label_of_image = array("i", np.searchsorted(used, label).astype(np.int32).tobytes())
+        names = list(self._label_numbers)
+        self._label_numbers = {names[old]: new for new, old in enumerate(used.tolist())}
 
     def labels(self) -> set[bytes]:
         """The labels that have an image."""

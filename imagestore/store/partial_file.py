@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -22,6 +23,7 @@ from imagestore.hdf5.datasets import FILE_FORMAT, contiguous_layout, data_offset
 from imagestore.hdf5.entry import NO_OFFSET
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store import journal
+from imagestore.store.corrections import ATTRIBUTE, Corrections, from_json, to_json
 from imagestore.store.hdf5_cache_size import MetadataCache
 from imagestore.store.image_attributes import AttributeWriter
 from imagestore.store.image_names import numbered_name, safe_name
@@ -31,6 +33,17 @@ from imagestore.store.record import PALETTE_COLUMNS, ImageRecord
 from imagestore.store.trailer import write_trailer
 
 METADATA_BLOCK = 1 << 20  # HDF5 metadata in blocks of this size, not scattered between the images
+SMALL_BLOCK = 4 << 10  # for few changes: each run may leave most of a block unused
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image of the base is: its position in the index, its path, and its bytes."""
+
+    position: int
+    path: bytes
+    offset: int
+    size: int
 
 
 class PartialFile:
@@ -42,10 +55,13 @@ class PartialFile:
     next StoreWriter reads both and adds these images to a PartialFile of its own.
     """
 
-    def __init__(self, path: Path, journal_path: Path, base: ImageStore | None) -> None:
+    def __init__(
+        self, path: Path, journal_path: Path, base: ImageStore | None, metadata_block: int = METADATA_BLOCK
+    ) -> None:
         """Create both files. The new file starts as a copy of the store `base`, or empty.
 
-        Raises OSError, UserError; DiskFull if there is no room for the copy.
+        HDF5 takes room for metadata in blocks of `metadata_block` bytes. Raises OSError, UserError; DiskFull
+        if there is no room for the copy.
         """
         self.path, self.journal_path = path, journal_path
         self._path_in_errors = path if base is None else base.path
@@ -57,13 +73,15 @@ class PartialFile:
             self._index.extend(base.index)
             self._copy_base(base)
         mode = "w" if base is None else "r+"
-        self._file = h5py.File(path, mode, locking=False, meta_block_size=METADATA_BLOCK)
+        self._file = h5py.File(path, mode, locking=False, meta_block_size=metadata_block)
         self._groups: dict[bytes, h5g.GroupID] = {}
         self._metadata_cache = MetadataCache(self._file, None if base is None else base.index)
         self._last_number: dict[tuple[bytes, bytes], int] = {}  # label, name -> number added to it last
         self._layout = contiguous_layout()
         self._space = h5s.create_simple((0,))  # of the dataset that is made: a new one takes a tenth of `add`
         self._attributes = AttributeWriter()
+        self._left_out: list[int] = []  # positions in the base of images that were moved or removed
+        self._moved: list[tuple[ImageRecord, int, bytes]] = []  # moved images, their offsets and new names
 
     def _copy_base(self, base: ImageStore) -> None:
         try:
@@ -79,11 +97,19 @@ class PartialFile:
     def __len__(self) -> int:
         return len(self._index)
 
-    def add(self, image: ImageRecord, data: bytes, copy_of: h5d.DatasetID | None = None) -> None:
+    def add(
+        self,
+        image: ImageRecord,
+        data: bytes,
+        copy_of: h5d.DatasetID | None = None,
+        *,
+        is_recovered: bool = True,
+    ) -> None:
         """Store an image under its label; a name that is taken gets a number. Raises DiskFull, OSError.
 
         `copy_of` is the dataset of the same image in another store, with all attributes that are written
-        here. HDF5 copies it, which takes a third of the time of making a new dataset.
+        here. HDF5 copies it, which takes a third of the time of making a new dataset. `is_recovered`: the
+        next writer takes the image over if this process is killed.
         """
         self._room.claim(len(data))
         group = self._group(image.label)
@@ -92,7 +118,8 @@ class PartialFile:
             offset = data_offset(h5d.open(group, name))
         else:
             offset = self._make_dataset(group, name, image, data)
-        journal.append(self._journal, image, offset)
+        if is_recovered:
+            journal.append(self._journal, image, offset)
         self._index.add(image, offset, name)
         self._metadata_cache.add(image.label, name)
 
@@ -165,13 +192,53 @@ class PartialFile:
         """The labels that have an image."""
         return self._index.labels()
 
+    def move(self, place: Place, image: ImageRecord) -> None:
+        """Move an image of the base to the label of `image`. Raises OSError, UserError.
+
+        The bytes stay where they are in the file. A name that is taken gets a number.
+        """
+        group = self._group(image.label)
+        name = self._free_name(group, image.label, safe_name(image.name))
+        self._file.id.links.move(place.path, group, name)
+        if isinstance(dataset := h5o.open(group, name), h5d.DatasetID):
+            self._attributes.write_identity(dataset, image)
+        self._metadata_cache.add(image.label, name)
+        self._forget(place)
+        self._moved.append((image, place.offset, name))
+
+    def remove_image(self, place: Place) -> None:
+        """Remove an image of the base, and write zeros over its bytes. Raises OSError."""
+        if place.offset != NO_OFFSET and h5o.get_info(h5o.open(self._file.id, place.path)).rc == 1:
+            write_all(self._fd, bytes(place.size), place.offset)
+        self._file.id.unlink(place.path)
+        self._forget(place)
+
+    def _forget(self, place: Place) -> None:
+        """Note that an image has left its place, and remove the groups that are empty now."""
+        self._left_out.append(place.position)
+        folder = place.path.rpartition(b"/")[0]
+        while folder and h5g.open(self._file.id, folder).get_num_objs() == 0:
+            self._groups.pop(folder, None)
+            self._file.id.unlink(folder)
+            folder = folder.rpartition(b"/")[0]
+
+    def update_index(self) -> None:
+        """Bring the index up to date after images were moved or removed."""
+        self._index.leave_out(self._left_out)
+        for image, offset, name in self._moved:
+            self._index.add(image, offset, name)
+        self._left_out, self._moved = [], []
+
     def sync(self) -> None:
         """Write to the disk what the system still holds in memory, so that `finish` has less to wait for."""
         with contextlib.suppress(OSError):  # the file is closed by now, or the next write gets the same error
             os.fdatasync(self._fd)
 
-    def finish(self, heuristics: Sequence[dict]) -> None:
-        """Complete the file: the attributes of the root group, then the index. Raises OSError."""
+    def finish(self, heuristics: Sequence[dict], corrections: Corrections | None = None) -> None:
+        """Complete the file: the attributes of the root group, then the index. Raises OSError.
+
+        Without `corrections`, the file keeps those of the base.
+        """
         attributes = {
             "H5VFS": FILE_FORMAT,
             "palette_columns": " ".join(PALETTE_COLUMNS),
@@ -179,6 +246,9 @@ class PartialFile:
         }
         for key, text in attributes.items():
             self._file.attrs[key] = text
+        before = from_json(self._file.attrs.get(ATTRIBUTE))
+        if corrections not in (None, before):  # a large text is not written in vain
+            self._file.attrs[ATTRIBUTE] = to_json(corrections)
         self._groups.clear()
         self._file.close()
         self._journal.close()

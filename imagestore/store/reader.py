@@ -216,9 +216,10 @@ class ImageStore:
 
     def path_of(self, i: int) -> str:
         """The path of image `i` in the file, 'red/image_0001.jpg'."""
-        return stored_names.decode(self._path_in_file(i))
+        return stored_names.decode(self.path_in_file(i))
 
-    def _path_in_file(self, i: int) -> bytes:
+    def path_in_file(self, i: int) -> bytes:
+        """The same path as HDF5 has it."""
         label = self.index.label_bytes[self.index.label_of(i)]
         return label + b"/" + self.index.name(i) if label else self.index.name(i)
 
@@ -275,7 +276,7 @@ class ImageStore:
     def dataset(self, i: int) -> h5d.DatasetID:
         """The HDF5 dataset that holds image `i`, with its attributes. Raises StoreError."""
         try:
-            file, path = self.hdf5(), self._path_in_file(i)
+            file, path = self.hdf5(), self.path_in_file(i)
             if self.index.covers_whole_file:  # it holds no links, and only datasets that are an image each
                 return h5d.open(file.id, path)
             return self._find_dataset(self._links.root(file, self._absolute_path), path)

@@ -18,7 +18,8 @@ import glob
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -29,7 +30,9 @@ from imagestore.console import UserError
 from imagestore.files.atomic_write import check_writable, put_in_place
 from imagestore.files.disk_room import DiskFull
 from imagestore.store import journal, writer_lock
-from imagestore.store.partial_file import PartialFile
+from imagestore.store.corrections import Corrections, corrections_of
+from imagestore.store.image_identity import identities, identity
+from imagestore.store.partial_file import METADATA_BLOCK, SMALL_BLOCK, PartialFile, Place
 from imagestore.store.reader import ImageStore
 from imagestore.store.record import ImageRecord
 
@@ -37,9 +40,12 @@ SECONDS_BETWEEN_SYNCS = 5.0
 LONGEST_STEM = 200  # bytes of the store's name in the names of the files beside it
 
 
-def identity(member: bytes, size: int, checksum: int) -> int:
-    """A number that tells images apart: by the member's name, and its bytes' size and CRC-32."""
-    return (checksum << 64) | (crc32(member) << 32) | (size & 0xFFFFFFFF)
+@dataclass(frozen=True)
+class Change:
+    """What becomes of an image at a position of a store: it moves to the label of `image`, or it goes."""
+
+    position: int
+    image: ImageRecord | None  # None: it is removed
 
 
 class StoreWriter:
@@ -50,22 +56,28 @@ class StoreWriter:
     the added images over.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, mends: bool = False) -> None:
+        """`mends`: change few images. Those of killed writers then stay for the next writer."""
         self.path = Path(os.path.realpath(path))
         check_writable(self.path)
-        self._lock = self._path_beside("lock")
+        self._lock, self._mends = self._path_beside("lock"), mends
         self._partial: PartialFile | None = None
         self._base: ImageStore | None = None  # the published store, if there is one
+        self._origin: ImageStore | None = None  # the store that the partial file began as a copy of
+        self._is_mended = False  # whether images of the origin were moved or removed
         self._stop = threading.Event()
         self._keep_alive_thread = threading.Thread(target=self._keep_alive, daemon=True)
         writer_lock.acquire(self._lock, self.path)
         self._keep_alive_thread.start()
         try:
             self._base = ImageStore(self.path, require_images=False) if self.path.exists() else None
+            self._origin = self._base
             self._identities = _identities(self._base)
             self._labels = _labels(self._base)
+            self._corrections_before = _corrections(self._base)
+            self.corrections = dict(self._corrections_before)  # those that will be published
             self.images_before = len(self._identities)
-            self.images_recovered = self._recover()
+            self.images_recovered = self._recover(mends)
         except BaseException:
             self.close()
             raise
@@ -94,21 +106,48 @@ class StoreWriter:
         """Whether the store has the image with this `identity`."""
         return image in self._identities
 
+    @property
+    def origin(self) -> ImageStore | None:
+        """The store whose images `mend` may change: the published one, or the one that this began as."""
+        return self._origin
+
+    def removed(self) -> Corrections:
+        """The images that people removed from the store by hand."""
+        return {
+            key: correction
+            for key, correction in self.corrections.items()
+            if correction.is_removal and key not in self._identities
+        }
+
+    def forget_removals_of(self, writers: Sequence[StoreWriter]) -> None:
+        """Forget that images were removed here, if one of the stores has them by now."""
+        for key in self.removed():
+            if any(key in writer for writer in writers):
+                del self.corrections[key]
+
     def label_count(self) -> int:
         """The number of labels in the store, with those that were added."""
         return len(self._labels)
 
-    def add(self, image: ImageRecord, data: bytes, copy_of: DatasetID | None = None) -> bool:
+    def add(
+        self,
+        image: ImageRecord,
+        data: bytes,
+        copy_of: DatasetID | None = None,
+        *,
+        is_recovered: bool = True,
+    ) -> bool:
         """Add an image; False if the store has it already. Raises DiskFull, OSError.
 
-        `copy_of` is the same image as a dataset of another store, which is `copyable` there.
+        `copy_of` is the same image as a dataset of another store, which is `copyable` there. `is_recovered`:
+        if this process is killed, the next writer takes the image over.
         """
         key = identity(image.member, image.size, image.crc32)
         if key in self._identities:
             return False
         if self._partial is None:
             self._partial = self._new_partial(self._base)
-        self._partial.add(image, data, copy_of)
+        self._partial.add(image, data, copy_of, is_recovered=is_recovered)
         self._identities.add(key)
         self._labels.add(image.label)
         return True
@@ -130,25 +169,55 @@ class StoreWriter:
         """
         if self._base is not None or self._partial is not None or not store.copyable().all():
             return False
-        identities = _identities(store)
-        if not len(identities) == len(store) > 0:
+        found = _identities(store)
+        if not len(found) == len(store) > 0:
             return False
         try:
             self._partial = self._new_partial(store)
         except DiskFull:
             return False
-        self._identities, self._labels = identities, _labels(store)
+        self._identities, self._labels, self._origin = found, _labels(store), store
         return True
+
+    def mend(self, changes: Sequence[Change]) -> None:
+        """Move and remove images of `origin`, each at most once. Raises DiskFull, OSError, UserError."""
+        if self._origin is None or not changes:
+            return
+        keys: list[int | None] = list(identities(self._origin))
+        if self._partial is None:
+            self._partial = self._new_partial(self._base)
+        for change in changes:
+            self._mend_image(change)
+            if change.image is None:
+                self._identities.discard(keys[change.position])
+                keys[change.position] = None
+        self._partial.update_index()
+        self._identities.update(key for key in keys if key is not None)  # some are there twice
+        self._labels = self._partial.labels() - {b""}
+
+    def _mend_image(self, change: Change) -> None:
+        index, i = self._origin.index, change.position
+        place = Place(i, self._origin.path_in_file(i), int(index.offset[i]), int(index.size[i]))
+        if change.image is None:
+            self._partial.remove_image(place)
+        else:
+            self._partial.move(place, change.image)
+        self._is_mended = True
 
     def _new_partial(self, base: ImageStore | None) -> PartialFile:
         token = secrets.token_hex(4)
         partial, journal_file = self._path_beside(f"{token}.partial"), self._path_beside(f"{token}.journal")
-        return PartialFile(partial, journal_file, base)
+        return PartialFile(partial, journal_file, base, SMALL_BLOCK if self._mends else METADATA_BLOCK)
 
-    def _recover(self) -> int:
-        """Take over the images of killed writers; return their number. Raises DiskFull, OSError."""
+    def _recover(self, mends: bool) -> int:
+        """Take over the images of killed writers; return their number. Raises DiskFull, OSError.
+
+        A writer that `mends` only removes the files of writers that leave no image.
+        """
         pattern = self.path.with_name(glob.escape(self._path_beside("").name) + "????????.journal")
         journals = [Path(found) for found in glob.glob(str(pattern))]
+        if mends:
+            journals = [path for path in journals if not any(journal.read(path))]
         before = len(self._identities)
         for journal_file in journals:
             self._take_over(journal_file)
@@ -163,10 +232,12 @@ class StoreWriter:
             fd = os.open(journal_file.with_suffix(".partial"), os.O_RDONLY)
         except FileNotFoundError:  # the partial file was published already, or not yet made
             return
+        removed = self.removed()
         try:
             for image, offset in journal.read(journal_file):
                 data = os.pread(fd, image.size, max(offset, 0))
-                if len(data) == image.size and crc32(data) == image.crc32:
+                is_intact = len(data) == image.size and crc32(data) == image.crc32
+                if is_intact and identity(image.member, image.size, image.crc32) not in removed:
                     self.add(image, data)
         finally:
             os.close(fd)
@@ -179,20 +250,25 @@ class StoreWriter:
                 partial.sync()
 
     def publish(self, heuristics: Sequence[dict] = ()) -> None:
-        """Put the store with all added images in its place. Without new images, the file stays as it is.
+        """Put the store with all changes in its place. Without changes, the file stays as it is.
 
         `heuristics` tells what labelled the new images: [{"version", "settings", "since"}]. Raises OSError;
         UserError if another tool changed the store since it was opened here.
         """
+        corrections = self._corrections_to_keep()
+        is_corrected = corrections != self._corrections_before
+        if is_corrected and self._partial is None and self._base is not None:
+            self._partial = self._new_partial(self._base)
         partial, self._partial = self._partial, None
         if partial is None:
             return
-        if len(partial) == (0 if self._base is None else len(self._base)):  # adding the first image failed
+        is_longer = len(partial) != (0 if self._base is None else len(self._base))
+        if not (is_longer or is_corrected or self._is_mended):  # adding the first image failed
             partial.close()
             partial.remove()
             return
         try:
-            partial.finish(self._all_heuristics(heuristics))
+            partial.finish(self._all_heuristics(heuristics), corrections)
         except BaseException:
             partial.close()
             raise
@@ -210,9 +286,19 @@ class StoreWriter:
             return
         self._partial.close()
         self._partial.remove()
-        self._partial, self.images_recovered = None, 0
+        self._partial, self.images_recovered, self._is_mended = None, 0, False
+        self._origin, self.corrections = self._base, dict(self._corrections_before)
         self._identities = _identities(self._base)
         self._labels = _labels(self._base)
+
+    def _corrections_to_keep(self) -> Corrections:
+        """All corrections, without the removals of images that were added again."""
+        removed = self.removed()
+        return {
+            key: correction
+            for key, correction in self.corrections.items()
+            if not correction.is_removal or key in removed
+        }
 
     def _base_is_in_place(self) -> bool:
         """Whether the store is still the one that was opened here and unchanged, or still missing."""
@@ -248,21 +334,15 @@ def _labels(store: ImageStore | None) -> set[bytes]:
     return set() if store is None else {label for label in store.index.label_bytes if label}
 
 
+def _corrections(store: ImageStore | None) -> Corrections:
+    """The corrections that a store keeps. It is not open in HDF5 afterwards, so that others can open it."""
+    if store is None:
+        return {}
+    corrections = corrections_of(store)
+    store.release()
+    return corrections
+
+
 def _identities(store: ImageStore | None) -> set[int]:
     """The `identity` of each image in a store."""
-    if store is None:
-        return set()
-    index = store.index
-    members = (index.member(i) or index.name(i).rpartition(b"/")[2] for i in range(len(index)))
-    images = zip(members, index.size.tolist(), _checksums(store), strict=True)
-    return {identity(member, size, checksum) for member, size, checksum in images}
-
-
-def _checksums(store: ImageStore) -> Iterator[int]:
-    """The CRC-32 of each image: the stored one, or that of its bytes if another tool stored none."""
-    stored = zip(store.index.crc32.tolist(), store.index.has_crc.tolist(), strict=True)
-    for i, (checksum, has_checksum) in enumerate(stored):
-        if not has_checksum:
-            with contextlib.suppress(OSError):  # an image that cannot be read equals no new image
-                checksum = crc32(store.read(i))
-        yield checksum
+    return set() if store is None else set(identities(store))

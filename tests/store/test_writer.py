@@ -17,8 +17,9 @@ from isal.isal_zlib import crc32
 
 from imagestore.console import UserError
 from imagestore.store import writer as writer_module
+from imagestore.store.image_identity import identity
 from imagestore.store.reader import ImageStore
-from imagestore.store.writer import StoreWriter, identity
+from imagestore.store.writer import StoreWriter
 from tests.helpers.commands import ROOT, environment
 from tests.helpers.written_stores import (
     HEURISTIC,

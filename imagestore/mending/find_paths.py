@@ -1,0 +1,75 @@
+"""The images and labels that arguments of the command line mean."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+
+from imagestore import stored_names
+from imagestore.console import UserError, did_you_mean, printable
+from imagestore.store.expand_paths import GLOB_CHARACTERS
+from imagestore.store.reader import ImageStore
+
+NAMES_SHOWN = 3  # of images that a name could mean
+
+
+def find_paths(store: ImageStore, arguments: Sequence[str]) -> list[int]:
+    """The positions of the images that paths, globs and names mean, each once. Raises UserError.
+
+    A name is that of one image in the store, or that of its member in the archive.
+    """
+    return list(dict.fromkeys(i for argument in arguments for i in _find_argument(store, argument)))
+
+
+def label_argument(text: str) -> str:
+    """The label that an argument `LABEL/` means. Raises UserError if it is empty, or looks like a path."""
+    label = stored_names.readings(text)[0].removeprefix("/")
+    if label.strip("/") == "":
+        raise UserError("the label is empty: give it behind the images, as in red/")
+    if "/" in label and not label.endswith("/"):
+        raise UserError(
+            f"{printable(text)} looks like the path of an image, but the last argument is the label, "
+            f"as in red/; a label {printable(text)} is given as {printable(text)}/"
+        )
+    return label.removesuffix("/")
+
+
+def _find_argument(store: ImageStore, argument: str) -> list[int]:
+    """What an argument means in the first of its readings that exists."""
+    first, *others = stored_names.readings(argument)
+    try:
+        return _find(store, first)
+    except UserError:
+        for other in others:
+            with suppress(UserError):
+                return _find(store, other)
+        raise
+
+
+def _find(store: ImageStore, name: str) -> list[int]:
+    with suppress(KeyError):
+        return [store.find(name)]
+    if GLOB_CHARACTERS & set(name):
+        matches_glob = re.compile(fnmatch.translate(name.strip("/"))).match
+        if positions := [i for i in range(len(store)) if matches_glob(store.path_of(i))]:
+            return positions
+        raise UserError(f"{store.path}: no image matches {printable(name)}")
+    return [_find_name(store, name)]
+
+
+def _find_name(store: ImageStore, name: str) -> int:
+    encoded, index = stored_names.encode(name), store.index
+    positions = [i for i in range(len(store)) if encoded in (index.name(i), index.member(i))]
+    if len(positions) == 1:
+        return positions[0]
+    if positions:
+        paths = ", ".join(printable(store.path_of(i)) for i in positions[:NAMES_SHOWN])
+        raise UserError(f"{store.path}: {printable(name)} could be {paths}: give the path of one of them")
+    if stored_names.encode(name.strip("/")) in index.label_bytes:
+        raise UserError(
+            f"{store.path}: {printable(name)} is a label; all its images are '{name.strip('/')}/*'"
+        )
+    hint = did_you_mean(name.strip("/"), map(store.path_of, range(len(store))))
+    raise UserError(f"{store.path}: no image {printable(name)}{hint}")
