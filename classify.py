@@ -30,6 +30,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagestore import console
 from imagestore.arguments import (
     ENVIRONMENT,
     add_device,
@@ -39,7 +40,7 @@ from imagestore.arguments import (
     positive,
     seed,
 )
-from imagestore.console import UserError, main, note, printable, progress
+from imagestore.console import UserError, note, printable, progress
 from imagestore.files.atomic_write import check_writable
 from imagestore.networks.labels_file import load_labels
 from imagestore.processes import Stop, share_processors, stopping
@@ -75,22 +76,28 @@ def classify_images(
 ) -> int:
     """Tell the answers for random images until `stop` is requested, and return the exit status."""
     from imagestore.classifying.accuracy import Accuracy
+    from imagestore.classifying.answer import columns
     from imagestore.classifying.answers_sheet import AnswersSheet
     from imagestore.classifying.choose_images import choose_images, read_images
     from imagestore.classifying.result_files import result_files
+    from imagestore.classifying.true_labels import with_class_names
 
     chosen = choose_images(images, arguments.count, arguments.seed)
     if not chosen:
         images.check_whole()
         raise UserError(f"{arguments.source}: holds no image{images.why_empty()}")
-    pictures = itertools.takewhile(lambda picture: not stop.requested, read_images(images, chosen))
+    pictures = read_images(images, chosen)
+    if arguments.class_names:
+        pictures = with_class_names(pictures, images.true_labels(), arguments.class_names)
+    pictures = itertools.takewhile(lambda picture: not stop.requested, pictures)
 
     share_processors()  # before torch is imported
     from imagestore.classifying.predict import predict_labels  # torch takes seconds to import
 
     accuracy, sheet = Accuracy(labels), AnswersSheet()
     top = min(arguments.top_k, len(labels))
-    results = result_files(table_path(arguments), arguments.features, top, stop)
+    titles = columns(top, images.are_of_several)
+    results = result_files(table_path(arguments), arguments.features, titles, stop)
     with results as files, progress(len(chosen), "classifying") as bar:
         answers = predict_labels(
             pictures, labels, weights=weights, device=arguments.device, workers=arguments.workers, top=top,
@@ -196,6 +203,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="the same seed chooses the same images (default: other images each time)")  # fmt: skip
     add("--heuristic", action="store_true",
         help="use the colour heuristic's label as the true label of an archive's images")  # fmt: skip
+    add("--class-names", type=given_path, metavar="FILE",
+        help="names of true labels that are numbers: a name in each line, or JSON")  # fmt: skip
     add("--index", type=given_path, metavar="FILE",
         help="the archive's index (default: in your cache folder)")  # fmt: skip
     add_ignore_zeros(images)
@@ -227,5 +236,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def main() -> int:
+    """Run the command; returns the exit status."""
+    return console.main(PROGRAM, build_parser(), summarised(PROGRAM, classify))
+
+
 if __name__ == "__main__":
-    sys.exit(main(PROGRAM, build_parser(), summarised(PROGRAM, classify)))
+    sys.exit(main())

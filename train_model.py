@@ -33,6 +33,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imagestore import console
 from imagestore.arguments import (
     ENVIRONMENT,
     LARGEST_COUNT,
@@ -48,7 +49,7 @@ from imagestore.arguments import (
     seed,
     whole_number,
 )
-from imagestore.console import UserError, main, note
+from imagestore.console import UserError, note
 from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
 from imagestore.printed_commands import command_line, path_argument, script
 from imagestore.processes import Stop, cpu_count, share_processors, stopping
@@ -321,5 +322,10 @@ def add_machine(group: argparse._ArgumentGroup) -> None:
     add_json_summary(group)
 
 
+def main() -> int:
+    """Run the command; returns the exit status."""
+    return console.main(PROGRAM, build_parser(), summarised(PROGRAM, train))
+
+
 if __name__ == "__main__":
-    sys.exit(main(PROGRAM, build_parser(), summarised(PROGRAM, train)))
+    sys.exit(main())
