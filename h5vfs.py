@@ -22,6 +22,7 @@ from pathlib import Path
 from imagestore import console
 from imagestore.arguments import AnyOrderParser, given_path, positive
 from imagestore.processes import load_numpy_without_threads
+from imagestore.run_summary import add_json_summary, summarised
 
 PROGRAM = "h5vfs"
 TOOLS = ("pack", "unpack", "ls", "cat", "attrs", "verify")
@@ -173,6 +174,8 @@ def tools_parser() -> argparse.ArgumentParser:
     attrs.add_argument("--json", action="store_true", help="print one JSON object")
     verify = tools.add_parser("verify", help="read all images, compare their checksums")
     verify.add_argument("paths", nargs="+", metavar="FILE.h5")
+    for tool in (pack, unpack, verify):
+        add_json_summary(tool)
     for tool in (listing, cat, attrs, verify):
         add_follow_external(tool)
     return parser
@@ -185,13 +188,14 @@ def use_tool(arguments: argparse.Namespace) -> int:
         from imagestore.tools.pack import pack
 
         globs = (arguments.include, arguments.exclude)
-        return pack(arguments.folder, arguments.output, *globs, arguments.dereference)
+        return pack(arguments.folder, arguments.output, *globs, arguments.dereference, arguments.summary)
     if arguments.tool == "unpack":
         from imagestore.tools.unpack import unpack
 
         return unpack(
-            arguments.paths, arguments.folder, arguments.include, arguments.exclude, arguments.follow_external
-        )
+            arguments.paths, arguments.folder, arguments.include, arguments.exclude,
+            arguments.follow_external, arguments.summary,
+        )  # fmt: skip
     if arguments.tool == "ls":
         from imagestore.tools.ls import ls
 
@@ -206,7 +210,7 @@ def use_tool(arguments: argparse.Namespace) -> int:
         return attrs(arguments.file, arguments.path, arguments.json, arguments.follow_external)
     from imagestore.tools.verify import verify
 
-    return verify(arguments.paths, arguments.follow_external)
+    return verify(arguments.paths, arguments.follow_external, arguments.summary)
 
 
 def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:
@@ -268,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run h5vfs.py with `argv`, by default the arguments of this process; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in TOOLS:
-        return console.main(PROGRAM, tools_parser(), use_tool, words)
+        return console.main(PROGRAM, tools_parser(), summarised(PROGRAM, use_tool), words)
     parser = mount_parser()
     command: list[str] = []
     if "--" in words:
