@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import fsspec.asyn
 from fsspec import AbstractFileSystem
 
 from imagestore.console import UserError
@@ -70,6 +71,7 @@ class RemoteStoreFile(StoreFile):
     def _current_file_system(self) -> AbstractFileSystem:
         """The file system; another one after a fork, since its threads do not survive that."""
         if self._pid != os.getpid():
+            fsspec.asyn.reset_lock()  # fsspec did this by itself only later
             old = self._file_system
             self._file_system = type(old)(*old.storage_args, **old.storage_options)
             self._pid = os.getpid()

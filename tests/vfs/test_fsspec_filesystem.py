@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from tests.helpers.errors import assert_eio
 from tests.helpers.odd_stores import CREATED, MODIFIED, make_indexed, make_odd, make_other, some_bytes
 
 FIRST = "label0/image_0000.jpg"
+SECONDS = 30
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +294,7 @@ def test_it_is_usable_after_a_fork(store, tmp_path, indexed):
     with fs._tree._lock:  # as if another thread were reading at the moment of the fork
         child = os.fork()
         if not child:
+            signal.alarm(SECONDS)  # ends the child if it hangs
             os._exit(0 if fs.cat("label1", recursive=True) and fs.cat(FIRST) == store[1][FIRST] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert fs.cat("", recursive=True) == store[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.helpers.odd_stores import make_indexed
 from tests.helpers.web_server import web_server
 
 FIRST = "label0/image_0000.jpg"
+SECONDS = 30
 IMAGES, SIZE = 60, 20_000
 
 
@@ -86,6 +88,7 @@ def test_only_the_index_and_the_wanted_bytes_are_fetched(store):
         )
         child = os.fork()  # the event loop of the other file system does not survive it
         if not child:
+            signal.alarm(SECONDS)  # ends the child if it hangs
             os._exit(0 if fs.cat_file(FIRST) == store[1][FIRST] else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
