@@ -125,6 +125,7 @@ def _add_labelling_options(command: argparse.ArgumentParser) -> None:
         type=shard,
         help="label only share K of N; auto takes K and N from the Slurm array job",
     )
+    _add_again(command)
     _add_label_source(command)
     _add_archive_options(command)
     add_json_summary(command)
@@ -193,6 +194,7 @@ def _labelling_options(arguments: argparse.Namespace) -> "RunOptions":
         keeps_palettes=not arguments.no_palette,
         split=getattr(arguments, "split", None),
         summary=arguments.summary,
+        again=arguments.again,
     )
 
 
@@ -230,6 +232,7 @@ def _add_merge(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("merge", help="join stores into one")
     _add_output(command)
     _add_stores(command)
+    _add_again(command)
     add_json_summary(command)
     command.set_defaults(run=_run_merge)
 
@@ -237,7 +240,7 @@ def _add_merge(commands: argparse._SubParsersAction) -> None:
 def _run_merge(arguments: argparse.Namespace) -> int:
     from imagestore.labelling.merge import merge
 
-    return merge(arguments.output, arguments.stores, summary=arguments.summary)
+    return merge(arguments.output, arguments.stores, arguments.again, arguments.summary)
 
 
 # ----- identify, show and summary -----
@@ -326,6 +329,12 @@ def _add_archive(command: argparse.ArgumentParser) -> None:
 
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("output", metavar="OUTPUT.h5", type=given_path, help="store to make or to add to")
+
+
+def _add_again(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--again", action="store_true", help="add images too that were removed by hand (h5vfs.py rm)"
+    )
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:

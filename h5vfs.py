@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show an image store as a folder: mount, list, unpack or verify it. Or pack a folder into a store."""
+"""Show an image store as a folder: mount, list, unpack or verify it. Pack a folder, or correct a store."""
 
 import os
 import sys
@@ -21,11 +21,12 @@ from pathlib import Path
 
 from imagestore import console
 from imagestore.arguments import AnyOrderParser, given_path, positive
+from imagestore.mending.command_line import MENDING, add_mending, mend
 from imagestore.processes import load_numpy_without_threads
 from imagestore.run_summary import add_json_summary, summarised
 
 PROGRAM = "h5vfs"
-TOOLS = ("pack", "unpack", "ls", "cat", "attrs", "verify")
+TOOLS = ("pack", "unpack", "ls", "cat", "attrs", "verify", *MENDING)
 EPILOG = """\
 examples:
   ./h5vfs.py flowers.h5 /tmp/$USER/mnt              mount in the background
@@ -40,6 +41,12 @@ without mounting (each has its own --help):
   ./h5vfs.py verify FILE.h5...                      read all images, compare their checksums
   ./h5vfs.py unpack FILE.h5... FOLDER               copy all files to a plain folder
   ./h5vfs.py pack FOLDER FILE.h5                    make a store from a folder
+
+correcting a store by hand (each has its own --help):
+  ./h5vfs.py mv FILE.h5 PATH... LABEL/              give images another label
+  ./h5vfs.py rm FILE.h5 PATH...                     remove images
+  ./h5vfs.py add FILE.h5 IMAGE... LABEL/            add image files
+  ./h5vfs.py rename-label FILE.h5 OLD NEW           give all images of a label another one
 """
 
 
@@ -61,7 +68,8 @@ def mount_parser() -> argparse.ArgumentParser:
     parser = MountParser(
         prog=PROGRAM,
         usage="%(prog)s [options] FILE.h5 [FILE.h5 ...] MOUNTPOINT [-- COMMAND ...]\n"
-        "       %(prog)s {-u MOUNTPOINT | --list | pack | unpack | ls | cat | attrs | verify}",
+        "       %(prog)s {-u MOUNTPOINT | --list | pack | unpack | ls | cat | attrs | verify}\n"
+        "       %(prog)s {mv | rm | add | rename-label}",
         description="Show image stores, or any HDF5 files, as a read-only folder.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -178,12 +186,15 @@ def tools_parser() -> argparse.ArgumentParser:
         add_json_summary(tool)
     for tool in (listing, cat, attrs, verify):
         add_follow_external(tool)
+    add_mending(tools)
     return parser
 
 
 def use_tool(arguments: argparse.Namespace) -> int:
     """Run the chosen tool."""
     load_numpy_without_threads()
+    if arguments.tool in MENDING:
+        return mend(arguments)
     if arguments.tool == "pack":
         from imagestore.tools.pack import pack
 

@@ -11,11 +11,14 @@ from h5py.h5d import DatasetID
 from isal.isal_zlib import crc32
 
 from imagestore import stored_names
-from imagestore.console import Progress, UserError, note, progress
+from imagestore.console import Progress, UserError, note, printable, progress
+from imagestore.labelling.merge_corrections import AllCorrections, correct_copied
 from imagestore.labelling.run_report import RunReport, finish, noting_errors
 from imagestore.processes import Stop, stopping
 from imagestore.run_summary import RunSummary
+from imagestore.store.corrections import corrections_of
 from imagestore.store.image_attributes import read_palette
+from imagestore.store.label_names import group_name
 from imagestore.store.labels import find_labels, note_what_is_left_out
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
@@ -23,10 +26,11 @@ from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter
 
 
-def merge(output: Path, patterns: list[str], summary: RunSummary | None = None) -> int:
+def merge(output: Path, patterns: list[str], again: bool = False, summary: RunSummary | None = None) -> int:
     """Add all images of other stores, given as paths or quoted globs, to the store `output`.
 
-    Returns the exit status. Raises UserError.
+    What people corrected by hand in one of the stores counts in all; see corrections.py. Images that they
+    removed come back only if they are taken `again`. Returns the exit status. Raises UserError.
     """
     with contextlib.ExitStack() as opened:
         stores = [opened.enter_context(store) for store in open_stores(patterns)]
@@ -35,10 +39,13 @@ def merge(output: Path, patterns: list[str], summary: RunSummary | None = None) 
         writer = opened.enter_context(StoreWriter(output))
         with stopping() as stop, progress(sum(map(len, stores)), "merging") as bar:
             report = RunReport(output, stop, summary or RunSummary())
+            corrections = AllCorrections([writer.corrections, *map(corrections_of, stores)], again)
+            report.disputed = corrections.disputed()
             with noting_errors(report):
                 for store in stores:
                     if not _begin_as_copy(store, writer, stop, bar):
-                        _copy_images(store, writer, report, bar)
+                        _copy_images(store, writer, corrections, report, bar)
+            correct_copied(writer, corrections, report)
             writer.publish([heuristic for store in stores for heuristic in store.heuristics()])
         return finish(report, [writer])
 
@@ -65,7 +72,9 @@ def _all_intact(store: ImageStore, stop: Stop, bar: Progress) -> bool:
     return True
 
 
-def _copy_images(store: ImageStore, writer: StoreWriter, report: RunReport, bar: Progress) -> None:
+def _copy_images(
+    store: ImageStore, writer: StoreWriter, corrections: AllCorrections, report: RunReport, bar: Progress
+) -> None:
     """Add the images of a store one by one, until a signal asks for the end."""
     copyable, labels = store.copyable(), find_labels(store)
     note_what_is_left_out("colourHeuristic", store, labels)
@@ -84,8 +93,13 @@ def _copy_images(store: ImageStore, writer: StoreWriter, report: RunReport, bar:
         else:
             image = _record_to_merge(store, i, labels.name_of(i), data, dataset)
             can_copy = copyable[i] and image.crc32 == store.index.crc32[i]
-            is_new = writer.add(image, data, dataset if can_copy else None)
-            report.already_stored += not is_new
+            corrected = corrections.apply(image)
+            if corrected is None:
+                report.removed.append(printable(image.member))
+            elif writer.add(corrected, data, dataset if can_copy else None):
+                report.corrected += corrected.label != image.label
+            else:
+                report.already_stored += 1
         bar.update()
 
 
@@ -96,7 +110,7 @@ def _record_to_merge(store: ImageStore, i: int, label: str, data: bytes, dataset
     time_of_store = int(store.path.stat().st_mtime)  # a mount shows it where a time is unknown
     return replace(
         record,
-        label=stored_names.encode(label),
+        label=stored_names.encode(group_name(label)),
         name=name,
         member=record.member or name,
         crc32=crc32(data),

@@ -22,6 +22,7 @@ from imagestore.store.writer import StoreWriter
 PROGRAM = "colourHeuristic"
 NAMES_SHOWN = 5  # of images that were left out
 UNLABELLED_SHOWN = 10  # one sees the rule in their names
+DISPUTED_SHOWN = 10
 
 
 @dataclass
@@ -43,6 +44,9 @@ class RunReport:
     first_of_several: int = 0  # new images whose files hold more frames or pages
     incomplete: list[str] = field(default_factory=list)  # the name of each new image that lacks its end
     unreadable: list[str] = field(default_factory=list)  # a line for each damaged image of a merged store
+    removed: list[str] = field(default_factory=list)  # the name of each image that was removed by hand
+    corrected: int = 0  # images of merged stores whose label by hand is another store's
+    disputed: list[str] = field(default_factory=list)  # a line for each image with two corrections
 
     def note_undecodable(self, name: str, data: bytes, reason: str) -> None:
         """Note an image that cannot be decoded, with the decoder's reason or with what it is in truth."""
@@ -108,7 +112,7 @@ def finish(report: RunReport, writers: list[StoreWriter], skipped: PassedOver | 
 
 def _summarise(report: RunReport, writers: list[StoreWriter]) -> None:
     """Count all images that the run has met, and those of them that are new."""
-    new = sum(len(writer) - writer.images_before for writer in writers)
+    new = sum(writer.images_new() for writer in writers)
     left_out = len(report.undecodable) + len(report.unreadable)
     counts = {"new": new, "left out": left_out, "without a label": len(report.unlabelled)}
     report.summary.counts = counts
@@ -118,7 +122,7 @@ def _summarise(report: RunReport, writers: list[StoreWriter]) -> None:
 
 def decide_ending(report: RunReport, writers: list[StoreWriter], skipped: PassedOver | None = None) -> Ending:
     """Decide how a run ended. If several of these cases are true, the first one counts."""
-    if report.error and not any(len(writer) - writer.images_before for writer in writers):
+    if report.error and not any(writer.images_new() for writer in writers):
         return Ending(FAILED, report.error, without_result=True)
     if report.stop.signum is not None:
         return Ending(report.stop.status, _early_end(f"stopped by {signal.Signals(report.stop.signum).name}"))
@@ -142,6 +146,9 @@ def decide_ending(report: RunReport, writers: list[StoreWriter], skipped: Passed
 
 def _why(report: RunReport, skipped: PassedOver | None) -> str:
     """The end of the message of a run that stored no image."""
+    if report.removed:
+        count = len(report.removed)
+        return f" that is left: {count:,} were removed by hand (--again brings them back)"
     if report.unlabelled:
         return " that has a label"
     reason = " that can be decoded" if report.undecodable else ""
@@ -158,7 +165,7 @@ def _print_stores(writers: list[StoreWriter]) -> None:
     """Print on standard output how many images each store has now."""
     for writer in writers:
         images, labels = len(writer), writer.label_count()
-        new = images - writer.images_before
+        new = writer.images_new()
         print(f"{writer.path.name}: {images:,} images under {labels:,} labels ({new:,} new)")
 
 
@@ -174,6 +181,16 @@ def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping
         note(f"skipped because they cannot be decoded: {_count_and_first(report.undecodable)}")
     if report.unlabelled:
         note(f"left out because they have no label: {_count_and_first(report.unlabelled, UNLABELLED_SHOWN)}")
+    if report.removed:
+        note(
+            f"left out because they were removed by hand: {_count_and_first(report.removed)} "
+            "(--again brings them back)"
+        )
+    if report.corrected:
+        note(f"labelled as somebody corrected them by hand: {report.corrected:,} images")
+    if report.disputed:
+        shown = _count_and_first(report.disputed, DISPUTED_SHOWN)
+        note(f"corrected by hand in two ways, the later one counts: {shown}")
     if report.first_of_several:
         note(f"only the first of several frames or pages is labelled: {report.first_of_several:,} images")
     if report.incomplete:

@@ -40,9 +40,10 @@ from imagestore.processes import cpu_count, stopping
 from imagestore.run_summary import RunSummary
 from imagestore.sources.joined_archives import JoinedArchives
 from imagestore.sources.open_archives import open_archives
+from imagestore.store.image_identity import identity
 from imagestore.store.label_names import group_name
 from imagestore.store.record import ImageRecord
-from imagestore.store.writer import StoreWriter, identity
+from imagestore.store.writer import StoreWriter
 
 if TYPE_CHECKING:
     from imagestore.labelling.workers import Workers
@@ -63,6 +64,7 @@ class RunOptions:
     keeps_palettes: bool = True  # False: no image is decoded
     split: Path | None = None  # the file that says which images `partition` puts into which store
     summary: RunSummary = field(default_factory=RunSummary)  # which the run fills
+    again: bool = False  # add images again that somebody removed from a store by hand
 
     @property
     def fixed_seed(self) -> int:
@@ -183,7 +185,7 @@ def _choose_positions(run: Run, label_of: LabelOf | None, count: int, chunk: int
     if options.shard is not None:  # choose from all members: a shard does not know what the other shards have
         rng = random.Random(options.fixed_seed)
         return choose_runs_in_shard(len(members), count, chunk, rng, options.shard)
-    new = _positions_of_new(members, run.writers[0], label_of)
+    new = _positions_of_new(members, run.writers[0], label_of, options.again)
     if members and len(new) < count:
         output = run.writers[0].path.name
         note(f"{run.source.path}: {len(new):,} images are not in {output} yet; taking all of them")
@@ -191,13 +193,15 @@ def _choose_positions(run: Run, label_of: LabelOf | None, count: int, chunk: int
 
 
 def _positions_of_new(
-    members: Sequence[Member], writer: StoreWriter, label_of: LabelOf | None
+    members: Sequence[Member], writer: StoreWriter, label_of: LabelOf | None, again: bool
 ) -> Sequence[int]:
     """The positions of the members that the store does not have, and that have a label.
 
-    Positions take little memory; a million members would take a third of a gigabyte.
+    Those that were removed from it by hand count only if they are taken `again`. Positions take little
+    memory; a million members would take a third of a gigabyte.
     """
-    new = (member for member in members if _identity(member) not in writer)
+    removed = {} if again else writer.removed()
+    new = (member for member in members if (key := _identity(member)) not in writer and key not in removed)
     return array("q", (member.position for member in new if label_of is None or label_of(member) is not None))
 
 
@@ -279,7 +283,9 @@ def _skip_unlabelled(
 def _skip_stored(
     run: Run, images: Iterator[tuple[Member, bytes]], bar: Progress
 ) -> Iterator[tuple[Member, bytes]]:
-    """The images that no store has, until a signal asks for the end."""
+    """The images that no store has, and had before they were removed, until a signal asks for the end."""
+
+    removed = {key for writer in run.writers for key in writer.removed() if not run.options.again}
 
     def is_stored(image: int) -> bool:
         return any(image in writer for writer in run.writers)
@@ -291,8 +297,10 @@ def _skip_stored(
             if len(stored_names.encode(member.name)) > LONGEST_NAME:
                 start, length = printable(member.name[:80]), len(member.name)
                 run.report.undecodable.append(f"{start}… (its name is too long: {length:,} characters)")
-            elif is_stored(_identity(member)):
+            elif is_stored(image := _identity(member)):
                 run.report.already_stored += 1
+            elif image in removed:
+                run.report.removed.append(printable(member.name))
             else:
                 yield member, data
                 continue  # _label_new or _skip_unlabelled counts it
@@ -322,6 +330,8 @@ def _make_record(
 def _publish(run: Run) -> None:
     """Put the stores in their places, with a note on what labelled the new images."""
     for writer in run.writers:
+        if run.options.again:
+            writer.forget_removals_of(run.writers)
         writer.publish([_describe_labelling(run)])
 
 

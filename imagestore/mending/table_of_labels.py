@@ -16,6 +16,7 @@ from imagestore.store.reader import ImageStore
 
 LABELS = ("label", "predicted", "prediction", "class", "target")
 CONFIDENCE = ("confidence",)
+LESS_SURE = "rows that are less sure"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ def labels_in_table(
         elif wanted.setdefault(found[0], label) != label:
             report.note("rows that contradict another row, so the image stays as it is", name)
             contradicted.add(found[0])
-    if not wanted:
+    if not wanted and LESS_SURE not in report.notes:
         raise UserError(f"{table}: none of its rows gives a label to an image of {store.path}")
     return {i: label for i, label in wanted.items() if i not in contradicted}
 
@@ -64,7 +65,7 @@ def _sure_rows(table: Path, options: TableOptions, report: MendReport) -> Iterat
         if _number(table, name, confidence) >= options.min_confidence:
             yield name, label
         else:
-            report.note("rows that are less sure", name)
+            report.note(LESS_SURE, name)
 
 
 def _number(table: Path, name: str, text: str) -> float:

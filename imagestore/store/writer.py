@@ -64,7 +64,7 @@ class StoreWriter:
         self._partial: PartialFile | None = None
         self._base: ImageStore | None = None  # the published store, if there is one
         self._origin: ImageStore | None = None  # the store that the partial file began as a copy of
-        self._is_mended = False  # whether images of the origin were moved or removed
+        self._is_mended, self._images_removed = False, 0  # whether, and how many, of the origin
         self._stop = threading.Event()
         self._keep_alive_thread = threading.Thread(target=self._keep_alive, daemon=True)
         writer_lock.acquire(self._lock, self.path)
@@ -101,6 +101,11 @@ class StoreWriter:
     def __len__(self) -> int:
         """The number of images in the store, with those that were added."""
         return len(self._identities)
+
+    def images_new(self) -> int:
+        """The number of images that were added."""
+        removed = self._images_removed if self._origin is self._base else 0
+        return len(self._identities) - self.images_before + removed
 
     def __contains__(self, image: int) -> bool:
         """Whether the store has the image with this `identity`."""
@@ -183,16 +188,16 @@ class StoreWriter:
         """Move and remove images of `origin`, each at most once. Raises DiskFull, OSError, UserError."""
         if self._origin is None or not changes:
             return
-        keys: list[int | None] = list(identities(self._origin))
         if self._partial is None:
             self._partial = self._new_partial(self._base)
+        keys, before = list(identities(self._origin)), len(self._identities)
         for change in changes:
             self._mend_image(change)
-            if change.image is None:
-                self._identities.discard(keys[change.position])
-                keys[change.position] = None
+        removed = {change.position for change in changes if change.image is None}
+        self._identities -= {keys[i] for i in removed}
+        self._identities |= {key for i, key in enumerate(keys) if i not in removed}  # some are there twice
+        self._images_removed = before - len(self._identities)
         self._partial.update_index()
-        self._identities.update(key for key in keys if key is not None)  # some are there twice
         self._labels = self._partial.labels() - {b""}
 
     def _mend_image(self, change: Change) -> None:
@@ -286,7 +291,8 @@ class StoreWriter:
             return
         self._partial.close()
         self._partial.remove()
-        self._partial, self.images_recovered, self._is_mended = None, 0, False
+        self._partial, self.images_recovered = None, 0
+        self._is_mended, self._images_removed = False, 0
         self._origin, self.corrections = self._base, dict(self._corrections_before)
         self._identities = _identities(self._base)
         self._labels = _labels(self._base)
