@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# From an archive of images to a trained classifier, with the commands as a user types them.
+# From an archive of images to a mounted folder and a trained classifier, with the commands as a user types them.
 #
 #   make demo                      with a drawn archive
 #   make demo ARCHIVE=photos.tgz   with an archive of yours
+#   make mount-demo                without the training
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly OUTPUT=demo-output
-readonly DRAWN=400   # pictures in the drawn archive
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
@@ -23,12 +23,12 @@ can_mount() {
 }
 
 get_archive() {
-    archive=${1:-$OUTPUT/flowers.tgz}
+    archive=${1:-$OUTPUT/flowers-${drawn[1]}.tgz}
     if (($#)); then
         [[ -e $archive ]] || { echo "demo: error: there is no $archive" >&2; exit 1; }
     elif [[ ! -e $archive ]]; then
         say 'An archive of flower-like pictures, so that nothing need be downloaded'
-        type_in ./demo/draw_flowers.py "$archive" --count "$DRAWN"
+        type_in ./demo/draw_flowers.py "$archive" "${drawn[@]}"
     fi
 }
 
@@ -52,6 +52,7 @@ look_inside() {
     fi
     mountpoint=$(mktemp -d "${TMPDIR:-/tmp}/imagestore-demo.XXXXXX")
     trap './h5vfs.py -u "$mountpoint" 2>/dev/null || true; rmdir "$mountpoint" 2>/dev/null || true' EXIT
+    type_in ./h5vfs.py verify "$OUTPUT/test.h5"
     type_in ./h5vfs.py "$OUTPUT/test.h5" "$mountpoint"
     type_in ls "$mountpoint"
     local labels=("$mountpoint"/*)
@@ -78,16 +79,26 @@ shorten() {
 
 report() {
     say 'Done'
-    grep -i accuracy "$OUTPUT/classified.txt"
+    ((training)) && grep -i accuracy "$OUTPUT/classified.txt"
     echo 'Made:'
     ls -sh "$OUTPUT"
-    echo "Pictures to open: $OUTPUT/classified.png (what the network says), $OUTPUT/labels.png (the labels)"
+    echo "A picture to open: $OUTPUT/labels.png (some images of each label)"
+    if ((training)); then
+        echo "Another: $OUTPUT/classified.png (what the network says)"
+    else
+        echo 'Next: make demo, which trains a network on these labels (it installs PyTorch)'
+    fi
 }
 
+training=1 drawn=(--count 400)
+if [[ ${1-} == --without-training ]]; then
+    training=0 drawn=(--count 150 --size 320) # a network needs more; these are enough to look at
+    shift
+fi
 mkdir -p "$OUTPUT"
 rm -f "$OUTPUT"/{train,test,some}.h5 "$OUTPUT"/{labels,classified}.png "$OUTPUT"/*.json "$OUTPUT"/*.pth
 get_archive "$@"
 label
 look_inside
-learn
+if ((training)); then learn; fi
 report

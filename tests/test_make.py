@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_no_python_that_is_new_enough(tmp_path: Path) -> None:
 def installed(tmp_path: Path) -> Path:
     """An up-to-date .venv on a machine where no FUSE library can be found or installed."""
     program(tmp_path / "venv/bin/python", "exit 1")
-    for stamp in (".python", ".installed"):
+    for stamp in (".python", ".light", ".installed"):
         (tmp_path / "venv" / stamp).touch()
     tools = tmp_path / "bin"
     program(tools / "id", "echo 1000")
@@ -80,3 +81,48 @@ def test_nothing_is_installed_twice(installed: Path) -> None:
     done = make("--dry-run", f"VENV={installed}/venv", "demo")
     assert done.returncode == 0
     assert "pip" not in done.stdout
+
+
+LOG_AND_PRETEND = """
+echo "$@" >> {log}
+case "$*" in
+  *index_answers*) exit {refused};;
+esac
+"""
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_without_a_gpu_pytorch_comes_from_its_own_index_if_that_answers(
+    installed: Path, answers: bool
+) -> None:
+    """Only PyTorch's own packages: another index may have other packages of the same names."""
+    log = installed / "log"
+    program(installed / "venv/bin/python", LOG_AND_PRETEND.format(log=log, refused=int(not answers)))
+    (installed / "venv/.light").touch()
+    (installed / "venv/.installed").unlink()
+    make(f"VENV={installed}/venv", "TORCH_INDEX=https://x/cpu", f"{installed}/venv/.installed")
+    calls = log.read_text().splitlines()
+    from_index = [call for call in calls if "--extra-index-url" in call]
+    has_gpu = Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
+    assert len(from_index) == (answers and not has_gpu)
+    assert all(call.endswith("https://x/cpu torch>=2.3 torchvision>=0.18") for call in from_index)
+    assert calls[-1].endswith(f"-r {installed}/venv/train.txt")
+
+
+def test_the_half_without_training_installs_no_torch(installed: Path) -> None:
+    log = installed / "log"
+    program(installed / "venv/bin/python", LOG_AND_PRETEND.format(log=log, refused=1))
+    (installed / "venv/.light").unlink()
+    make(f"VENV={installed}/venv", f"{installed}/venv/.light")
+    assert log.read_text().endswith(f"-r {installed}/venv/light.txt\n")
+    light = (installed / "venv/light.txt").read_text()
+    assert "h5py" in light and "torch" not in light
+
+
+@pytest.mark.parametrize("has_torch", [True, False])
+def test_an_environment_stands_on_a_python_that_has_torch(tmp_path: Path, has_torch: bool) -> None:
+    script = f'case "$2" in *torch*) exit {int(not has_torch)};; esac\nexec {sys.executable} "$@"'
+    python = program(tmp_path / "python3", script)
+    make(f"PYTHON={python}", f"VENV={tmp_path}/venv", f"{tmp_path}/venv/.python")
+    config = (tmp_path / "venv/pyvenv.cfg").read_text()
+    assert f"include-system-site-packages = {str(has_torch).lower()}" in config
