@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the benchmarks one after the other, and print all their figures as one table.
+"""Run the benchmarks one after the other, print their figures, and write them to docs/figures.md.
 
     make bench                        all of them
     make bench ARGS="archive mount"   some of them
@@ -18,20 +18,30 @@ import sys
 import tempfile
 from pathlib import Path
 
+from common.figures_page import update
 from common.reporting import HEADINGS, machine, markdown
 
 HERE = Path(__file__).resolve().parent
+
+
+PAGE = HERE.parent / "docs" / "figures.md"
 
 
 def main() -> int:
     """Run the chosen benchmarks; the exit status is 1 if one of them fails."""
     parser = argparse.ArgumentParser(description="Measure what the README quotes, on this machine.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(benchmarks())}")
-    names = parser.parse_args().names or benchmarks()
+    parser.add_argument(
+        "--page", type=Path, default=PAGE, help="where to write the figures (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
+    names = arguments.names or benchmarks()
     if unknown := set(names) - set(benchmarks()):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
-    rows, failed = measure(names)
+    results, failed = measure(names)
+    rows = [row for name in results for row in results[name]]
     print(f"\n## Everything measured\n\n{machine()}\n\n{markdown([['benchmark', *HEADINGS], *rows])}")
+    update(arguments.page, {name: rows for name, rows in results.items() if rows}, machine())
     for name in failed:
         print(f"benchmarks: error: {name} failed", file=sys.stderr)
     return 1 if failed else 0
@@ -42,16 +52,18 @@ def benchmarks() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.py") if path.stem != "run")
 
 
-def measure(names: list[str]) -> tuple[list[list[str]], list[str]]:
-    """Run benchmarks; return the rows of their tables, and the names of those that failed."""
-    failed = []
-    with tempfile.NamedTemporaryFile("r", encoding="utf-8", suffix=".jsonl") as results:
-        environment = {**os.environ, "BENCH_RESULTS": results.name}
-        for name in names:
-            print(f"--- {name}", file=sys.stderr, flush=True)
+def measure(names: list[str]) -> tuple[dict[str, list[list[str]]], list[str]]:
+    """Run benchmarks; return the rows of each that worked, and the names of those that failed."""
+    results, failed = {}, []
+    for name in names:
+        print(f"--- {name}", file=sys.stderr, flush=True)
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8", suffix=".jsonl") as file:
+            environment = {**os.environ, "BENCH_RESULTS": file.name}
             if subprocess.run([sys.executable, HERE / f"{name}.py"], env=environment).returncode:
                 failed.append(name)
-        return [json.loads(line) for line in results], failed
+            else:
+                results[name] = [json.loads(line) for line in file]
+    return results, failed
 
 
 if __name__ == "__main__":
