@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from h5py import h5a, h5d, h5g, h5p, h5s, h5t
+from h5py import h5a, h5d, h5g, h5i, h5p, h5s, h5t
 
 from imagestore.hdf5.entry import NO_OFFSET
 from imagestore.hdf5.external_data import has_external_data, sources_in_this_file
@@ -41,6 +41,21 @@ def data_offset(dataset: h5d.DatasetID) -> int:
     """Where the bytes of a dataset are in the file; NO_OFFSET if chunked, compact or not allocated."""
     offset = dataset.get_offset()
     return NO_OFFSET if offset is None else offset
+
+
+def places_of_bytes(dataset: h5d.DatasetID) -> list[tuple[int, int]]:
+    """(offset, size) of each part of the file that holds bytes of a dataset; none if they are elsewhere.
+
+    Chunks are not found in a file that begins with bytes of a user: versions of HDF5 count from other places.
+    """
+    layout = dataset.get_create_plist().get_layout()
+    if layout == h5d.CHUNKED:
+        if h5i.get_file_id(dataset).get_create_plist().get_userblock():
+            return []
+        chunks = (dataset.get_chunk_info(i) for i in range(dataset.get_num_chunks()))
+        return [(chunk.byte_offset, chunk.size) for chunk in chunks]
+    offset = data_offset(dataset) if layout == h5d.CONTIGUOUS else NO_OFFSET
+    return [] if offset == NO_OFFSET else [(offset, dataset.get_storage_size())]
 
 
 def check_readable(dataset: h5d.DatasetID, follow_external: bool = False) -> None:

@@ -38,7 +38,7 @@ def add(
     The member's name of an added image is the name of its file, without folders. Bytes that the store has
     already are not added, and those that were removed from it by hand only `again`. Raises UserError.
     """
-    wanted_label, paths = label_argument(label), expand_paths(files)
+    wanted_label, paths = label_argument(label, ends_in_slash=True), expand_paths(files)
     report = MendReport(path, ADDED, dry_run)
     with open_to_mend(path, dry_run) as (store, writer), progress(len(paths), "adding") as bar:
         labels_to_mend(store)

@@ -10,7 +10,9 @@ from contextlib import suppress
 from imagestore import stored_names
 from imagestore.console import UserError, did_you_mean, printable
 from imagestore.store.expand_paths import GLOB_CHARACTERS
+from imagestore.store.label_names import group_name
 from imagestore.store.reader import ImageStore
+from imagestore.vfs.shown_names import unescape
 
 NAMES_SHOWN = 3  # of images that a name could mean
 
@@ -23,17 +25,30 @@ def find_paths(store: ImageStore, arguments: Sequence[str]) -> list[int]:
     return list(dict.fromkeys(i for argument in arguments for i in _find_argument(store, argument)))
 
 
-def label_argument(text: str) -> str:
-    """The label that an argument `LABEL/` means. Raises UserError if it is empty, or looks like a path."""
+def label_argument(text: str, *, ends_in_slash: bool = False) -> str:
+    """The label that an argument means. Raises UserError if it is empty.
+
+    With `ends_in_slash`, a text such as `red/1.jpg` is refused: only `red/1.jpg/` is a label then.
+    """
     label = stored_names.readings(text)[0].removeprefix("/")
     if label.strip("/") == "":
-        raise UserError("the label is empty: give it behind the images, as in red/")
-    if "/" in label and not label.endswith("/"):
+        raise UserError("the label is empty: give one, as in red/")
+    if ends_in_slash and "/" in label and not label.endswith("/"):
         raise UserError(
             f"{printable(text)} looks like the path of an image, but the last argument is the label, "
             f"as in red/; a label {printable(text)} is given as {printable(text)}/"
         )
     return label.removesuffix("/")
+
+
+def find_path(store: ImageStore, path: str) -> int | None:
+    """The image at a path as the store has it, as a mount shows it, or with its label unescaped."""
+    label, _, name = path.strip("/").rpartition("/")
+    as_shown = stored_names.decode(unescape(stored_names.encode(path)))
+    for reading in (path, as_shown, f"{group_name(label)}/{name}"):
+        with suppress(KeyError):
+            return store.find(reading)
+    return None
 
 
 def _find_argument(store: ImageStore, argument: str) -> list[int]:
@@ -49,8 +64,8 @@ def _find_argument(store: ImageStore, argument: str) -> list[int]:
 
 
 def _find(store: ImageStore, name: str) -> list[int]:
-    with suppress(KeyError):
-        return [store.find(name)]
+    if (position := find_path(store, name)) is not None:
+        return [position]
     if GLOB_CHARACTERS & set(name):
         matches_glob = re.compile(fnmatch.translate(name.strip("/"))).match
         if positions := [i for i in range(len(store)) if matches_glob(store.path_of(i))]:

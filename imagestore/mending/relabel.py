@@ -20,7 +20,7 @@ from imagestore.store.reader import ImageStore
 
 def relabel(path: Path, names: Sequence[str], label: str, dry_run: bool) -> int:
     """Give the images that paths, globs and names mean a label; return the exit status. Raises UserError."""
-    wanted_label, report = label_argument(label), MendReport(path, RELABELLED, dry_run)
+    wanted_label, report = label_argument(label, ends_in_slash=True), MendReport(path, RELABELLED, dry_run)
     with open_to_mend(path, dry_run) as (store, writer):
         change_images(store, writer, dict.fromkeys(find_paths(store, names), wanted_label), report)
         return report.finish(writer)

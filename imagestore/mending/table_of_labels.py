@@ -11,6 +11,7 @@ from imagestore import stored_names
 from imagestore.console import UserError, printable
 from imagestore.labelling.name_table import base_name, normal_name
 from imagestore.labelling.read_tables import NAME_COLUMNS, read_columns, read_table
+from imagestore.mending.find_paths import find_path
 from imagestore.mending.mend_report import MendReport
 from imagestore.store.reader import ImageStore
 
@@ -92,7 +93,6 @@ class _Images:
 
     def find(self, name: str) -> list[int]:
         """The images with this path or member, or else with this base name."""
-        try:
-            return [self._store.find(name)]
-        except KeyError:
-            return self._by_member.get(name) or self._by_base.get(base_name(name), [])
+        if (position := find_path(self._store, name)) is not None:
+            return [position]
+        return self._by_member.get(name) or self._by_base.get(base_name(name), [])

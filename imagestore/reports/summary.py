@@ -13,6 +13,7 @@ from imagestore import stored_names
 from imagestore.colour.palette import Palette
 from imagestore.console import note, printable
 from imagestore.reports.label_sheet import NO_LABEL_TITLE
+from imagestore.store.corrections import corrections_of, counts_text
 from imagestore.store.labels import NO_LABEL, StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore
@@ -34,6 +35,8 @@ def summary(paths: list[str], *, as_csv: bool, follow_external: bool = False) ->
                 note(f"colourHeuristic: {store.path}: {parts}")
             if origins := _origins(store):
                 note(f"colourHeuristic: {store.path}: labels come from: {', '.join(origins)}")
+            if by_hand := counts_text(corrections_of(store)):
+                note(f"colourHeuristic: {store.path}: by hand: {by_hand}")
         if as_csv:
             _print_csv(stores, labels)
         else:

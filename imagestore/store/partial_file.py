@@ -19,7 +19,7 @@ from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 from imagestore.console import UserError, printable
 from imagestore.files.disk_room import NO_ROOM, DiskFull, DiskRoom
 from imagestore.files.write_and_copy import write_all
-from imagestore.hdf5.datasets import FILE_FORMAT, contiguous_layout, data_offset
+from imagestore.hdf5.datasets import FILE_FORMAT, contiguous_layout, data_offset, places_of_bytes
 from imagestore.hdf5.entry import NO_OFFSET
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.store import journal
@@ -38,12 +38,11 @@ SMALL_BLOCK = 4 << 10  # for few changes: each run may leave most of a block unu
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image of the base is: its position in the index, its path, and its bytes."""
+    """Where an image of the base is: its position in the index, its path, and the offset of its bytes."""
 
     position: int
     path: bytes
     offset: int
-    size: int
 
 
 class PartialFile:
@@ -208,8 +207,10 @@ class PartialFile:
 
     def remove_image(self, place: Place) -> None:
         """Remove an image of the base, and write zeros over its bytes. Raises OSError."""
-        if place.offset != NO_OFFSET and h5o.get_info(h5o.open(self._file.id, place.path)).rc == 1:
-            write_all(self._fd, bytes(place.size), place.offset)
+        dataset = h5o.open(self._file.id, place.path)
+        if isinstance(dataset, h5d.DatasetID) and h5o.get_info(dataset).rc == 1:
+            for offset, size in places_of_bytes(dataset):
+                write_all(self._fd, bytes(size), offset)
         self._file.id.unlink(place.path)
         self._forget(place)
 

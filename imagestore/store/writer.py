@@ -202,7 +202,7 @@ class StoreWriter:
 
     def _mend_image(self, change: Change) -> None:
         index, i = self._origin.index, change.position
-        place = Place(i, self._origin.path_in_file(i), int(index.offset[i]), int(index.size[i]))
+        place = Place(i, self._origin.path_in_file(i), int(index.offset[i]))
         if change.image is None:
             self._partial.remove_image(place)
         else:
