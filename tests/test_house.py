@@ -100,6 +100,7 @@ def test_a_room_says_what_it_is_for_and_exports_nothing() -> None:
 OF_NO_MODULE = {
     "labelling/test_interrupted_runs",
     "test_docs",
+    "test_docs_format",
     "test_docs_python",
     "test_download_data",
     "test_end_to_end",
