@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -15,9 +17,10 @@ from imagestore.console import UserError
 from imagestore.store.expand_paths import expand_paths
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import StoreError
+from tests.helpers.commands import ROOT
 from tests.helpers.many_stores import few_descriptors, make_many_stores, run_with_few_descriptors
 from tests.helpers.odd_stores import some_bytes
-from tests.helpers.written_stores import write_store
+from tests.helpers.written_stores import IMAGES, write_store
 
 
 def test_a_glob_opens_all_stores_that_match(tmp_path, store_path):
@@ -143,3 +146,30 @@ def test_commands_take_more_stores_than_may_be_open(tmp_path, command, said):
     assert done.returncode == 0, done.stderr
     expected = said.format(count=len(images), bytes=sum(map(len, images)))
     assert expected in done.stdout + done.stderr
+
+
+OPEN_ALL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from imagestore.store.open_stores import open_stores
+
+def own_memory():
+    lines = open("/proc/self/status", encoding="ascii").read().splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1])  # KiB
+
+before = own_memory()
+stores = open_stores([sys.argv[2]])
+print(len(stores), sum(map(len, stores)), own_memory() - before)
+"""
+
+
+@pytest.mark.slow
+def test_a_thousand_stores_take_little_memory(tmp_path: Path) -> None:
+    write_store(tmp_path / "part-0.h5", IMAGES)
+    for number in range(1, 1000):
+        shutil.copy(tmp_path / "part-0.h5", tmp_path / f"part-{number}.h5")
+    command = [sys.executable, "-c", OPEN_ALL, str(ROOT), str(tmp_path / "part-*.h5")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    stores, images, kib = map(int, done.stdout.split())
+    assert (stores, images) == (1000, 1000 * len(IMAGES))
+    assert kib < 200_000
