@@ -13,5 +13,5 @@ folder=/tmp/$(id -un)/mnt-${SLURM_JOB_ID:-$$}-$node
 "$checkout/h5vfs.py" --list | while IFS= read -r line; do
     [[ $line == "/tmp/$(id -un)/mnt-"*"-$node  "*"  (crashed)" ]] || continue
     "$checkout/h5vfs.py" -u "${line%%  *}" || true
-done
+done || true
 exec "$checkout/h5vfs.py" "$store" "$folder" -- "${@//\{\}/$folder}"

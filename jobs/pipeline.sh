@@ -253,7 +253,7 @@ command -v sbatch >/dev/null || fail 'there is no sbatch here: is this a login n
 mkdir -p "$state/done" "$state/summaries" "$folder/logs" || fail "$folder: cannot be made"
 lock
 in_queue=$(queued)
-[[ ! $in_queue ]] || fail "$folder: jobs of an earlier call are in the queue: ${in_queue% }. jobs/status.sh shows them; scancel ${in_queue% }ends them"
+[[ ! $in_queue ]] || fail "$folder: jobs of an earlier call are in the queue: ${in_queue% }. jobs/status.sh shows them; 'scancel ${in_queue% }' ends them"
 trap 'cancel_submitted; exit 130' INT TERM
 [[ $scratch ]] || export WITHOUT_SCRATCH=1
 main

@@ -76,6 +76,7 @@ go_on_later() {
     printf '%s\n' "$fruitless" >"$file"
     say "not finished (status $status): job $SLURM_JOB_ID goes back into the queue"
     clean_scratch
+    trap - EXIT # then the job has no nodes any more
     scontrol requeue "$SLURM_JOB_ID" && exit 0
     say "error: Slurm does not requeue it: submit it again, and it goes on"
 }

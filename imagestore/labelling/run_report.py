@@ -116,7 +116,8 @@ def _summarise(report: RunReport, writers: list[StoreWriter]) -> None:
     left_out = len(report.undecodable) + len(report.unreadable)
     counts = {"new": new, "left out": left_out, "without a label": len(report.unlabelled)}
     report.summary.counts = counts
-    report.summary.images = report.already_stored + sum(counts.values())
+    recovered = sum(writer.images_recovered for writer in writers)  # new, and then met as already stored
+    report.summary.images = report.already_stored + sum(counts.values()) - recovered
     report.summary.outputs = [writer.path for writer in writers]
 
 

@@ -203,9 +203,8 @@ def _make_copies(stores: Sequence[Path], folder: Path) -> None:
         raise
     _write_list(folder, names)
     size = sum((folder / name).stat().st_size for name in names)
-    note(
-        f"{PROGRAM}: copied {len(names):,} stores, {size / 1e6:,.0f} MB, to {folder}; all checksums are right"
-    )
+    what = "1 store" if len(names) == 1 else f"{len(names):,} stores"
+    note(f"{PROGRAM}: copied {what}, {size / 1e6:,.0f} MB, to {folder}; all checksums are right")
 
 
 def _write_list(folder: Path, names: Sequence[str]) -> None:
