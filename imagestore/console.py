@@ -23,6 +23,7 @@ from typing import Protocol
 
 from imagestore import environment
 from imagestore.processes import ENDING
+from imagestore.shell_completion import answer_the_shell
 
 FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
@@ -58,6 +59,7 @@ def main(
 
     IMAGESTORE_DEBUG=1 in the environment shows the traceback of an unexpected error.
     """
+    answer_the_shell(parser)
     _open_standard_streams()
     arguments = parser.parse_args(argv)
     with _signals_as_exceptions():
@@ -219,7 +221,7 @@ def printable(text: str | bytes) -> str:
     """A name on one line, without characters that a terminal acts on."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def _escaped(character: str) -> str:

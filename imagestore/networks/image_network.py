@@ -23,9 +23,11 @@ class ImageNetwork(nn.Module):
         super().__init__()
         self.description, self.model = description, model
         self._heads = find_heads(description.model, model)  # in a list, so that torch registers them once
-        mean, std = (torch.tensor(value).reshape(3, 1, 1) for value in (description.mean, description.std))
-        self.register_buffer("scale", 1 / (255 * std), persistent=False)  # float32 (3, 1, 1)
-        self.register_buffer("shift", -mean / std, persistent=False)
+        # Numbers of Python: operations on the device "meta" would import torch._dynamo, for two seconds.
+        scale = [1 / (255 * std) for std in description.std]
+        shift = [-mean / std for mean, std in zip(description.mean, description.std, strict=True)]
+        self.register_buffer("scale", torch.tensor(scale).reshape(3, 1, 1), persistent=False)  # float32
+        self.register_buffer("shift", torch.tensor(shift).reshape(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float32 (B, labels), of images, uint8 (B, 3, size, size)."""

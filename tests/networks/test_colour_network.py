@@ -72,3 +72,19 @@ def test_gradients_reach_every_weight_and_are_finite() -> None:
     images[1] = torch.randint(0, 256, (3, 4, 4), dtype=torch.uint8)
     network(images).logsumexp(1).sum().backward()
     assert all(weights.grad.isfinite().all() for weights in network.parameters())
+
+
+def test_without_gradients_readings_come_from_a_table() -> None:
+    """They are those of the training, also after the weights have changed."""
+    torch.manual_seed(2)
+    network = ColourNet(label_count=3).eval()
+    images = torch.randint(0, 256, (5, 3, 9, 7), dtype=torch.uint8)
+    for _ in range(2):
+        with torch.no_grad():
+            looked_up = network(images)
+        assert torch.allclose(looked_up, network(images), atol=1e-4)
+        with torch.no_grad():
+            network.votes[0].weight.mul_(3)
+        network.train().eval()
+    with torch.no_grad():
+        assert not torch.allclose(network(images), looked_up, atol=1e-2)

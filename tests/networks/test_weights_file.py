@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from imagestore.networks.first_colour_network import FirstColourNet
 from imagestore.networks.make_network import make_network
 from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
 from imagestore.networks.weights_file import load_network, save_network
+from tests.helpers.commands import ROOT
 from tests.helpers.weights_files import save_old_weights, save_weights
 
 CPU = torch.device("cpu")
@@ -153,3 +156,21 @@ def changed(path: Path, **values: object) -> Path:
     """A weights file with other values."""
     torch.save({**torch.load(path), **values}, path)
     return path
+
+
+@pytest.mark.slow
+def test_weights_are_loaded_without_the_compiler(tmp_path: Path) -> None:
+    """torch._dynamo takes seconds to import, and an operation of two tensors without values imports it."""
+    lines = (
+        "import sys, torch, pathlib",
+        "from tests.helpers.weights_files import save_weights",
+        "from imagestore.networks.weights_file import load_network",
+        "path = pathlib.Path(sys.argv[1])",
+        "for model in ('colour', 'mlp', 'small'):",
+        "    save_weights(path, ['red', 'blue'], 32, model)",
+        "    load_network(path, ['red', 'blue'], torch.device('cpu'))",
+        "print('torch._dynamo' in sys.modules)",
+    )
+    command = [sys.executable, "-c", "\n".join(lines), tmp_path / "w.pth"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"
