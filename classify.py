@@ -36,6 +36,7 @@ from imagestore.arguments import (
     add_device,
     add_follow_external,
     add_ignore_zeros,
+    add_version,
     given_path,
     positive,
     seed,
@@ -56,6 +57,13 @@ if TYPE_CHECKING:
     from imagestore.classifying.choose_images import Images
 
 PROGRAM = "classify"
+EPILOG = f"""\
+examples:
+  ./classify.py test.h5 train_labels.json 100 --plot sheet.png         some images, and a picture of them
+  ./classify.py photos.tgz train_labels.json all --csv answers.csv     a whole archive, into a table
+  ./classify.py test.h5 train_labels.json all --errors-only --report   what is wrong, and each label's share
+
+{ENVIRONMENT}"""
 
 
 def classify(arguments: argparse.Namespace) -> int:
@@ -190,8 +198,9 @@ def count_or_all(text: str) -> int | None:
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        PROGRAM, description=__doc__, epilog=ENVIRONMENT, formatter_class=argparse.RawDescriptionHelpFormatter
+        PROGRAM, description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_version(parser)
     add = parser.add_argument
     add("source", metavar="SOURCE", help="an image store, several as a quoted glob, an archive, or a folder")
     add("labels", metavar="LABELS.json", type=given_path, help="the labels file that train_model.py wrote")

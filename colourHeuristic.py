@@ -32,6 +32,7 @@ from imagestore.arguments import (
     AnyOrderParser,
     add_follow_external,
     add_ignore_zeros,
+    add_version,
     fraction,
     given_path,
     positive,
@@ -45,14 +46,26 @@ if TYPE_CHECKING:
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+EPILOG = f"""\
+examples:
+  ./colourHeuristic.py partition photos.tgz train.h5 test.h5 0.8                  colours as labels
+  ./colourHeuristic.py partition photos.zip train.h5 test.h5 0.8 --labels folder  folders as labels
+  ./colourHeuristic.py sort photos.tgz some.h5 64 8                               64 images, 8 from each place
+  ./colourHeuristic.py show train.h5                                              a sheet of all labels
+  ./colourHeuristic.py COMMAND --help                                             the options of a command
+
+{ENVIRONMENT}"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="colourHeuristic.py",
         description=__doc__,
-        epilog=ENVIRONMENT,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(parser)
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=AnyOrderParser
     )

@@ -20,10 +20,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore import console
-from imagestore.arguments import AnyOrderParser, given_path, positive
+from imagestore.arguments import AnyOrderParser, add_version, given_path, positive
 from imagestore.mending.command_line import MENDING, add_mending, mend
 from imagestore.processes import load_numpy_without_threads
 from imagestore.run_summary import add_json_summary, summarised
+from imagestore.shell_completion import offer_words, words_so_far
 
 PROGRAM = "h5vfs"
 TOOLS = ("pack", "unpack", "ls", "cat", "attrs", "verify", *MENDING)
@@ -74,18 +75,37 @@ def mount_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    paths = parser.add_argument(
         "paths",
         nargs="*",
         type=given_path,
         metavar="FILE.h5 ... MOUNTPOINT",
         help="files or quoted globs, then a folder",
     )
-    parser.add_argument("-u", "--unmount", action="store_true", help="unmount MOUNTPOINT")
-    parser.add_argument("--lazy", action="store_true", help="with -u: also while it is in use")
-    parser.add_argument("--list", action="store_true", help="list your mounts")
-    parser.add_argument("-f", "--foreground", action="store_true", help="stay in the foreground")
-    parser.add_argument(
+    offer_words(paths, TOOLS)
+    add_version(parser)
+    ending = parser.add_argument_group("mounts that are there")
+    ending.add_argument("-u", "--unmount", action="store_true", help="unmount MOUNTPOINT")
+    ending.add_argument("--lazy", action="store_true", help="with -u: also while it is in use")
+    ending.add_argument("--list", action="store_true", help="list your mounts")
+    _add_what_is_shown(parser.add_argument_group("what is shown"))
+    _add_how_it_is_served(parser.add_argument_group("how it is served"))
+    return parser
+
+
+def _add_what_is_shown(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--side-by-side", action="store_true", help="a folder for each file, in place of one merged tree"
+    )
+    group.add_argument(
+        "--follow", action="store_true", help="if another file replaces a mounted one, show that (slower)"
+    )
+    add_follow_external(group)
+
+
+def _add_how_it_is_served(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-f", "--foreground", action="store_true", help="stay in the foreground")
+    group.add_argument(
         "-o",
         dest="options",
         action="append",
@@ -93,32 +113,25 @@ def mount_parser() -> argparse.ArgumentParser:
         metavar="OPTION,...",
         help="FUSE options: allow_other, uid=…",
     )
-    parser.add_argument(
-        "--side-by-side", action="store_true", help="a folder for each file, in place of one merged tree"
-    )
-    parser.add_argument(
-        "--follow", action="store_true", help="if another file replaces a mounted one, show that (slower)"
-    )
-    add_follow_external(parser)
-    parser.add_argument(
+    group.add_argument(
         "--idle-timeout",
         type=_seconds,
         metavar="SECONDS",
         help="unmount after so many seconds without a request",
     )
-    parser.add_argument(
+    group.add_argument(
         "--processes",
         type=positive,
+        default=os.environ.get("IMAGESTORE_PROCESSES") or None,
         metavar="N",
-        help="serve with so many processes (default: the CPUs that you may use, at most 4)",
+        help="serve with so many processes (default: $IMAGESTORE_PROCESSES, or the CPUs, at most 4)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--library",
         choices=("fusepy", "mfusepy"),
         default=os.environ.get("IMAGESTORE_FUSE") or None,
         help="FUSE package (default: $IMAGESTORE_FUSE, otherwise mfusepy if libfuse 3 is installed)",
     )
-    return parser
 
 
 def _seconds(text: str) -> float:
@@ -281,7 +294,7 @@ def _without_links(path: Path) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run h5vfs.py with `argv`, by default the arguments of this process; returns the exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = words_so_far() or list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in TOOLS:
         return console.main(PROGRAM, tools_parser(), summarised(PROGRAM, use_tool), words)
     parser = mount_parser()

@@ -40,6 +40,7 @@ from imagestore.arguments import (
     AnyOrderParser,
     add_device,
     add_follow_external,
+    add_version,
     fraction,
     given_path,
     memory,
@@ -67,6 +68,15 @@ if TYPE_CHECKING:
     from imagestore.store.reader import ImageStore
 
 PROGRAM = "train_model"
+EPILOG = f"""\
+examples:
+  ./train_model.py train.h5                                     the network that suits the labels
+  ./train_model.py 'part-*.h5' --val test.h5 -o results         several stores as one
+  ./train_model.py train.h5 --model resnet18 --weights default  from weights that are on this machine
+  ./train_model.py train.h5 --resume checkpoint.pth             go on after a stop
+  torchrun --nproc-per-node 2 train_model.py train.h5           two processes
+
+{ENVIRONMENT}"""
 AUTO = "auto"
 STORE_SUFFIXES = (".h5", ".hdf5", ".hdf")  # whatever the file holds, it was meant to be a store
 
@@ -226,8 +236,9 @@ def cache_choice(text: str) -> "int | str":
 def build_parser() -> argparse.ArgumentParser:
     """The command line. Settings that are not given are None: their defaults are in training_settings.py."""
     parser = AnyOrderParser(
-        PROGRAM, description=__doc__, epilog=ENVIRONMENT, formatter_class=argparse.RawDescriptionHelpFormatter
+        PROGRAM, description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_version(parser)
     add = parser.add_argument
     add("stores", nargs="+", metavar="TRAIN.h5", help="image stores or quoted globs, read as one store")
     add("-o", "--output", type=given_path, default=Path(), metavar="DIR",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore.processes import cpu_count
+from imagestore.version import VERSION
 
 LARGEST_COUNT = 2**63 - 1  # NumPy and torch take no larger one
 MOST_DIGITS = 20  # Python refuses to read numbers of thousands of digits
@@ -44,6 +45,11 @@ class AnyOrderParser(argparse.ArgumentParser):
             return self.parse_known_intermixed_args(words, namespace)
         finally:
             self._is_intermixed = False
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add --version."""
+    parser.add_argument("--version", action="version", version=f"imagestore {VERSION}")
 
 
 def given_path(text: str) -> Path:

@@ -92,9 +92,7 @@ esac
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_without_a_gpu_pytorch_comes_from_its_own_index_if_that_answers(
-    installed: Path, answers: bool
-) -> None:
+def test_without_a_gpu_pytorch_comes_from_its_own_index(installed: Path, answers: bool) -> None:
     """Only PyTorch's own packages: another index may have other packages of the same names."""
     log = installed / "log"
     program(installed / "venv/bin/python", LOG_AND_PRETEND.format(log=log, refused=int(not answers)))
