@@ -20,11 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore import console
-from imagestore.arguments import AnyOrderParser, add_version, given_path, positive
+from imagestore.arguments import AnyOrderParser, add_version, given_path, positive, positive_size
 from imagestore.mending.command_line import MENDING, add_mending, mend
 from imagestore.processes import load_numpy_without_threads
 from imagestore.run_summary import add_json_summary, summarised
 from imagestore.shell_completion import offer_words, words_so_far
+from imagestore.tools.data_set_formats import FORMATS, SHARD_SIZE
 
 PROGRAM = "h5vfs"
 TOOLS = ("pack", "unpack", "ls", "cat", "attrs", "verify", *MENDING)
@@ -41,6 +42,7 @@ without mounting (each has its own --help):
   ./h5vfs.py attrs FILE.h5 [PATH]                   print the attributes of a group or a file
   ./h5vfs.py verify FILE.h5...                      read all images, compare their checksums
   ./h5vfs.py unpack FILE.h5... FOLDER               copy all files to a plain folder
+  ./h5vfs.py unpack --format parquet FILE.h5 FOLDER the images and labels for other tools
   ./h5vfs.py pack FOLDER FILE.h5                    make a store from a folder
 
 correcting a store by hand (each has its own --help):
@@ -167,6 +169,18 @@ def tools_parser() -> argparse.ArgumentParser:
     unpack.add_argument("paths", nargs="+", metavar="FILE.h5")
     unpack.add_argument("folder", type=given_path, metavar="FOLDER")
     add_follow_external(unpack)
+    unpack.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="write the images and their labels as a data set of this kind, into a new folder",
+    )
+    unpack.add_argument(
+        "--shard-size",
+        type=positive_size,
+        default=SHARD_SIZE,
+        metavar="SIZE",
+        help="bytes of images in a shard of webdataset or parquet, at most (default: 500M)",
+    )
     for tool in (pack, unpack):
         tool.add_argument(
             "--include",
@@ -215,11 +229,13 @@ def use_tool(arguments: argparse.Namespace) -> int:
         return pack(arguments.folder, arguments.output, *globs, arguments.dereference, arguments.summary)
     if arguments.tool == "unpack":
         from imagestore.tools.unpack import unpack
+        from imagestore.tools.unpack_images import unpack_images
 
-        return unpack(
-            arguments.paths, arguments.folder, arguments.include, arguments.exclude,
-            arguments.follow_external, arguments.summary,
-        )  # fmt: skip
+        globs = (arguments.include, arguments.exclude)
+        copy = (arguments.paths, arguments.folder, *globs, arguments.follow_external, arguments.summary)
+        if arguments.format is None:
+            return unpack(*copy)
+        return unpack_images(*copy, kind=arguments.format, shard_size=arguments.shard_size)
     if arguments.tool == "ls":
         from imagestore.tools.ls import ls
 

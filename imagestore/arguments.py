@@ -122,6 +122,14 @@ def memory(text: str) -> int:
     return int(digits) * UNITS[unit]
 
 
+def positive_size(text: str) -> int:
+    """A size of at least one byte, such as 500M or 2G."""
+    size = memory(text)
+    if not size:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; examples: 500M, 2G")
+    return size
+
+
 def add_follow_external(parser: argparse.ArgumentParser) -> None:
     """Add --follow-external, for the commands that read the images of stores."""
     parser.add_argument(

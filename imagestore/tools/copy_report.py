@@ -28,6 +28,8 @@ OUTSIDE_LINKS = Kind("link out of the folder", "links out of the folder")
 NOT_SHOWN = Kind("object that cannot be shown", "objects that cannot be shown")
 CIRCLES = Kind("link to a folder that holds it", "links to folders that hold them")
 SPECIAL_FILES = Kind("special file", "special files")
+IMAGES = Kind("image", "images")
+WITHOUT_LABEL = Kind("image without a label", "images without a label")
 
 
 class NotCopied(Exception):

@@ -211,8 +211,13 @@ def _replacing(folder: int, name: bytes) -> Iterator[bytes]:
 def _set_mode_and_time(fd: int, mode: int | None, mtime_ns: int) -> None:
     if mode is not None:
         os.fchmod(fd, mode)
-    with contextlib.suppress(OverflowError):  # the file system cannot hold this time
-        os.utime(fd, ns=(mtime_ns, mtime_ns))
+    set_time(fd, mtime_ns)
+
+
+def set_time(file: int | bytes, mtime_ns: int) -> None:
+    """Set the time of an open file or a path, if the file system can hold it. Raises OSError."""
+    with contextlib.suppress(OverflowError):
+        os.utime(file, ns=(mtime_ns, mtime_ns))
 
 
 def _link_text(folder: int, name: bytes) -> bytes | None:
