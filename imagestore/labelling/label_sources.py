@@ -17,6 +17,7 @@ from imagestore.labelling.class_names import read_class_names
 from imagestore.labelling.name_table import NameTable
 from imagestore.labelling.natural_order import numbers_in_natural_order
 from imagestore.labelling.read_tables import read_table
+from imagestore.store.label_names import label_of_group
 
 COLOUR, FOLDER, SOURCE = "colour", "folder", "source"
 KINDS = (COLOUR, FOLDER, SOURCE)
@@ -73,9 +74,9 @@ def describe_source(options: LabelOptions) -> dict[str, object]:
 
 
 def _label_of_folder(member: Member) -> str | None:
-    """The name of the folder that holds the member, as in an ImageFolder."""
+    """The label that the folder around the member stands for: its name, as in an ImageFolder."""
     folder = member.name.rpartition("/")[0].rpartition("/")[2]
-    return None if folder in ("", ".", "..") else folder
+    return None if folder in ("", ".", "..") else label_of_group(folder)
 
 
 def _label_in_source(member: Member) -> str | None:

@@ -33,13 +33,16 @@ def merge(output: Path, patterns: list[str], again: bool = False, summary: RunSu
     removed come back only if they are taken `again`. Returns the exit status. Raises UserError.
     """
     with contextlib.ExitStack() as opened:
-        stores = [opened.enter_context(store) for store in open_stores(patterns)]
+        stores = [opened.enter_context(store) for store in open_stores(patterns, require_images=False)]
+        by_hand = [corrections_of(store) for store in stores]
+        for store, found in zip(stores, by_hand, strict=True):
+            store.check_not_empty(require_images=not found)  # all may have been removed
         if any(os.path.realpath(store.path) == os.path.realpath(output) for store in stores):
             raise UserError(f"{output} is the output, so it cannot be one of the stores to merge")
         writer = opened.enter_context(StoreWriter(output))
         with stopping() as stop, progress(sum(map(len, stores)), "merging") as bar:
             report = RunReport(output, stop, summary or RunSummary())
-            corrections = AllCorrections([writer.corrections, *map(corrections_of, stores)], again)
+            corrections = AllCorrections([writer.corrections, *by_hand], again)
             report.disputed = corrections.disputed()
             with noting_errors(report):
                 for store in stores:

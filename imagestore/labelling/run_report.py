@@ -148,7 +148,7 @@ def decide_ending(report: RunReport, writers: list[StoreWriter], skipped: Passed
 def _why(report: RunReport, skipped: PassedOver | None) -> str:
     """The end of the message of a run that stored no image."""
     if report.removed:
-        count = len(report.removed)
+        count = len(_each_once(report.removed))
         return f" that is left: {count:,} were removed by hand (--again brings them back)"
     if report.unlabelled:
         return " that has a label"
@@ -184,7 +184,7 @@ def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping
         note(f"left out because they have no label: {_count_and_first(report.unlabelled, UNLABELLED_SHOWN)}")
     if report.removed:
         note(
-            f"left out because they were removed by hand: {_count_and_first(report.removed)} "
+            f"left out because they were removed by hand: {_count_and_first(_each_once(report.removed))} "
             "(--again brings them back)"
         )
     if report.corrected:
@@ -200,6 +200,11 @@ def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping
         )
     if report.unreadable:
         note(f"left out because they cannot be read: {_count_and_first(report.unreadable)}")
+
+
+def _each_once(names: list[str]) -> list[str]:
+    """Without repetitions: several stores of a merge may hold the same image."""
+    return list(dict.fromkeys(names))
 
 
 def _count_and_first(lines: list[str], shown: int = NAMES_SHOWN) -> str:

@@ -12,7 +12,7 @@ import os
 import random
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,24 +185,33 @@ def _choose_positions(run: Run, label_of: LabelOf | None, count: int, chunk: int
     if options.shard is not None:  # choose from all members: a shard does not know what the other shards have
         rng = random.Random(options.fixed_seed)
         return choose_runs_in_shard(len(members), count, chunk, rng, options.shard)
-    new = _positions_of_new(members, run.writers[0], label_of, options.again)
+    new = _positions_of_new(members, run, label_of)
     if members and len(new) < count:
         output = run.writers[0].path.name
         note(f"{run.source.path}: {len(new):,} images are not in {output} yet; taking all of them")
     return choose_runs(new, count, chunk, random.Random(options.seed))
 
 
-def _positions_of_new(
-    members: Sequence[Member], writer: StoreWriter, label_of: LabelOf | None, again: bool
-) -> Sequence[int]:
+def _positions_of_new(members: Sequence[Member], run: Run, label_of: LabelOf | None) -> Sequence[int]:
     """The positions of the members that the store does not have, and that have a label.
 
-    Those that were removed from it by hand count only if they are taken `again`. Positions take little
-    memory; a million members would take a third of a gigabyte.
+    Positions take little memory; a million members would take a third of a gigabyte.
     """
-    removed = {} if again else writer.removed()
-    new = (member for member in members if (key := _identity(member)) not in writer and key not in removed)
+    writer, removed = run.writers[0], _removed(run)
+
+    def is_new(member: Member) -> bool:
+        key = _identity(member)
+        if key in removed:
+            run.report.removed.append(printable(member.name))
+        return key not in writer and key not in removed
+
+    new = filter(is_new, members)
     return array("q", (member.position for member in new if label_of is None or label_of(member) is not None))
+
+
+def _removed(run: Run) -> Container[int]:
+    """The `identity` of the images that were removed from a store by hand, and stay so."""
+    return {key for writer in run.writers for key in writer.removed() if not run.options.again}
 
 
 def _stream_share(run: Run) -> tuple[int | None, Iterator[tuple[Member, bytes]]]:
@@ -285,7 +294,7 @@ def _skip_stored(
 ) -> Iterator[tuple[Member, bytes]]:
     """The images that no store has, and had before they were removed, until a signal asks for the end."""
 
-    removed = {key for writer in run.writers for key in writer.removed() if not run.options.again}
+    removed = _removed(run)
 
     def is_stored(image: int) -> bool:
         return any(image in writer for writer in run.writers)

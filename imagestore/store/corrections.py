@@ -95,7 +95,7 @@ def from_json(text: object) -> Corrections:
     """The corrections in the text of the attribute. What another program wrote there is passed over."""
     try:
         found = [_from_object(values) for values in json.loads(text)]  # type: ignore[arg-type]
-    except (TypeError, ValueError, KeyError, AttributeError):
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
         return {}
     return {correction.identity: correction for correction in found}
 

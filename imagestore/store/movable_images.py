@@ -44,5 +44,4 @@ def moved_record(store: ImageStore, i: int, group: bytes) -> ImageRecord:
             f"{store.path}: damaged: {store.path_of(i)} does not have the checksum it was stored with"
         )
     name = record.name.rpartition(b"/")[2]
-    # The member's name without a number that the store added: `move` adds one again if it must.
     return replace(record, label=group, name=name, member=record.member or name, crc32=checksum)

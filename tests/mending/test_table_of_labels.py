@@ -1,0 +1,123 @@
+"""`mv --from`: tables with the labels of many images."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.mended_stores import PHOTOS, heuristic, labels_of, mend
+
+IN_ARCHIVE = {name: name.split("/")[1] for name, _ in PHOTOS}
+
+
+def table(*rows: tuple[object, ...], name: str = "t.csv") -> str:
+    """A table in the current folder."""
+    with open(name, "w", newline="") as file:
+        csv.writer(file, delimiter="\t" if name.endswith(".tsv") else ",").writerows(rows)
+    return name
+
+
+@pytest.mark.parametrize(
+    "titles", [("name", "label"), ("Path", "predicted"), ("file", "class"), ("member", "target")]
+)
+@pytest.mark.parametrize("file", ["t.csv", "t.tsv"])
+def test_rows_name_images_by_path_member_or_base_name(store, titles, file):
+    rows = [
+        ("red/02.jpg", "rose"),
+        ("photos/red/05.jpg", "rose"),
+        ("./elsewhere/08.jpg", "tulip"),
+        ("00.jpg", "blue"),
+    ]
+    done = mend("mv", store, "--from", table(titles, *rows, name=file))
+    assert (done.status, done.err) == (0, "already under that label: 1 images\n")
+    assert "(3 relabelled)" in done.out
+    expected = {"photos/red/02.jpg": "rose", "photos/red/05.jpg": "rose", "photos/red/08.jpg": "tulip"}
+    assert labels_of(store) == IN_ARCHIVE | expected
+
+
+def test_json_and_named_columns(store):
+    Path("t.json").write_text(json.dumps({"02.jpg": "rose", "05.jpg": 7}))
+    assert mend("mv", store, "--from", "t.json").status == 0
+    assert labels_of(store)["photos/red/05.jpg"] == "7"
+    path = table(("picture", "species"), ("02.jpg", "AC/DC"))
+    assert mend("mv", store, "--from", path).status == 1
+    assert (
+        mend("mv", store, "--from", path, "--name-column", "picture", "--label-column", "species").status == 0
+    )
+    assert labels_of(store)["photos/red/02.jpg"] == "AC%2FDC"
+
+
+def test_the_table_of_summary_is_one(store):
+    text = heuristic("summary", store, "--csv").out
+    Path("t.csv").write_text(text.replace("red/02.jpg,red,", "red/02.jpg,rose,"))
+    assert "(1 relabelled)" in mend("mv", store, "--from", "t.csv").out
+    assert labels_of(store) == IN_ARCHIVE | {"photos/red/02.jpg": "rose"}
+
+
+def test_rows_that_say_nothing_are_counted_and_named(store):
+    Path("07.jpg").write_bytes(PHOTOS[7][1] + b"other")
+    mend("add", store, "07.jpg", "blue/")
+    rows = [
+        *((f"none/x{i}.jpg", "rose") for i in range(12)),
+        ("07.jpg", "rose"),  # is the name of two images, but the member of one
+        ("x/07.jpg", "rose"),
+        ("02.jpg", "rose"),
+        ("red/02.jpg", "tulip"),
+        ("05.jpg", "rose"),
+        ("red/05.jpg", "rose"),
+        ("08.jpg", ""),
+    ]
+    done = mend("mv", store, "--from", table(("name", "label"), *rows))
+    assert done.status == 0 and "(2 relabelled)" in done.out
+    assert "rows that match no image: 12: none/x0.jpg; none/x1.jpg;" in done.err
+    assert "none/x9.jpg; and 2 more" in done.err and "x10" not in done.err
+    assert "rows that match several images: 1: x/07.jpg\n" in done.err
+    assert "rows that contradict another row, so the image stays as it is: 1: red/02.jpg\n" in done.err
+    assert "rows without a label: 1: 08.jpg\n" in done.err
+    assert labels_of(store) == IN_ARCHIVE | {"photos/red/05.jpg": "rose", "07.jpg": "rose"}
+
+
+def test_only_rows_that_are_sure_count(store):
+    rows = [
+        ("02.jpg", "rose", 0.9),
+        ("05.jpg", "rose", "0.899"),
+        ("08.jpg", "rose", "nan"),
+        ("11.jpg", "rose", "1"),
+    ]
+    path = table(("name", "label", "confidence"), *rows)
+    done = mend("mv", store, "--from", path, "--min-confidence", "0.9")
+    assert (done.status, done.err) == (0, "rows that are less sure: 2: 05.jpg; 08.jpg\n")
+    assert labels_of(store) == IN_ARCHIVE | {"photos/red/02.jpg": "rose", "photos/red/11.jpg": "rose"}
+    assert (
+        mend("mv", store, "--from", table(rows[0][:2], name="u.csv"), "--min-confidence", "0.9").status == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", (), "t.csv is empty"),
+        ("a,b\n", (), "t.csv has no column"),
+        ("name,label\nx.jpg,red\n", (), "none of its rows gives a label to an image"),
+        ("name,label\n02.jpg,red\n", ("--min-confidence", "0.5"), "t.csv has no column 'confidence'"),
+        ("name,label,confidence\n02.jpg,red,?\n", ("--min-confidence", "0.5"), "02.jpg is no number: ?"),
+        ("name,label\n02.jpg\n", (), "line 2: it has 1 of 2 columns"),
+    ],
+)
+def test_a_wrong_table_changes_nothing(store, text, options, message):
+    Path("t.csv").write_text(text)
+    before = store.read_bytes()
+    done = mend("mv", store, "--from", "t.csv", *options)
+    assert done.status == 1 and message in done.err and done.err.count("\n") == 1
+    assert store.read_bytes() == before
+
+
+def test_a_table_may_be_applied_again(store):
+    """After the first time, the paths in the table are those of before."""
+    path = table(("name", "label"), *((f"red/{i:02d}.jpg", "rose") for i in (2, 5, 8, 11)))
+    assert "(4 relabelled)" in mend("mv", store, "--from", path).out
+    done = mend("mv", store, "--from", path)
+    assert "(0 relabelled)" in done.out and done.err == "already under that label: 4 images\n"
