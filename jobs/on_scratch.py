@@ -40,15 +40,14 @@ def job_and_node() -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Become the command, or clean."""
+    """Run the command, or clean; the exit status."""
     from imagestore.store.expand_paths import expand_paths
     from imagestore.tools.scratch_copies import clean, run_on_copies
 
     if arguments.clean:
         clean(places())
         return 0
-    run_on_copies(expand_paths(arguments.stores), places(), job_and_node(), arguments.command)
-    return 0
+    return run_on_copies(expand_paths(arguments.stores), places(), job_and_node(), arguments.command)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -37,13 +37,7 @@ run_to_the_end() {
     program=''
     trap 'signalled=1 warned=1; pass_on USR1' USR1
     trap 'signalled=1 told_to_end=1; pass_on TERM' TERM
-    "$@" &
-    program=$!
-    while :; do
-        signalled='' status=0
-        wait "$program" || status=$?
-        [[ $signalled ]] || break # a signal ends the wait too, and then the program still runs
-    done
+    run_and_wait "$@"
     trap '' USR1
     trap - TERM
     ((status)) || { rm -f "$(fruitless_file)"; return 0; }
@@ -53,7 +47,25 @@ run_to_the_end() {
     return "$status"
 }
 
-pass_on() { kill -s "$1" "$program" 2>/dev/null || true; }
+# Run a program in the background, and set `status` at its end.
+run_and_wait() {
+    "$@" &
+    program=$!
+    while :; do
+        signalled='' status=0
+        wait "$program" || status=$?
+        [[ $signalled ]] || return 0 # a signal ends the wait too, and then the program still runs
+    done
+}
+
+# srun would answer SIGTERM by killing its tasks; scancel sends it to them, and not to this shell.
+pass_on() { # SIGNAL
+    if [[ $1 == TERM && ${launcher[*]-} ]]; then
+        scancel --signal=TERM "$SLURM_JOB_ID" 2>/dev/null || true
+    else
+        kill -s "$1" "$program" 2>/dev/null || true
+    fi
+}
 
 # After SIGTERM: whether nobody has cancelled the job. Then it is preempted, or its node goes down.
 still_wanted() { [[ $(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T 2>/dev/null) == RUNNING ]]; }
@@ -75,8 +87,6 @@ go_on_later() {
     fi
     printf '%s\n' "$fruitless" >"$file"
     say "not finished (status $status): job $SLURM_JOB_ID goes back into the queue"
-    clean_scratch
-    trap - EXIT # then the job has no nodes any more
     scontrol requeue "$SLURM_JOB_ID" && exit 0
     say "error: Slurm does not requeue it: submit it again, and it goes on"
 }
@@ -96,18 +106,9 @@ set_on_scratch() {
     local IFS=:
     [[ ! ${WITHOUT_SCRATCH-} ]] || SCRATCH=()
     export IMAGESTORE_SCRATCH="${SCRATCH[*]}"
+    # shellcheck disable=SC2034 # the scripts use it
     on_scratch=("$checkout/jobs/on_scratch.py")
 }
-
-clean_scratch() {
-    ((${#on_scratch[@]})) || return 0
-    local everywhere=()
-    if ((${SLURM_JOB_NUM_NODES:-1} > 1)); then
-        everywhere=(srun --overlap --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1)
-    fi
-    "${everywhere[@]}" "${on_scratch[@]}" --clean || true
-}
-on_scratch=()
 
 # Tell pipeline.sh that a step is done.
 mark_done() {

@@ -16,10 +16,13 @@ import fcntl
 import mmap
 import os
 import shutil
+import signal
 import stat
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from isal.isal_zlib import crc32
 
@@ -27,6 +30,7 @@ from imagestore.console import UserError, note
 from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.loading.free_memory import available_memory
+from imagestore.processes import STOPPING
 from imagestore.store.trailer import read_trailer
 
 PROGRAM = "on_scratch"
@@ -51,8 +55,7 @@ class Staged:
 def stage(stores: Sequence[Path], places: Sequence[Path], job: str) -> Staged:
     """Copy the stores to the first place that fits, or find the copies that another task of `job` has made.
 
-    `job` names the job and the node. Whatever goes wrong, the originals are used, with a word. A program that
-    this process becomes by exec keeps the lock.
+    `job` names the job and the node. Whatever goes wrong, the originals are used, with a word.
     """
     try:
         sizes = [_size_of_copyable(store) for store in stores]
@@ -142,7 +145,6 @@ def _share(stores: Sequence[Path], folder: Path) -> Staged:
     if not copies:
         os.close(lock)
         raise CannotCopy("another task of this node could not copy them")
-    os.set_inheritable(lock, True)  # the program that this process becomes keeps the copies
     return Staged([folder / copy for copy in copies], lock)
 
 
@@ -256,15 +258,50 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 # ----- the command -----
 
 
-def run_on_copies(
-    stores: Sequence[Path], places: Sequence[Path], job: str, command: Sequence[str],
-    become: Callable[[str, Sequence[str]], object] = os.execvp,
-) -> None:  # fmt: skip
-    """Become `command`, in which the word {} stands for the stores, copied if possible. Raises UserError."""
-    clean(places)
-    staged = stage(stores, places, job)
-    words = [word for part in command for word in (map(str, staged.stores) if part == "{}" else [part])]
+def run_on_copies(stores: Sequence[Path], places: Sequence[Path], job: str, command: Sequence[str]) -> int:
+    """Run `command`, in which the word {} stands for the stores, on copies if possible; its exit status.
+
+    It is 128 + N if signal N ended the command. Signals are passed on to it. Raises UserError.
+    """
+    with _passing_signals_on() as started:
+        clean(places)
+        staged = stage(stores, places, job)
+        try:
+            return started(_with_stores(command, staged.stores), staged.lock)
+        finally:
+            if staged.lock >= 0:
+                os.close(staged.lock)
+            clean(places)
+
+
+def _with_stores(command: Sequence[str], stores: Sequence[Path]) -> list[str]:
+    return [word for part in command for word in (map(str, stores) if part == "{}" else [part])]
+
+
+@contextlib.contextmanager
+def _passing_signals_on() -> Iterator[Callable[[Sequence[str], int], int]]:
+    """A function that runs a program, which keeps a lock open, and passes the signals of STOPPING on to it.
+
+    A terminal sends SIGINT to the program as well. A signal before the program starts ends this process.
+    """
+    running: list[subprocess.Popen] = []
+
+    def pass_on(signum: int, frame: FrameType | None) -> None:
+        if not running:
+            raise SystemExit(128 + signum)
+        running[0].send_signal(signum)
+
+    def run(words: Sequence[str], lock: int) -> int:
+        try:
+            running.append(subprocess.Popen(words, pass_fds=[lock] if lock >= 0 else []))
+        except OSError as error:
+            raise UserError(f"{words[0]}: {error.strerror}") from None
+        status = running[0].wait()
+        return status if status >= 0 else 128 - status
+
+    before = {number: signal.signal(number, pass_on) for number in STOPPING if number != signal.SIGINT}
     try:
-        become(words[0], words)
-    except OSError as error:
-        raise UserError(f"{words[0]}: {error.strerror}") from None
+        yield run
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
