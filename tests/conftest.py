@@ -99,16 +99,21 @@ def _old_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["fusepy", "mfusepy"])
+@pytest.fixture(
+    params=["fusepy 1", "mfusepy 2", pytest.param("mfusepy 1", marks=pytest.mark.slow)],
+    ids=["fusepy", "mfusepy", "mfusepy-one-process"],
+)
 def fuse_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Mount with fusepy on libfuse 2, then with mfusepy on libfuse 3, by IMAGESTORE_FUSE.
+    """Mount with fusepy on libfuse 2, then with libfuse 3 and two processes; among the slow tests with one.
 
     Skips if that library is missing. If REQUIRE_FUSE is set, as in CI, the test fails instead.
     """
-    missing = missing_for_fuse(request.param)
+    library, processes = request.param.split()
+    missing = missing_for_fuse(library)
     if missing and os.environ.get("REQUIRE_FUSE"):
         pytest.fail(missing)
     if missing:
         pytest.skip(missing)
-    monkeypatch.setenv("IMAGESTORE_FUSE", request.param)
-    return request.param
+    monkeypatch.setenv("IMAGESTORE_FUSE", library)
+    monkeypatch.setenv("IMAGESTORE_PROCESSES", processes)
+    return library

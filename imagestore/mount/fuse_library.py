@@ -73,8 +73,13 @@ def _load(package: Package) -> Library:
         with contextlib.suppress(OSError):  # another libfuse: the package may know it
             return Library(package, None, 3, LowLevelLibrary(chosen))
     # Both packages read this variable while they are imported. Without it, both prefer libfuse 2.
+    given = os.environ.get("FUSE_LIBRARY_PATH")
     os.environ["FUSE_LIBRARY_PATH"] = chosen
-    module = importlib.import_module(package.module)
+    try:
+        module = importlib.import_module(package.module)
+    finally:
+        if given is None:
+            del os.environ["FUSE_LIBRARY_PATH"]
     if not hasattr(module, "fuse_operations"):
         raise ImportError(f"another package of the name 'fuse' is installed; {pip_install('fusepy')}")
     return Library(package, module, getattr(module, "fuse_version_major", 2))

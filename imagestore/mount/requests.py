@@ -1,18 +1,18 @@
-"""FUSE requests, answered from a tree: paths become nodes, and nodes become libfuse's structures.
+"""FUSE requests by libfuse's high-level interface, answered from a tree: paths become nodes.
 
-Nothing here decides what a store looks like as a file system; that is the tree's. libfuse calls these
-callbacks directly, with the structures that fusepy (libfuse 2) or mfusepy (libfuse 3) declare. The FUSE class
-of these packages would translate each request once more, and register callbacks that nobody needs. One thread
-answers all requests: more threads would only wait for Python's interpreter lock.
+Nothing here decides what a store looks like as a file system; that is the tree's. This is the way with
+libfuse 2, and with a libfuse 3 whose structures low_level_library.py does not know. libfuse calls these
+callbacks directly, with the structures that fusepy or mfusepy declare. The FUSE class of these packages would
+translate each request once more, and register callbacks that nobody needs. One thread answers all requests:
+more threads would only wait for Python's interpreter lock.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
-from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from imagestore.console import UserError
@@ -29,11 +29,6 @@ from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
 from imagestore.vfs.source import NoSuchName
 from imagestore.vfs.tree import Tree
-
-# Constants of Linux and of libfuse 3, by their names there.
-FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO = 1 << 13, 1 << 14
-FUSE_READDIR_PLUS = 1
-FUSE_FILL_DIR_PLUS = 2
 
 BLOCK_SIZE = 4096  # bytes
 
@@ -60,24 +55,12 @@ def answered(callback: Callable[..., int | None]) -> Callback:
     return answer
 
 
-class _Listing(NamedTuple):
-    """A listing that was interrupted since libfuse's buffer was full."""
-
-    path: bytes
-    offset: int  # of the next entry
-    entries: Iterator[tuple[bytes, Node]]
-
-
-NO_LISTING = _Listing(b"", 0, iter(()))
-
-
 class Requests:
     """The callbacks over a tree that does not change: the kernel may keep all answers.
 
     The tree is closed by `close`.
     """
 
-    kernel_may_cache = True
     callback_names: tuple[str, ...] = (
         "init",
         "getattr",
@@ -99,8 +82,7 @@ class Requests:
         self._last_listing_length = 0
         self._getattr_count = 0  # since the last listing
         self._expects_getattr = False  # whether a getattr for most entries follows a listing
-        self._prepared_folders: set[bytes] = set()  # the kernel or the tree's cache has all nodes in them
-        self._interrupted = NO_LISTING
+        self._prepared_folders: set[bytes] = set()  # the tree's cache has all nodes in them
         self._xattrs: tuple[int, dict[bytes, bytes]] = (
             -1,
             {},
@@ -126,9 +108,6 @@ class Requests:
         try:
             if self.library.generation == 3:
                 config.contents.use_ino = config.contents.readdir_ino = 1
-                connection.contents.want &= ~(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO)
-                if self.kernel_may_cache:
-                    connection.contents.want |= connection.contents.capable & FUSE_CAP_READDIRPLUS
         finally:  # also after a bug: a process waits for this call, which gives standard error back too
             self.is_mounted = True
             self.on_mounted()
@@ -164,25 +143,12 @@ class Requests:
 
     @answered
     def readdir(self, path: bytes, buffer: int, fill: Callable, offset: int, info: Any, *flags: int) -> None:  # noqa: ANN401
-        """List a folder, with attributes if they will be asked for anyway.
+        """List a folder: all entries at once, with their types, which save `find` a request for each entry.
 
-        libfuse 3 can take all attributes of each entry ("readdirplus"). That saves a request for each file,
-        but costs a plain `find` more than it needs. So it is done if a getattr for most entries followed a
-        listing, as `ls -l` and `tar` do; and only once for each folder, since the kernel keeps the answers.
+        If a getattr for most entries followed the last listing, as with `ls -l`, all nodes are prepared.
         """
-        if not offset:
-            length = self._last_listing_length
-            self._expects_getattr = self._expects_getattr or self._getattr_count > length // 2 > 0
-        kernel_takes_attributes = flags and flags[0] & FUSE_READDIR_PLUS
-        if offset or (
-            kernel_takes_attributes and self._expects_getattr and path not in self._prepared_folders
-        ):
-            self._list_with_attributes(path, buffer, fill, offset)
-        else:
-            self._list(path, buffer, fill)
-
-    def _list(self, path: bytes, buffer: int, fill: Callable) -> None:
-        """All entries at once, with their types. The types save `find` a request for each entry."""
+        length = self._last_listing_length
+        self._expects_getattr = self._expects_getattr or self._getattr_count > length // 2 > 0
         status = self.library.module.c_stat()
         reference = ctypes.byref(status)
         offset_and_flags = (0, 0) if self.library.generation == 3 else (0,)
@@ -196,24 +162,6 @@ class Requests:
         if self._expects_getattr and path not in self._prepared_folders:
             self._prepared_folders.add(path)
             self.tree.cache_children(path)
-
-    def _list_with_attributes(self, path: bytes, buffer: int, fill: Callable, offset: int) -> None:
-        """As many entries from `offset` on as the buffer takes, with their attributes (libfuse 3)."""
-        last = self._interrupted
-        entries = last.entries
-        if (last.path, last.offset) != (path, offset):
-            folder = self.find(path)
-            all_entries = chain([(b".", folder), (b"..", folder)], self.tree.children(folder))
-            entries = islice(all_entries, offset, None)
-            self._prepared_folders.add(path)
-        for position, (name, node) in enumerate(entries, offset):
-            status = self.library.module.c_stat()
-            self._fill_stat(status, node)
-            flags = 0 if node.is_damaged else FUSE_FILL_DIR_PLUS  # of a damaged node, getattr must report EIO
-            if fill(buffer, name, ctypes.byref(status), position + 1, flags):
-                self._interrupted = _Listing(path, position, chain([(name, node)], entries))
-                return
-        self._interrupted = NO_LISTING
 
     # ----- files and links -----
 
@@ -275,7 +223,6 @@ class ReopeningRequests(Requests):
     bytes and the new ones stay apart.
     """
 
-    kernel_may_cache = False
     callback_names = (*Requests.callback_names, "release", "fgetattr")  # libfuse 3 has no fgetattr
 
     def __init__(

@@ -8,13 +8,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from imagestore.mount import fuse_options, high_level_session, low_level_session
+from imagestore.mount import fuse_options
 from imagestore.mount.fuse_library import Library
-from imagestore.mount.low_level_following import FollowingRequests
 from imagestore.mount.low_level_library import LowLevelLibrary
 from imagestore.mount.low_level_requests import MOST_PROCESSES, LowLevelRequests
 from imagestore.mount.mount_settings import MountSettings
-from imagestore.mount.requests import ReopeningRequests, Requests
 from imagestore.processes import cpu_count
 from imagestore.vfs.tree import Tree
 
@@ -49,11 +47,15 @@ def _serve_low_level(
     on_mounted: Callable[[], None],
     on_serving: OnServing,
 ) -> int | None:
+    from imagestore.mount import low_level_session  # each interface is loaded where it is used
+
     options, shown = fuse_options.low_level_options(
         stores=_names(tree), user_options=settings.fuse_options, timeout=_timeout(settings)
     )
     requests: LowLevelRequests
     if settings.show_replacements:
+        from imagestore.mount.low_level_following import FollowingRequests
+
         requests = FollowingRequests(tree, library, shown, lambda: settings.open_tree(tree.files))
     else:
         requests = LowLevelRequests(tree, library, shown)
@@ -85,6 +87,9 @@ def _serve_high_level(
     on_mounted: Callable[[], None],
     on_serving: OnServing,
 ) -> int | None:
+    from imagestore.mount import high_level_session
+    from imagestore.mount.requests import ReopeningRequests, Requests
+
     requests: Requests
 
     def on_first_request() -> None:

@@ -26,6 +26,16 @@ def servers(mountpoint: Path) -> list[int]:
     return pids
 
 
+def serving(mountpoint: Path) -> list[int]:
+    """The ids of the processes that answer the kernel's requests, the first one first."""
+    pids = []
+    for pid in servers(mountpoint):
+        with contextlib.suppress(OSError):
+            files = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+            pids += [pid] * ("/dev/fuse" in files)
+    return sorted(pids)
+
+
 def mounted_below(folder: Path) -> list[str]:
     """The mountpoints below a folder, as the kernel lists them."""
     lines = Path("/proc/self/mountinfo").read_bytes().rstrip(b"\n").split(b"\n")

@@ -7,8 +7,9 @@ from types import ModuleType
 
 import pytest
 
+from imagestore.console import UserError
 from imagestore.mount.fuse_library import PACKAGES, Library
-from imagestore.mount.fuse_options import mount_options
+from imagestore.mount.fuse_options import ShownOptions, low_level_options, mount_options
 from tests.helpers.mounts import refused
 
 pytestmark = pytest.mark.usefixtures("fuse_library")
@@ -46,6 +47,16 @@ def test_only_libfuse_2_takes_inode_numbers_by_an_option():
 def test_the_names_of_the_stores_are_escaped_and_cut():
     assert options(stores="a,b\\c.h5")[0] == "fsname=a\\,b\\\\c.h5"
     assert options(stores="é" * 600)[0] == f"fsname={'é' * 128}..."
+
+
+def test_the_low_level_interface_leaves_options_to_us():
+    given = ["uid=1", "rw", "entry_timeout=3", "umask=027", "kernel_cache", "remember=9", "allow_other"]
+    passed_on, shown = low_level_options(stores="a.h5", user_options=given, timeout=7.0)
+    assert passed_on == ["fsname=a.h5", "subtype=h5vfs", "default_permissions", "allow_other", "ro"]
+    assert shown == ShownOptions(entry_timeout=3, attr_timeout=7, negative_timeout=7, uid=1, umask=0o27)
+    for option in ("uid=me", "umask=8", "attr_timeout="):
+        with pytest.raises(UserError, match=f"-o {option}: not a number"):
+            low_level_options(stores="a.h5", user_options=[option], timeout=7.0)
 
 
 def test_an_unknown_or_forbidden_option_is_refused(run, store, mountpoint):

@@ -1,0 +1,225 @@
+"""The processes that serve a mount together: how many there are, and what happens if one is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.helpers.commands import ROOT, environment, missing_for_fuse
+from tests.helpers.mounts import H5VFS, contents_of, is_mounted, servers, serving, shell, wait_until
+from tests.helpers.odd_stores import make_indexed, make_odd
+
+LOST = (errno.ENOTCONN, errno.ECONNABORTED)
+STRESS_SECONDS = float(os.environ.get("STRESS_SECONDS", "3"))
+
+# Mounts as h5vfs.py does, but process number sys.argv[1] writes its id into the file sys.argv[2], and then
+# takes a minute to read a file.
+PROGRAM_WITH_A_SLOW_PROCESS = """
+import os, sys, time
+import h5vfs
+from imagestore.mount import low_level_session
+from imagestore.mount.low_level_requests import LowLevelRequests
+from imagestore.vfs.tree import Tree
+
+number, marker = int(sys.argv[1]), sys.argv[2]
+requests, read = [], Tree.read
+init = LowLevelRequests.__init__
+LowLevelRequests.__init__ = lambda self, *arguments: (requests.append(self), init(self, *arguments))[1]
+
+def slow_read(tree, node, offset, size):
+    if requests[0].process == number:
+        with open(marker, "w") as file:
+            file.write(str(os.getpid()))
+        time.sleep(60)
+    return read(tree, node, offset, size)
+
+Tree.read = slow_read
+sys.exit(h5vfs.main(sys.argv[3:]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _libfuse_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests need libfuse 3. Without it they are skipped; they fail if REQUIRE_FUSE is set, as in CI."""
+    missing = missing_for_fuse("mfusepy")
+    if missing and os.environ.get("REQUIRE_FUSE"):
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
+    monkeypatch.setenv("IMAGESTORE_FUSE", "mfusepy")
+
+
+# ----- how many processes -----
+
+
+def test_as_many_processes_serve_as_the_user_says(run, store, mountpoint):
+    for count in (3, 1):
+        run("h5vfs.py", "--processes", count, store[0], mountpoint)
+        assert len(serving(mountpoint)) == count
+        assert contents_of(mountpoint) == store[1]
+        run("h5vfs.py", "-u", mountpoint)
+        wait_until(lambda: not servers(mountpoint))
+
+
+def test_the_default_is_the_processors_up_to_four(run, store, mountpoint):
+    allowed = sorted(os.sched_getaffinity(0))
+    for processors in {1, min(len(allowed), 6)}:
+        given = ",".join(map(str, allowed[:processors]))
+        shell("taskset", "--cpu-list", given, *H5VFS, store[0], mountpoint)
+        assert len(serving(mountpoint)) == min(processors, 4)
+        run("h5vfs.py", "-u", mountpoint)
+
+
+def test_all_processes_serve_a_file_that_is_walked(run, mountpoint, tmp_path):
+    make_odd(tmp_path / "odd.h5")
+    run("h5vfs.py", "--processes", 1, tmp_path / "odd.h5", mountpoint)
+    alone = described(mountpoint)
+    run("h5vfs.py", "-u", mountpoint)
+    run("h5vfs.py", "--processes", 4, tmp_path / "odd.h5", mountpoint)
+    assert len(serving(mountpoint)) == 4
+    assert described(mountpoint) == alone
+
+
+def described(folder: Path) -> dict[str, object]:
+    """What programs see of each file, link and folder, by its path."""
+    found: dict[str, object] = {}
+    for path in folder.rglob("*"):
+        status = path.lstat()
+        content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        attributes = (
+            {name: os.getxattr(path, name, follow_symlinks=False) for name in os.listxattr(path)}
+            if not path.is_symlink()
+            else None
+        )
+        numbers = (status.st_mode, status.st_ino, status.st_nlink, status.st_size, status.st_mtime_ns)
+        found[str(path.relative_to(folder))] = (numbers, content, attributes)
+    return found
+
+
+def test_one_process_serves_a_large_file_without_an_index(run, mountpoint, tmp_path):
+    with h5py.File(tmp_path / "large.h5", "w") as file:
+        rows = file.create_dataset("rows", (20_001,), h5py.vlen_dtype(np.uint8))
+        rows[7] = np.arange(9, dtype=np.uint8)
+    run("h5vfs.py", "--processes", 4, tmp_path / "large.h5", mountpoint)
+    assert len(serving(mountpoint)) == 1
+    assert len(os.listdir(mountpoint / "rows")) == 20_001
+    assert (mountpoint / "rows/000007").read_bytes() == bytes(range(9))
+
+
+def test_one_process_follows_replaced_stores(run, store, mountpoint):
+    run("h5vfs.py", "--processes", 4, "--follow", store[0], mountpoint)
+    assert len(serving(mountpoint)) == 1
+    assert contents_of(mountpoint) == store[1]
+
+
+# ----- a process that is killed -----
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["the first", "another"])
+def test_a_reader_does_not_wait_for_a_killed_process(run, store, mountpoint, tmp_path, number):
+    path, contents = store
+    marker = tmp_path / "marker"
+    command = [sys.executable, "-c", PROGRAM_WITH_A_SLOW_PROCESS, str(number), marker, "--processes", "2"]
+    subprocess.run(
+        [*command, path, mountpoint], env=environment({"PYTHONPATH": str(ROOT)}), timeout=30, check=True
+    )
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        for name in sorted(contents):
+            waiting = pool.apply_async(read_errno, (mountpoint / name,))
+            wait_until(lambda waiting=waiting: waiting.ready() or marker.exists())
+            if marker.exists():
+                break
+        wait_until(marker.read_text)
+        os.kill(int(marker.read_text()), signal.SIGKILL)
+        killed = time.monotonic()
+        # After its read-ahead failed, the kernel may ask another process, which has the bytes.
+        assert waiting.get(timeout=20) in (0, errno.EIO, *LOST)
+        assert time.monotonic() - killed < 5  # far less than the minute that the process would take
+    if number == 0:
+        wait_until(lambda: not servers(mountpoint))
+        assert "crashed" in run("h5vfs.py", path, mountpoint).stderr
+    assert contents_of(mountpoint) == contents
+
+
+def read_errno(file: Path) -> int:
+    """The errno that reading a file gives; 0 if it can be read."""
+    try:
+        file.read_bytes()
+    except OSError as error:
+        return error.errno or -1
+    return 0
+
+
+@pytest.mark.slow
+def test_killed_processes_give_errors_and_no_wrong_bytes(run, mountpoint, tmp_path):
+    contents = make_indexed(tmp_path / "store.h5", 400, labels=5, size=60_000)
+    run("h5vfs.py", "--processes", 4, tmp_path / "store.h5", mountpoint)
+    first, *others = serving(mountpoint)
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        jobs = [(mountpoint, contents, seed, 4 * STRESS_SECONDS) for seed in range(4)]
+        readers = pool.starmap_async(read_or_fail, jobs)
+        for other in others:
+            time.sleep(STRESS_SECONDS)
+            os.kill(other, signal.SIGKILL)
+        compared = readers.get(timeout=4 * STRESS_SECONDS + 60)
+    assert min(compared) > 0
+    wait_until(lambda: servers(mountpoint) == [first])
+    assert contents_of(mountpoint) == contents
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: not servers(mountpoint))
+    with pytest.raises(OSError):
+        os.statvfs(mountpoint)
+    assert "crashed" in run("h5vfs.py", tmp_path / "store.h5", mountpoint).stderr
+    assert contents_of(mountpoint) == contents
+
+
+def read_or_fail(mountpoint: Path, contents: dict[str, bytes], seed: int, seconds: float) -> int:
+    """Read files until the time is over, with errors of a lost process; return how many were compared."""
+    rng, names, compared = random.Random(seed), sorted(contents), 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        name = rng.choice(names)
+        try:
+            with (mountpoint / name).open("rb", buffering=0) as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                data = file.read()
+        except OSError as error:
+            assert error.errno in (*LOST, errno.EIO)
+            continue
+        assert data == contents[name]
+        compared += 1
+    return compared
+
+
+# ----- the end -----
+
+
+def test_sigterm_ends_all_processes(run, store, mountpoint):
+    run("h5vfs.py", "--processes", 3, store[0], mountpoint)
+    opened = os.open(mountpoint / "label0/image_0000.jpg", os.O_RDONLY)
+    os.kill(serving(mountpoint)[0], signal.SIGTERM)
+    wait_until(lambda: not servers(mountpoint))
+    assert not is_mounted(mountpoint)
+    with contextlib.suppress(OSError):  # nobody answers any more
+        os.close(opened)
+
+
+def test_an_idle_mount_counts_the_requests_of_all_processes(run, store, mountpoint):
+    run("h5vfs.py", "--processes", 4, "--idle-timeout", "0.8", store[0], mountpoint)
+    for name in sorted(store[1])[:16]:
+        time.sleep(0.1)
+        assert (mountpoint / name).read_bytes() == store[1][name]
+    wait_until(lambda: not is_mounted(mountpoint))
+    wait_until(lambda: not servers(mountpoint))
