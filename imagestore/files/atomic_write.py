@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def write_whole(path: str | Path, *, synced: bool = True) -> Iterator[Path]:
     path = Path(path)
     check_writable(path)
     stem = os.fsdecode(os.fsencode(path.name)[:LONGEST_STEM])
-    temporary = path.with_name(f".{stem}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{stem}.{os.urandom(4).hex()}.tmp")
     try:
         yield temporary
         put_in_place(temporary, path, synced=synced)
