@@ -15,7 +15,8 @@ from imagestore import stored_names
 from imagestore.archive.label_text import LABEL_KEYS, text_of
 from imagestore.archive.members import Member, Members, SourceLabels
 
-CLASS_FILES, JSON_FILES, TEXT_FILES = range(3)  # kinds of files beside an image, in the order of their rank
+# Kinds of files beside an image, by rank. A number in a class file gives way to a name in JSON.
+CLASS_FILES, JSON_FILES, CLASS_NUMBERS, JSON_NUMBERS, TEXT_FILES = range(5)
 LARGEST_FILE = 16 << 20  # bytes; a larger one is no label
 MOST_BYTES_HELD, MOST_IMAGES_HELD = 64 << 20, 1000  # of one sample: no key of a real sample has more
 
@@ -66,12 +67,13 @@ class SampleLabels:
         """Take the label from a file of the current sample; return whether there is one."""
         extension = _split(name)[1]
         kind = self._kind(extension)
-        texts = self._texts_in_json(data) if kind == JSON_FILES else [_line_of(data)]
+        values = self._values_in_json(data) if kind == JSON_FILES else [_line_of(data)]
+        texts = [text_of(value) for value in values]
         found = next((place for place, text in enumerate(texts) if text is not None), None)
         if kind is None or found is None:
             return False
         place = found if kind == JSON_FILES else self._place(extension)
-        candidate = (kind, place, texts[found])
+        candidate = (_rank(kind, values[found]), place, texts[found])
         if self.current.found is None or candidate[:2] < self.current.found[:2]:
             self.current.found = candidate
         return True
@@ -87,12 +89,12 @@ class SampleLabels:
         name = extension.removesuffix(".txt")
         return self._extensions.index(name) if name in self._extensions else 0
 
-    def _texts_in_json(self, data: bytes) -> list[str | None]:
-        """The text under each of the keys of a JSON object; None where it has no such key."""
+    def _values_in_json(self, data: bytes) -> list[object]:
+        """The value of each of the keys of a JSON object; None where it has no such key."""
         with contextlib.suppress(ValueError, RecursionError):
             values = json.loads(data)
             if isinstance(values, dict):
-                return [text_of(values.get(key)) for key in self._keys]
+                return [values.get(key) for key in self._keys]
         return []
 
 
@@ -127,6 +129,13 @@ def _labelled(
             members.set_label(member.position, sample.label)
             member = replace(member, label=sample.label)
         yield member, data
+
+
+def _rank(kind: int, value: object) -> int:
+    """The rank of a label that a kind of file holds."""
+    if kind == CLASS_FILES and isinstance(value, str) and value.isdecimal():
+        return CLASS_NUMBERS
+    return JSON_NUMBERS if kind == JSON_FILES and not isinstance(value, str) else kind
 
 
 def _split(name: str) -> tuple[str, str]:

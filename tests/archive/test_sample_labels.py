@@ -95,6 +95,21 @@ def test_which_of_several_labels_counts(tmp_path, left_out, key, label, order):
     assert labels_of(tmp_path, files[::order], key) == {"1.jpg": label}
 
 
+@pytest.mark.parametrize(
+    ("number", "value", "label"),
+    [("3", "rose", "rose"), ("3", "7", "7"), ("3", 7, "3"), ("three", "rose", "three"), ("3", "", "")],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_number_gives_way_to_a_name_in_json(tmp_path, number, value, label, order):
+    entries = [
+        ("1.jpg", PICTURE),
+        ("1.cls", number.encode()),
+        ("1.json", json.dumps({"label": value}).encode()),
+    ]
+    assert labels_of(tmp_path, entries[::order]) == {"1.jpg": label}
+    assert labels_of(tmp_path, entries[::order], "cls") == {"1.jpg": number}
+
+
 def test_a_sample_is_a_run_of_members_with_one_key(tmp_path):
     entries = [
         ("x/1.left.jpg", PICTURE),

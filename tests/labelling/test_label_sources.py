@@ -68,6 +68,21 @@ def test_the_folder_is_the_label_and_the_bytes_stay(run, flowers_tgz, tmp_path):
     }
 
 
+def test_a_folder_of_an_escaped_label_stands_for_it(run, tmp_path):
+    labels = {
+        "AC%2FDC": "AC/DC",
+        "%empty": "",
+        "%2E%2E": "..",
+        "100%": "100%",
+        "50%25": "50%25",
+        "a%20b": "a%20b",
+    }
+    members = [(f"{folder}/1.jpg", picture((200, 30, 30), i)) for i, folder in enumerate(labels)]
+    archive = write(tmp_path / "escaped.tar", pack(members))
+    run("colourHeuristic.py", "partition", archive, "a.h5", "b.h5", 1, "--labels", "folder", "--no-palette")
+    assert labels_of(tmp_path / "a.h5") == {f"{folder}/1.jpg": label for folder, label in labels.items()}
+
+
 def test_any_text_can_be_a_label(run, flowers_tgz, tmp_path):
     labels = dict(zip(SPECIES, ["AC/DC", "", ".", "%2F"], strict=True))
     (tmp_path / "labels.json").write_text(json.dumps(labels))
