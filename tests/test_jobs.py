@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -15,50 +13,27 @@ import h5py
 import pytest
 
 from tests.helpers.commands import ROOT, missing_for_fuse
-from tests.helpers.slurm import Slurm, missing, running_slurm, wait_until
+from tests.helpers.jobs import (
+    EPOCH,
+    killing,
+    logs,
+    slurm_or_skip,
+    submit,
+    wait_for,
+    wait_for_epoch,
+    write_site,
+)
+from tests.helpers.slurm import Slurm, wait_until
 from tests.helpers.small_stores import make_store
 from tests.helpers.training_runs import train_here, weights_in
 
-EPOCH = re.compile(r"^epoch (\d+)/", re.MULTILINE)
-SCRIPTS = sorted((ROOT / "jobs").glob("*.sbatch"))
+SCRIPTS = sorted((ROOT / "jobs").rglob("*.s*h"))
 
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[Slurm]:
-    """A Slurm for this file. Skips if it cannot run here; if REQUIRE_SLURM is set, fails instead."""
-    reason = missing()
-    if reason and os.environ.get("REQUIRE_SLURM"):
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
-    with running_slurm() as slurm:
-        yield slurm
-
-
-def submit(slurm: Slurm, folder: Path, script: str, *arguments: object, **options: object) -> str:
-    """Submit a script from the checkout, as its comments say, to run in `folder`."""
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    return slurm.submit(f"--chdir={folder}", *flags, f"jobs/{script}.sbatch", *arguments, cwd=ROOT)
-
-
-def logs(folder: Path) -> str:
-    """Everything the jobs in a folder wrote."""
-    return "\n".join(f"{path.name}:\n{path.read_text()}" for path in sorted(folder.glob("*.log")))
-
-
-def wait_for(slurm: Slurm, job: str, state: str, folder: Path) -> None:
-    """Wait until every task of a job has come to a state."""
-    wait_until(lambda: slurm.states(job) == {state}, lambda: slurm.job(job) + logs(folder))
-
-
-def wait_for_epoch(slurm: Slurm, job: str, number: int, folder: Path) -> None:
-    """Wait until the log of a training has so many epochs; fails if the job ends before."""
-
-    def has_come() -> bool:
-        assert not slurm.states(job) & {"FAILED", "COMPLETED", "CANCELLED"}, logs(folder)
-        return len(EPOCH.findall(logs(folder))) >= number
-
-    wait_until(has_come, lambda: slurm.job(job) + logs(folder))
+    """A Slurm for this file."""
+    yield from slurm_or_skip()
 
 
 def images(path: Path) -> list[str]:
@@ -69,7 +44,7 @@ def images(path: Path) -> list[str]:
     return [name.split("/", 1)[1] for name in names]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_clean(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True, timeout=10)
     if shutil.which("shellcheck"):
@@ -123,15 +98,52 @@ def test_a_warned_training_is_requeued_and_goes_on(slurm: Slurm, tmp_path: Path)
     assert (tmp_path / "model_weights.pth").is_file()
     assert "goes back into the queue" in logs(tmp_path)
 
-    # A requeued job waits two minutes, so the test starts the same script anew in its place.
     before = len(EPOCH.findall(logs(tmp_path)))
+    wait_for_epoch(slurm, job, before + 1, tmp_path)
+    assert "Restarts=1" in slurm.job(job)
     slurm("scancel", job)
-    again = submit(slurm, tmp_path, *arguments)
-    wait_for_epoch(slurm, again, before + 1, tmp_path)
-    slurm("scancel", again)
-    wait_for(slurm, again, "CANCELLED", tmp_path)
+    wait_for(slurm, job, "CANCELLED", tmp_path)
     epochs = list(map(int, EPOCH.findall(logs(tmp_path))))
     assert epochs == list(range(1, len(epochs) + 1))
+
+
+@pytest.mark.slow
+def test_a_preempted_training_goes_on_too(slurm: Slurm, tmp_path: Path) -> None:
+    """Slurm sends SIGTERM before a preemption, and the job still runs then: nobody has cancelled it."""
+    store = make_store(tmp_path / "train.h5", 60)
+    job = submit(slurm, tmp_path, "train", store, "--epochs", 100_000, "--val-fraction", 0)
+    wait_for_epoch(slurm, job, 2, tmp_path)
+    slurm("scancel", "--batch", "--signal=TERM", job)
+    wait_for(slurm, job, "PENDING", tmp_path)
+    slurm("scancel", job)
+    wait_for(slurm, job, "CANCELLED", tmp_path)
+
+
+@pytest.mark.slow
+def test_two_runs_without_progress_are_the_end(slurm: Slurm, sample: Path, tmp_path: Path) -> None:
+    """A program that is always killed at its start is tried once more, and not for ever."""
+    site = write_site(tmp_path / "site.sh", killing("colourHeuristic", "true"))
+    slurm = Slurm({**slurm.environment, "SITE": str(site)})
+    job = submit(slurm, tmp_path, "partition", sample, 0.7, array="1-1")
+    wait_for(slurm, job, "FAILED", tmp_path)
+    assert "Restarts=1" in slurm.job(job)
+    assert logs(tmp_path).count("goes back into the queue") == 1
+    assert "status 137, twice without progress" in logs(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", ["", "TERM"])
+def test_each_node_has_a_mount_until_the_end(slurm: Slurm, sample_store, tmp_path, signal) -> None:
+    if reason := missing_for_fuse("mfusepy") and missing_for_fuse("fusepy"):
+        pytest.skip(reason)
+    count = "ls {}/* | grep -c jpg; " + ("sleep 300" if signal else "true")
+    job = submit(slurm, tmp_path, "look", sample_store, "bash", "-c", count, nodes=2)
+    wait_until(lambda: logs(tmp_path).count("60\n") == 2, lambda: logs(tmp_path))
+    if signal:
+        assert Path("/proc/self/mounts").read_text().count(f"mnt-{job}") == 2
+        slurm("scancel", "--batch", f"--signal={signal}", job)
+    wait_for(slurm, job, "FAILED" if signal else "COMPLETED", tmp_path)
+    assert f"mnt-{job}" not in Path("/proc/self/mounts").read_text()
 
 
 @pytest.mark.slow
