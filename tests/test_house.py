@@ -101,11 +101,13 @@ OF_NO_MODULE = {
     "labelling/test_interrupted_runs",
     "test_docs",
     "test_docs_format",
+    "test_docs_mending",
     "test_docs_python",
     "test_download_data",
     "test_end_to_end",
     "test_house",
     "test_jobs",
+    "test_jobs_pipeline",
     "test_make",
     "test_packaging",
 }

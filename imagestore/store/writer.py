@@ -278,10 +278,11 @@ class StoreWriter:
             partial.close()
             raise
         if not self._base_is_in_place():
-            raise UserError(
-                f"{self.path}: another tool changed it during this run; the new images are kept beside it: "
-                "run the same command again to add them"
-            )
+            outcome = "the new images are kept beside it: run the same command again to add them"
+            if self._mends:
+                partial.remove()
+                outcome = "nothing of this run is in it: run the same command again"
+            raise UserError(f"{self.path}: another tool changed it during this run; {outcome}")
         put_in_place(partial.path, self.path)
         partial.remove()
 

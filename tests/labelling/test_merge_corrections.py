@@ -55,7 +55,7 @@ def stores(_stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 CORRECTED = {m: label for m, label in IN_ARCHIVE.items() if m != GONE} | {MOVED: "rose", "new.jpg": "rose"}
 
 
-@pytest.mark.parametrize("order", permutations(["old.h5", "mended.h5"]))
+@pytest.mark.parametrize("order", list(permutations(["old.h5", "mended.h5"])))
 @pytest.mark.parametrize("into", [None, "old.h5", "mended.h5"])
 def test_a_correction_wins_over_the_old_label(stores, order, into):
     if into:
@@ -71,7 +71,7 @@ def test_a_correction_wins_over_the_old_label(stores, order, into):
     assert heuristic("sort", "a.tar", "m.h5", 12, 4, *BY_FOLDER).out.endswith("(0 new)\n")
 
 
-@pytest.mark.parametrize("order", permutations(["old.h5", "mended.h5", "other.h5"]))
+@pytest.mark.parametrize("order", list(permutations(["old.h5", "mended.h5", "other.h5"])))
 def test_the_later_label_wins_and_a_removal_always(stores, order):
     done = heuristic("merge", "m.h5", *order)
     assert labels_of(stores / "m.h5") == CORRECTED | {MOVED: "tulip"}
@@ -79,7 +79,7 @@ def test_the_later_label_wins_and_a_removal_always(stores, order):
     assert kept(stores / "m.h5")[GONE] == ("removed", None)
 
 
-@pytest.mark.parametrize("order", permutations(["old.h5", "mended.h5", "other.h5"]))
+@pytest.mark.parametrize("order", list(permutations(["old.h5", "mended.h5", "other.h5"])))
 def test_again_brings_a_removed_image_back(stores, order):
     heuristic("merge", "m.h5", *order)
     done = heuristic("merge", "m.h5", *order, "--again")
