@@ -48,6 +48,7 @@ def test_train_and_classify_unseen_images(run: Run, tmp_path: Path):
     assert f"({right} of 45)" in result.stdout
 
 
+@pytest.mark.slow
 def test_older_stores_and_broken_images(tmp_path: Path, old_store: Path, capsys: pytest.CaptureFixture):
     """Every layout is read. Images that cannot be decoded are named."""
     broken = make_store(tmp_path / "broken.h5", 9)

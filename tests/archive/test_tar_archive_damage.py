@@ -40,6 +40,7 @@ def can_be_opened(path):
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", COMPRESSIONS_TO_SCAN)
 def test_a_cut_at_any_byte_leaves_the_images_before_it(tmp_path, compression, cache):
     data = pack(IMAGES, compression)

@@ -77,6 +77,7 @@ def tails(compression):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", COMPRESSIONS_TO_SCAN[1:])
 def test_any_bytes_behind_the_data_cost_no_image(tmp_path, compression, cache, capfd):
     name = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "zstd", "lz4": "lz4"}[compression]

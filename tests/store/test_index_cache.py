@@ -94,6 +94,7 @@ def test_the_stamp_changes_with_every_write(walked_before):
         assert index_cache.stamp_of(file.fileno()) != first
 
 
+@pytest.mark.slow
 def test_commands_walk_a_large_store_once(run, tmp_path):
     with h5py.File(tmp_path / "large.h5", "w") as file:
         group, data = file.create_group("red"), np.frombuffer(encode(stripes()), np.uint8)
