@@ -55,7 +55,8 @@ def places_of_bytes(dataset: h5d.DatasetID) -> list[tuple[int, int]]:
         chunks = (dataset.get_chunk_info(i) for i in range(dataset.get_num_chunks()))
         return [(chunk.byte_offset, chunk.size) for chunk in chunks]
     offset = data_offset(dataset) if layout == h5d.CONTIGUOUS else NO_OFFSET
-    return [] if offset == NO_OFFSET else [(offset, dataset.get_storage_size())]
+    size = dataset.get_storage_size()
+    return [] if offset == NO_OFFSET or size == 0 else [(offset, size)]
 
 
 def check_readable(dataset: h5d.DatasetID, follow_external: bool = False) -> None:

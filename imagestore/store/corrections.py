@@ -24,7 +24,7 @@ ATTRIBUTE = "corrections"
 RELABELLED, REMOVED, ADDED = KINDS = ("relabelled", "removed", "added")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Correction:
     """What was done by hand with one image."""
 
@@ -88,7 +88,8 @@ def counts_text(corrections: Mapping[int, Correction]) -> str:
 
 def to_json(corrections: Mapping[int, Correction]) -> str:
     """The corrections as the text of the attribute."""
-    return json.dumps([_as_object(correction) for correction in corrections.values()])
+    objects = (json.dumps(_as_object(correction)) for correction in corrections.values())
+    return f"[{', '.join(objects)}]"
 
 
 def from_json(text: object) -> Corrections:

@@ -43,6 +43,7 @@ class Place:
     position: int
     path: bytes
     offset: int
+    lacks_identity: bool  # another tool made it, without the member's name or without a checksum
 
 
 class PartialFile:
@@ -80,6 +81,7 @@ class PartialFile:
         self._space = h5s.create_simple((0,))  # of the dataset that is made: a new one takes a tenth of `add`
         self._attributes = AttributeWriter()
         self._left_out: list[int] = []  # positions in the base of images that were moved or removed
+        self._left_folders: set[bytes] = set()  # the groups that they left
         self._moved: list[tuple[ImageRecord, int, bytes]] = []  # moved images, their offsets and new names
 
     def _copy_base(self, base: ImageStore) -> None:
@@ -199,7 +201,7 @@ class PartialFile:
         group = self._group(image.label)
         name = self._free_name(group, image.label, safe_name(image.name))
         self._file.id.links.move(place.path, group, name)
-        if isinstance(dataset := h5o.open(group, name), h5d.DatasetID):
+        if place.lacks_identity and isinstance(dataset := h5o.open(group, name), h5d.DatasetID):
             self._attributes.write_identity(dataset, image)
         self._metadata_cache.add(image.label, name)
         self._forget(place)
@@ -215,20 +217,27 @@ class PartialFile:
         self._forget(place)
 
     def _forget(self, place: Place) -> None:
-        """Note that an image has left its place, and remove the groups that are empty now."""
+        """Note that an image has left its place."""
         self._left_out.append(place.position)
-        folder = place.path.rpartition(b"/")[0]
-        while folder and h5g.open(self._file.id, folder).get_num_objs() == 0:
-            self._groups.pop(folder, None)
-            self._file.id.unlink(folder)
-            folder = folder.rpartition(b"/")[0]
+        self._left_folders.add(place.path.rpartition(b"/")[0])
 
-    def update_index(self) -> None:
-        """Bring the index up to date after images were moved or removed."""
+    def finish_moving(self) -> None:
+        """Remove the groups that are empty after images were moved or removed; bring the index up to date."""
+        for folder in sorted(self._left_folders, key=len, reverse=True):
+            self._remove_if_empty(folder)
         self._index.leave_out(self._left_out)
         for image, offset, name in self._moved:
             self._index.add(image, offset, name)
-        self._left_out, self._moved = [], []
+        self._left_out, self._moved, self._left_folders = [], [], set()
+
+    def _remove_if_empty(self, folder: bytes) -> None:
+        """Remove a group without members, then the groups above it."""
+        while folder and self._file.id.links.exists(folder):
+            if h5g.open(self._file.id, folder).get_num_objs():
+                return
+            self._groups.pop(folder, None)
+            self._file.id.unlink(folder)
+            folder = folder.rpartition(b"/")[0]
 
     def sync(self) -> None:
         """Write to the disk what the system still holds in memory, so that `finish` has less to wait for."""

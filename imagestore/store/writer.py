@@ -40,7 +40,7 @@ SECONDS_BETWEEN_SYNCS = 5.0
 LONGEST_STEM = 200  # bytes of the store's name in the names of the files beside it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """What becomes of an image at a position of a store: it moves to the label of `image`, or it goes."""
 
@@ -197,12 +197,13 @@ class StoreWriter:
         self._identities -= {keys[i] for i in removed}
         self._identities |= {key for i, key in enumerate(keys) if i not in removed}  # some are there twice
         self._images_removed = before - len(self._identities)
-        self._partial.update_index()
+        self._partial.finish_moving()
         self._labels = self._partial.labels() - {b""}
 
     def _mend_image(self, change: Change) -> None:
         index, i = self._origin.index, change.position
-        place = Place(i, self._origin.path_in_file(i), int(index.offset[i]))
+        lacks_identity = not (index.has_crc[i] and index.member(i))
+        place = Place(i, self._origin.path_in_file(i), int(index.offset[i]), lacks_identity)
         if change.image is None:
             self._partial.remove_image(place)
         else:

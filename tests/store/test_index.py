@@ -139,3 +139,24 @@ def test_each_added_image_is_counted():
     builder.add(small_image(b"a", b"1"), 0)
     builder.add(small_image(b"a", b"2"), 1)
     assert len(counted) == len(builder) == 2
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.binary(max_size=9), st.booleans()), max_size=12)
+)
+def test_images_that_are_left_out_are_as_if_never_added(images):
+    """With others added behind them, as PartialFile does."""
+    complete, expected = IndexBuilder(), IndexBuilder()
+    for i, (label, member, is_kept) in enumerate(images):
+        record = ImageRecord(label=label.encode(), name=b"%d" % i, size=i, member=member, crc32=i, created=1)
+        complete.add(record, 100 + i)
+        if is_kept:
+            expected.add(record, 100 + i)
+    complete.leave_out([i for i, (_, _, is_kept) in enumerate(images) if not is_kept])
+    assert len(complete) == len(expected) and complete.labels() == expected.labels()
+    for builder in (complete, expected):
+        builder.add(ImageRecord(label=b"b", name=b"x", size=5, member=b"late"), 7)
+    found, wanted = complete.build(), expected.build()
+    assert found.label_bytes == wanted.label_bytes
+    for key in column_names():
+        assert found.column(key).tolist() == wanted.column(key).tolist()
