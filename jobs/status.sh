@@ -5,10 +5,14 @@ shopt -s nullglob
 
 usage() {
     cat <<'END'
-usage: jobs/status.sh FOLDER [--lines N]
+usage: jobs/status.sh FOLDER [OPTIONS]
 
-FOLDER is the output folder of jobs/pipeline.sh. Prints a line for each step, and the last N lines (default: 5) of the
-log of what failed. The exit status is 1 if something failed, else 0.
+FOLDER is the output folder of jobs/pipeline.sh. Prints a line for each step, and the last lines of the log of what
+failed. The exit status is 1 if something failed, else 0.
+
+options:
+  --lines N     lines of a log (default: 5)
+  -h, --help    print this
 END
 }
 
