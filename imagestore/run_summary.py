@@ -64,9 +64,15 @@ class RunSummary:
         return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * KIB if self.workers else 0
 
     def _outputs(self) -> str:
-        shown = ", ".join(printable(os.fspath(path)) for path in self.outputs[:OUTPUTS_SHOWN])
+        shown = ", ".join(printable(_seen_from_here(path)) for path in self.outputs[:OUTPUTS_SHOWN])
         more = f" and {len(self.outputs) - OUTPUTS_SHOWN:,} more" if len(self.outputs) > OUTPUTS_SHOWN else ""
         return f": {shown}{more}" if shown else ""
+
+
+def _seen_from_here(path: Path) -> str:
+    """The path without the current folder, if it is below that."""
+    here = Path.cwd()
+    return os.fspath(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def add_json_summary(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
