@@ -32,7 +32,7 @@ def test_labelling_and_merging_sum_up(run: Run, sample: Path, tmp_path: Path) ->
     partition = ("partition", sample, "a b.h5", "test.h5", 0.8, "--json-summary", "s.json")
     line = last_line(run("colourHeuristic.py", *partition))
     assert line[:3] == ("colourHeuristic", "60", "images (60 new)")
-    assert line[3].endswith("a b.h5, " + str(tmp_path / "test.h5"))
+    assert line[3] == ": a b.h5, test.h5"
     summary = in_json(tmp_path / "s.json")
     assert (summary["command"], summary["status"], summary["error"]) == ("colourHeuristic", 0, "")
     assert summary["images"] == summary["counts"]["new"] == 60
