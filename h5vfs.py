@@ -228,13 +228,14 @@ def use_tool(arguments: argparse.Namespace) -> int:
         globs = (arguments.include, arguments.exclude)
         return pack(arguments.folder, arguments.output, *globs, arguments.dereference, arguments.summary)
     if arguments.tool == "unpack":
-        from imagestore.tools.unpack import unpack
-        from imagestore.tools.unpack_images import unpack_images
-
         globs = (arguments.include, arguments.exclude)
         copy = (arguments.paths, arguments.folder, *globs, arguments.follow_external, arguments.summary)
         if arguments.format is None:
+            from imagestore.tools.unpack import unpack
+
             return unpack(*copy)
+        from imagestore.tools.unpack_images import unpack_images
+
         return unpack_images(*copy, kind=arguments.format, shard_size=arguments.shard_size)
     if arguments.tool == "ls":
         from imagestore.tools.ls import ls

@@ -122,11 +122,11 @@ class Objects:
         """The entry of a hard link that leads to a PlainDataset; None for any other link."""
         if self._first_byte is None or link.type != h5l.TYPE_HARD:
             return None
-        plain = read_plain_dataset(self.fd, self._first_byte, link.address)
+        plain = read_plain_dataset(self.fd, self._first_byte, link.address, with_attributes=True)
         if plain is None:
             return None
         address = self._file_number, link.address
-        return Entry(name, BYTES, address, plain.links, plain.length, plain.stored, plain.offset)
+        return Entry(name, BYTES, address, *plain)
 
     def _entry_of_link(self, group: h5g.GroupID, name: bytes, link_type: int) -> Entry | None:
         try:
