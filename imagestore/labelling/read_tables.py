@@ -24,13 +24,13 @@ def read_table(path: Path, value_columns: Sequence[str], name_column: str | None
     if path.suffix.lower() == ".json":
         return _read_json(path)
     name_columns = (name_column,) if name_column else NAME_COLUMNS
-    return [(name, value) for name, value in read_columns(path, name_columns, value_columns)]
+    return [(name, value) for name, value, _ in read_columns(path, name_columns, value_columns)]
 
 
-def read_columns(path: Path, *columns: Sequence[str]) -> Iterator[list[str]]:
+def read_columns(path: Path, *columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[list[str]]:
     """Some cells of each row of a CSV or TSV file: for each of `columns`, those of the first title it has.
 
-    Raises UserError.
+    The last cell is that of the first title of `optional`; empty if the file has none. Raises UserError.
     """
     text = read_text(path)
     if not text.strip():
@@ -40,12 +40,15 @@ def read_columns(path: Path, *columns: Sequence[str]) -> Iterator[list[str]]:
     try:
         titles = [title.strip() for title in next(rows)]
         places = [_column(path, titles, candidates) for candidates in columns]
+        more = (
+            [_column(path, titles, optional)] if set(optional) & {title.lower() for title in titles} else []
+        )
         for row in rows:
             if not any(row):
                 continue
-            if len(row) <= max(places):
+            if len(row) <= max(places + more):
                 raise UserError(f"{path}, line {rows.line_num}: it has {len(row)} of {len(titles)} columns")
-            yield [row[place] for place in places]
+            yield [row[place] for place in places + more] + ([] if has_more else [""])
     except csv.Error as error:
         raise UserError(f"{path}, line {rows.line_num}: {error}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from imagestore.store.reader import ImageStore
 
 LABELS = ("label", "predicted", "prediction", "class", "target")
 CONFIDENCE = ("confidence",)
+STORES = ("store", "source")  # that the image is in, where classify.py or summary read several
 LESS_SURE = "rows that are less sure"
 
 
@@ -39,43 +41,77 @@ def labels_in_table(
     """
     images, wanted = _Images(store), dict[int, str]()
     contradicted = set()
-    for name, label in _sure_rows(table, options, report):
-        found = images.find(normal_name(name))
-        if not label.strip():
-            report.note("rows without a label", name)
+    for row in _sure(_of_this_store(_read(table, options), store, report), table, options, report):
+        found = images.find(normal_name(row.name))
+        if not row.label.strip():
+            report.note("rows without a label", row.name)
         elif len(found) != 1:
-            report.note(f"rows that match {'no image' if not found else 'several images'}", name)
-        elif wanted.setdefault(found[0], label) != label:
-            report.note("rows that contradict another row, so the image stays as it is", name)
+            report.note(f"rows that match {'no image' if not found else 'several images'}", row.name)
+        elif wanted.setdefault(found[0], row.label) != row.label:
+            report.note("rows that contradict another row, so the image stays as it is", row.name)
             contradicted.add(found[0])
     if not wanted and LESS_SURE not in report.notes:
         raise UserError(f"{table}: none of its rows gives a label to an image of {store.path}")
     return {i: label for i, label in wanted.items() if i not in contradicted}
 
 
-def _sure_rows(table: Path, options: TableOptions, report: MendReport) -> Iterator[tuple[str, str]]:
-    """(name, label) of each row that is sure enough."""
+@dataclass(frozen=True)
+class _Row:
+    """A row of a table."""
+
+    name: str
+    label: str
+    confidence: str  # empty if it is not asked for
+    store: str  # the file that the image is in, as the table has it; empty if it does not say that
+
+
+def _read(table: Path, options: TableOptions) -> list[_Row]:
+    """The rows of a table. Raises UserError."""
     if not table.is_file():
         raise UserError(f"--from {printable(str(table))}: no such file")
-    labels = (options.label_column,) if options.label_column else LABELS
-    if options.min_confidence is None:
-        yield from read_table(table, labels, options.name_column)
-        return
     names = (options.name_column,) if options.name_column else NAME_COLUMNS
-    for name, label, confidence in read_columns(table, names, labels, CONFIDENCE):
-        if _number(table, name, confidence) >= options.min_confidence:
-            yield name, label
+    labels = (options.label_column,) if options.label_column else LABELS
+    if options.min_confidence is not None:
+        return [_Row(*cells) for cells in read_columns(table, names, labels, CONFIDENCE, optional=STORES)]
+    if table.suffix.lower() == ".json":
+        return [_Row(name, label, "", "") for name, label in read_table(table, labels, None)]
+    cells = read_columns(table, names, labels, optional=STORES)
+    return [_Row(name, label, "", store) for name, label, store in cells]
+
+
+def _of_this_store(rows: list[_Row], store: ImageStore, report: MendReport) -> list[_Row]:
+    """The rows of this store if the table names it, because a path may be in several; else all rows."""
+    is_this = {named: _is_this_store(named, store.path) for named in {row.store for row in rows}}
+    if not any(is_this.values()):
+        return rows
+    for row in rows:
+        if not is_this[row.store]:
+            report.note("rows of other stores", row.name)
+    return [row for row in rows if is_this[row.store]]
+
+
+def _is_this_store(named: str, path: Path) -> bool:
+    """Whether a table means the store at `path`; its folder may have been another one then."""
+    if os.path.exists(named):
+        return os.path.realpath(named) == os.path.realpath(path)
+    return os.path.basename(named) == path.name
+
+
+def _sure(rows: list[_Row], table: Path, options: TableOptions, report: MendReport) -> Iterator[_Row]:
+    """The rows that are sure enough."""
+    for row in rows:
+        if options.min_confidence is None or _confidence(row, table) >= options.min_confidence:
+            yield row
         else:
-            report.note(LESS_SURE, name)
+            report.note(LESS_SURE, row.name)
 
 
-def _number(table: Path, name: str, text: str) -> float:
+def _confidence(row: _Row, table: Path) -> float:
     try:
-        return float(text)
+        return float(row.confidence)
     except ValueError:
-        raise UserError(
-            f"{table}: the confidence of {printable(name)} is no number: {printable(text)}"
-        ) from None
+        name, text = printable(row.name), printable(row.confidence)
+        raise UserError(f"{table}: the confidence of {name} is no number: {text}") from None
 
 
 class _Images:

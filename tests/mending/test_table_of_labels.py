@@ -121,3 +121,22 @@ def test_a_table_may_be_applied_again(store):
     assert "(4 relabelled)" in mend("mv", store, "--from", path).out
     done = mend("mv", store, "--from", path)
     assert "(0 relabelled)" in done.out and done.err == "already under that label: 4 images\n"
+
+
+@pytest.mark.parametrize("title", ["store", "source"])
+def test_a_table_of_several_stores_says_which_row_is_whose(made, title):
+    """The same path in two stores is two images."""
+    for name, i in (("a.h5", 0), ("b.h5", 1)):
+        Path("1.jpg").write_bytes(PHOTOS[i][1] + b"new")
+        (made / name).write_bytes((made / "all.h5").read_bytes())
+        mend("add", name, "1.jpg", "red/")
+    path = table(("name", "label", title), ("red/1.jpg", "rose", "a.h5"), ("red/1.jpg", "tulip", "gone/b.h5"))
+    for name, label in (("a.h5", "rose"), ("b.h5", "tulip")):
+        done = mend("mv", name, "--from", path)
+        assert done.status == 0 and "(1 relabelled)" in done.out
+        assert done.err == "rows of other stores: 1: red/1.jpg\n"
+        assert labels_of(made / name)["1.jpg"] == label
+    (made / "c.h5").write_bytes((made / "all.h5").read_bytes())
+    mend("add", "c.h5", "1.jpg", "red/")
+    done = mend("mv", "c.h5", "--from", path)  # a store that the table does not name
+    assert done.status == 0 and "contradict another row" in done.err
