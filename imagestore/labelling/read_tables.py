@@ -40,9 +40,8 @@ def read_columns(path: Path, *columns: Sequence[str], optional: Sequence[str] = 
     try:
         titles = [title.strip() for title in next(rows)]
         places = [_column(path, titles, candidates) for candidates in columns]
-        more = (
-            [_column(path, titles, optional)] if set(optional) & {title.lower() for title in titles} else []
-        )
+        has_more = bool(set(optional) & {title.lower() for title in titles})
+        more = [_column(path, titles, optional)] if has_more else []
         for row in rows:
             if not any(row):
                 continue
