@@ -15,11 +15,11 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TRAINING := Training and classifying# the head of the second part of requirements.txt
-SCRIPTS := download_data.sh demo/demo.sh .ci/run $(wildcard jobs/*.sh jobs/*.sbatch)
+SCRIPTS := download_data.sh demo/demo.sh .ci/run $(wildcard jobs/*.sh jobs/*.sbatch jobs/sites/*.sh)
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo mount-demo test test-slow lint format bench fuse clean
+.PHONY: help demo mount-demo test test-slow test-slurm lint format bench fuse clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo 'make demo ARCHIVE=x.tgz    either of them with an archive of yours'
 	@echo 'make test                  run the tests, real FUSE mounts included (ARGS="-k mount" for some)'
 	@echo 'make test-slow             run the long tests: killed runs, stress, a real Slurm where there is one'
+	@echo 'make test-slurm            only those of them that start a Slurm of two nodes (REQUIRE_SLURM=1: or fail)'
 	@echo 'make lint                  ruff, and shellcheck where it is installed'
 	@echo 'make bench                 measure the figures of the README on this machine'
 	@echo 'make clean                 remove everything that these commands made, .venv included'
@@ -43,6 +44,9 @@ test: $(VENV)/.tested fuse
 
 test-slow: $(VENV)/.tested fuse
 	$(PYTEST) -m slow $(ARGS)
+
+test-slurm: $(VENV)/.tested fuse
+	$(BIN)/python -m pytest -m slow tests/test_jobs.py tests/test_jobs_pipeline.py $(ARGS)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff format --check .

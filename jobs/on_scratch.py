@@ -21,7 +21,8 @@ from pathlib import Path
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 from imagestore.console import main
-from imagestore.tools.scratch_copies import PROGRAM
+
+PROGRAM = "on_scratch"
 
 
 def places() -> list[Path]:

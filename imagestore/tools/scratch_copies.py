@@ -285,17 +285,26 @@ def _passing_signals_on() -> Iterator[Callable[[Sequence[str], int], int]]:
     A terminal sends SIGINT to the program as well. A signal before the program starts ends this process.
     """
     running: list[subprocess.Popen] = []
+    while_starting: list[int] = []  # signals
+    is_starting = False
 
     def pass_on(signum: int, frame: FrameType | None) -> None:
-        if not running:
+        if running:
+            running[0].send_signal(signum)
+        elif is_starting:
+            while_starting.append(signum)
+        else:
             raise SystemExit(128 + signum)
-        running[0].send_signal(signum)
 
     def run(words: Sequence[str], lock: int) -> int:
+        nonlocal is_starting
+        is_starting = True
         try:
             running.append(subprocess.Popen(words, pass_fds=[lock] if lock >= 0 else []))
         except OSError as error:
             raise UserError(f"{words[0]}: {error.strerror}") from None
+        for signum in while_starting:
+            running[0].send_signal(signum)
         status = running[0].wait()
         return status if status >= 0 else 128 - status
 
