@@ -134,6 +134,7 @@ class FolderWriter:
                 os.link(
                     first_name, temporary, src_dir_fd=first_folder, dst_dir_fd=folder, follow_symlinks=False
                 )
+            _remove(folder, temporary)  # if both names led to one file, the renaming did nothing
         finally:
             os.close(first_folder)
 
@@ -198,14 +199,17 @@ def _replacing(folder: int, name: bytes) -> Iterator[bytes]:
     temporary = b".unpack.%s.tmp" % secrets.token_hex(8).encode()
     try:
         yield temporary
-        try:
-            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except IsADirectoryError:
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException as error:
+        _remove(folder, temporary)
+        if isinstance(error, IsADirectoryError):
             raise NotCopied("a folder is in its place") from None
-    finally:
-        # Needed after a rename too: if both names are hard links to one file, rename does nothing.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder)
+        raise
+
+
+def _remove(folder: int, name: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
 
 
 def _set_mode_and_time(fd: int, mode: int | None, mtime_ns: int) -> None:
