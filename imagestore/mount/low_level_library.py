@@ -44,13 +44,10 @@ FUNCTIONS = {
     "fuse_session_new": (c_void_p, [c_void_p, c_void_p, c_size_t, c_void_p]),
     "fuse_session_mount": (c_int, [c_void_p, c_char_p]),
     "fuse_session_fd": (c_int, [c_void_p]),
-    "fuse_session_loop": (c_int, [c_void_p]),
-    "fuse_session_exit": (None, [c_void_p]),
-    "fuse_session_reset": (None, [c_void_p]),
+    "fuse_session_receive_buf": (c_int, [c_void_p, c_void_p]),
+    "fuse_session_process_buf": (None, [c_void_p, c_void_p]),
     "fuse_session_unmount": (None, [c_void_p]),
     "fuse_session_destroy": (None, [c_void_p]),
-    "fuse_set_signal_handlers": (c_int, [c_void_p]),
-    "fuse_remove_signal_handlers": (None, [c_void_p]),
     "fuse_opt_free_args": (None, [c_void_p]),
     "fuse_reply_err": (c_int, [c_void_p, c_int]),
     "fuse_reply_none": (None, [c_void_p]),
@@ -88,6 +85,19 @@ class Arguments(ctypes.Structure):
     """struct fuse_args."""
 
     _fields_ = [("argc", c_int), ("argv", ctypes.POINTER(c_char_p)), ("allocated", c_int)]
+
+
+class Buffer(ctypes.Structure):
+    """struct fuse_buf. Some versions have more behind it."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("flags", c_int),
+        ("memory", c_void_p),
+        ("fd", c_int),
+        ("position", c_long),
+        ("more", c_size_t * 8),
+    ]
 
 
 class Operations(ctypes.Structure):

@@ -99,7 +99,6 @@ class LowLevelRequests:
         """Nothing is listed yet."""
         self.tree, self.library, self.options = tree, library, options
         self.is_mounted = False
-        self.on_mounted: Callable[[], None] = lambda: None  # called when the kernel sends its first request
         self.process = 0  # the number of this process among those that serve the tree
         self.counts = memoryview(mmap.mmap(-1, 8 * MOST_PROCESSES)).cast(
             "Q"
@@ -141,7 +140,6 @@ class LowLevelRequests:
         capable = ConnectionInfo.from_address(connection).capable
         self._opendir_is_needed = not capable & FUSE_CAP_NO_OPENDIR_SUPPORT
         self.is_mounted = True
-        self.on_mounted()
 
     @answered
     def statfs(self, request: int, number: int) -> None:
