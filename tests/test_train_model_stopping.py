@@ -111,11 +111,11 @@ def test_a_stop_before_the_first_step_writes_nothing(
             assert {path: path.read_bytes() for path in output.iterdir()} == before
 
 
-def test_an_epoch_stopped_in_its_validation_is_validated_later(
+def test_a_stopped_validation_is_made_up_for(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     """Its line comes after the resume, so the best epoch is that of a training that was not stopped."""
-    monkeypatch.setattr("imagestore.training.validate.batch_size", lambda side: 1)
+    monkeypatch.setattr("imagestore.training.validate.images_at_a_time", lambda *_: 1)
     store = make_store(tmp_path / "train.h5", 20)
     options = ("--batch-size", 2, "--val-fraction", 0.2, "--epochs", 1)
     # For decoding, before the epoch, before each of 8 steps, before the second of 4 batches to validate with.

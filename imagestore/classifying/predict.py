@@ -14,7 +14,8 @@ from imagestore.decode.errors import NotAnImage
 from imagestore.loading.ahead import run_ahead
 from imagestore.loading.skipped_images import SkippedImages
 from imagestore.loading.views import View, decode_view
-from imagestore.networks.device import choose_device
+from imagestore.networks.device import choose_device, images_at_a_time
+from imagestore.networks.freed_memory import keep_freed_memory
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.weights_file import load_network
 from imagestore.processes import thread_count
@@ -44,6 +45,7 @@ def predict_labels(
     `take_features` gets what the last layer of the network gets, float32 (B, F), for the next answers.
     """
     chosen_device = choose_device(device)
+    keep_freed_memory()
     network = load_network(weights, labels, chosen_device).eval()
     # The colour network is so small that sharing its work costs more than it saves: the threads decode.
     torch.set_num_threads(1 if network.description.model == "colour" else thread_count(workers))
@@ -123,11 +125,12 @@ def _logits(
     network: ImageNetwork, images: torch.Tensor, take_features: Callable[[np.ndarray], object] | None
 ) -> torch.Tensor:
     """float32 (B, labels) of images, uint8 (B, 3, side, side)."""
+    parts = images.split(images_at_a_time(network.description.size, images.device))
     if take_features is None:
-        return network(images)
-    logits, features = network.logits_and_features(images)  # float32 (B, labels) and (B, F)
-    take_features(features.cpu().numpy())
-    return logits
+        return torch.cat([network(part) for part in parts])
+    logits, features = zip(*map(network.logits_and_features, parts), strict=True)
+    take_features(torch.cat(features).cpu().numpy())  # float32 (B, F)
+    return torch.cat(logits)
 
 
 def _guesses(logits: torch.Tensor, labels: Sequence[str], top: int) -> list[tuple[Guess, ...]]:

@@ -6,6 +6,9 @@ import torch
 
 from imagestore.console import UserError
 
+ON_CPU = 16 * 224**2, 4, 512  # pixels of a batch; the fewest and the most images
+ON_GPU = 512 * 64**2, 16, 512
+
 
 def choose_device(requested: str | None) -> torch.device:
     """The requested device; by default CUDA, else Apple's MPS, else the CPU. Raises UserError."""
@@ -20,6 +23,15 @@ def choose_device(requested: str | None) -> torch.device:
     if device.type not in available or has_no_such_gpu:
         raise UserError(f"--device {requested}: not on this machine; use one of {', '.join(available)}")
     return device
+
+
+def images_at_a_time(side: int, device: torch.device) -> int:
+    """How many images of `side` pixels a side a network is asked about at a time.
+
+    On processors, few: so their tensors stay in the processors' caches (see also freed_memory.py).
+    """
+    pixels, fewest, most = ON_CPU if device.type == "cpu" else ON_GPU
+    return min(max(pixels // side**2, fewest), most)
 
 
 def _available_kinds() -> list[str]:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from imagestore.console import note, progress
 from imagestore.loading.batches import Batches
+from imagestore.networks.device import images_at_a_time
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.processes import Stop
-from imagestore.training.validate import batch_size
 
 FEATURES_FOLDER = "features"  # in the output folder
 
@@ -37,7 +37,7 @@ def features_of(
     folder.mkdir(exist_ok=True)
     path = folder / f"{_key(network, batches, rows)}.f32"
     done = path.stat().st_size // (4 * width) if path.exists() else 0
-    chunks = torch.from_numpy(rows[done:]).split(batch_size(side))
+    chunks = torch.from_numpy(rows[done:]).split(images_at_a_time(side, device))
     with path.open("ab") as file, progress(len(rows) - done, "features") as bar:
         file.truncate(done * 4 * width)  # a row that was not written to its end
         for chunk, batch in zip(chunks, batches.iterate(chunks), strict=True):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from imagestore.console import UserError, note
 from imagestore.loading.batches import Batches
+from imagestore.networks.freed_memory import keep_freed_memory
 from imagestore.processes import Stop
 from imagestore.training.evaluation import Score, no_sums, sums_of
 from imagestore.training.frozen_features import FEATURES_FOLDER, features_of
@@ -27,6 +28,7 @@ def train_frozen(training: Training, files: TrainingFiles, stop: Stop) -> None:
     Afterwards the training has taken the steps of --unfreeze-after epochs, or all of them.
     """
     started = time.monotonic()
+    keep_freed_memory()
     found = [
         _decodable(training, part, files, stop)
         for part in (training.training_batches, training.validation_batches)

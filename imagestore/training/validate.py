@@ -6,14 +6,12 @@ from collections import Counter
 
 import torch
 
+from imagestore.networks.device import images_at_a_time
 from imagestore.processes import Stop
 from imagestore.training.evaluation import Score, no_sums, sums_of
 from imagestore.training.predictions import Predictions
 from imagestore.training.training_state import Training
 from imagestore.training.training_step import computing_in_16_bits
-
-BATCH_PIXELS = 512 * 64 * 64  # of a batch of images
-SMALLEST_BATCH, LARGEST_BATCH = 16, 512  # images
 
 
 @torch.inference_mode()
@@ -24,7 +22,7 @@ def validate(training: Training, stop: Stop) -> tuple[Score, Predictions] | None
     group.align(network.buffers())  # statistics of the images that each process has seen
     sums, predictions = no_sums(training.device), Predictions(training.labels)
     own = torch.arange(len(batches))[group.rank :: group.size]  # int64 (n,)
-    for batch in batches.iterate(own.split(batch_size(training.settings.size))):
+    for batch in batches.iterate(own.split(images_at_a_time(training.settings.size, training.device))):
         if stop.requested:
             break
         labels = batch.labels.to(training.device)
@@ -37,8 +35,3 @@ def validate(training: Training, stop: Stop) -> tuple[Score, Predictions] | None
         return None
     predictions.pairs = sum(group.gather(predictions.pairs), Counter())
     return Score(loss_sum, int(correct), int(images)), predictions
-
-
-def batch_size(side: int) -> int:
-    """Images of `side` pixels a side that are evaluated at a time."""
-    return min(max(BATCH_PIXELS // side**2, SMALLEST_BATCH), LARGEST_BATCH)

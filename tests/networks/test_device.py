@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from imagestore.console import UserError
-from imagestore.networks.device import choose_device
+from imagestore.networks.device import choose_device, images_at_a_time
 
 
 def test_the_default_device_is_the_fastest_kind() -> None:
@@ -24,3 +24,9 @@ def test_a_device_that_is_missing_is_an_error(requested: str) -> None:
     """The message lists the devices of this machine."""
     with pytest.raises(UserError, match=r"use one of .*cpu"):
         choose_device(requested)
+
+
+def test_large_pictures_come_in_smaller_batches() -> None:
+    for kind, expected in (("cpu", [512, 512, 196, 16, 4]), ("cuda", [512, 512, 512, 41, 16])):
+        found = [images_at_a_time(side, torch.device(kind)) for side in (2, 32, 64, 224, 4096)]
+        assert found == expected

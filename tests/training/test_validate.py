@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from imagestore.processes import Stop
-from imagestore.training.validate import batch_size, validate
+from imagestore.training.validate import validate
 from tests.helpers.trainings import make_training
 
 
 def test_validation_counts_each_image_once(
     two_stores: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imagestore.training.validate.batch_size", lambda side: 3)
+    monkeypatch.setattr("imagestore.training.validate.images_at_a_time", lambda *_: 3)
     score, predictions = validate(make_training(two_stores, tmp_path), Stop())
     assert (score.images, predictions.count) == (4, 4)
     assert score.correct == predictions.right
@@ -26,7 +26,3 @@ def test_a_stopped_validation_has_no_score(two_stores: list[Path], tmp_path: Pat
     stop = Stop()
     stop.signum = 15
     assert validate(make_training(two_stores, tmp_path), stop) is None
-
-
-def test_large_pictures_come_in_smaller_batches() -> None:
-    assert [batch_size(side) for side in (2, 32, 64, 224, 4096)] == [512, 512, 512, 41, 16]
