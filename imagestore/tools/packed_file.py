@@ -19,6 +19,8 @@ from h5py import h5d, h5g, h5s, h5t
 from isal.isal_zlib import crc32
 
 from imagestore.files.disk_room import DiskRoom
+from imagestore.files.early_sync import EarlySync
+from imagestore.files.write_and_copy import write_all
 from imagestore.hdf5.datasets import FILE_FORMAT, contiguous_layout, write_integer_attribute
 from imagestore.tools.copy_report import NotCopied
 
@@ -36,9 +38,12 @@ class PackedFile:
         """Create the file at `path` for the contents of the folder `top`. Raises OSError."""
         self._path, self._top, self._top_state = path, top, top_state
         self._file = h5py.File(path, "w", libver="earliest", locking=False, meta_block_size=METADATA_BLOCK)
-        self._bytes: BinaryIO = path.open("r+b")
-        self._room = DiskRoom(self._bytes.fileno(), path.parent, trusted_room=0)
+        self._bytes = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._room = DiskRoom(self._bytes, path.parent, trusted_room=0)
         self._layout, self._scalar = contiguous_layout(), h5s.create(h5s.SCALAR)
+        self._space = h5s.create_simple((0,))  # of the dataset that is made
+        self._group, self._group_path = self._file.id, b""  # of the last file
+        self._writer = EarlySync(self._bytes)
 
     def __enter__(self) -> PackedFile:
         self._file.attrs["H5VFS"] = FILE_FORMAT
@@ -46,7 +51,8 @@ class PackedFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._bytes.close()
+        self._writer.close()
+        os.close(self._bytes)
         try:
             self._file.close()
         except (OSError, RuntimeError) as error:
@@ -72,8 +78,8 @@ class PackedFile:
         state = os.fstat(source.fileno())
         self._room.claim(state.st_size)
         group, name = self._group_and_name(path)
-        space = h5s.create_simple((state.st_size,))
-        dataset = h5d.create(group, name, h5t.STD_U8LE, space, self._layout)
+        self._space.set_extent_simple((state.st_size,))
+        dataset = h5d.create(group, name, h5t.STD_U8LE, self._space, self._layout)
         try:
             checksum = self._copy_bytes(source, dataset.get_offset() or 0, state.st_size)
             _check_unchanged(state, os.fstat(source.fileno()))
@@ -96,23 +102,24 @@ class PackedFile:
 
     def _group_and_name(self, path: bytes) -> tuple[h5g.GroupID, bytes]:
         folder, _, name = path.rpartition(b"/")
-        return self.add_folder(folder), name
+        if folder != self._group_path:
+            self._group, self._group_path = self.add_folder(folder), folder
+        return self._group, name
 
     def _copy_bytes(self, source: BinaryIO, offset: int, size: int) -> int:
         """Copy `size` bytes to `offset` of the HDF5 file; return their CRC-32."""
-        checksum = 0
-        self._bytes.seek(offset)
-        while size:
+        checksum, end = 0, offset + size
+        while offset < end:
             try:
-                piece = source.read(min(size, PIECE))
+                piece = os.read(source.fileno(), min(end - offset, PIECE))
             except OSError as error:
                 raise NotCopied(error.strerror) from error
             if not piece:
                 raise NotCopied("became shorter while it was read")
             checksum = crc32(piece, checksum)
-            self._bytes.write(piece)
-            size -= len(piece)
-        self._bytes.flush()
+            write_all(self._bytes, piece, offset)
+            offset += len(piece)
+        self._writer.count(size)
         return checksum
 
     def _write_attributes(self, owner: h5g.GroupID | h5d.DatasetID, state: os.stat_result) -> None:
