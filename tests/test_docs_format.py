@@ -104,7 +104,8 @@ def odd_labels(run: Run, folder: Path) -> list[Path]:
     return [folder / "labels.h5"]
 
 
-WRITTEN_HERE = [sort, add_again, partition, merge, odd_names, odd_labels]
+IN_TURN = [pytest.param(make, marks=pytest.mark.slow) for make in (add_again, partition, merge)]
+WRITTEN_HERE = [sort, odd_names, odd_labels, *IN_TURN]
 
 
 @pytest.mark.parametrize("make", WRITTEN_HERE)

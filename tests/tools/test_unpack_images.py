@@ -121,6 +121,7 @@ def test_a_round_trip_gives_the_same_images_and_labels(run, store, tmp_path, kin
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_odd_labels_and_equal_names_come_back_too(run, odd, tmp_path, kind):
     run("h5vfs.py", "unpack", "--format", kind, "--shard-size", "20K", odd[0], "out")
@@ -131,6 +132,7 @@ def test_odd_labels_and_equal_names_come_back_too(run, odd, tmp_path, kind):
         assert read_back(run, tmp_path, *READ_BACK[kind]) == odd[1]
 
 
+@pytest.mark.slow
 def test_labels_of_folders_need_no_table_if_their_names_tell(run, tmp_path):
     images = [
         (label, b"1.jpg", encode(blobs((24, 16), i), "JPEG")) for i, label in enumerate(ODD_LABELS[:11])
@@ -159,6 +161,7 @@ def test_an_image_folder_is_one_for_torchvision(run, odd, tmp_path):
     assert min(times) == 1_000_000_000
 
 
+@pytest.mark.slow
 def test_webdataset_reads_the_shards(run, store, tmp_path):
     webdataset = pytest.importorskip("webdataset")
     run("h5vfs.py", "unpack", "--format", "webdataset", "--shard-size", "20K", store[0], "out")
@@ -176,6 +179,7 @@ def test_webdataset_reads_the_shards(run, store, tmp_path):
     assert {facts["name"] for *_, facts in decoded} == {f"image_{i:04d}.jpg" for i in range(30)}
 
 
+@pytest.mark.slow
 def test_shards_hold_at_most_their_size_and_all_labels(run, store, tmp_path):
     run("h5vfs.py", "unpack", "--format", "webdataset", "--shard-size", "20K", store[0], "out")
     for path in sorted((tmp_path / "out").glob("*.tar"))[:-1]:
@@ -228,6 +232,7 @@ def test_parts_of_a_split_stay_apart(run, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_several_stores_have_the_same_numbers_of_labels(run, store, tmp_path):
     add(tmp_path / "test.h5", "yellow/1.jpg", picture((220, 220, 30), 1))
     run("h5vfs.py", "unpack", "--format", "webdataset", store[0], "test.h5", "out")
@@ -263,6 +268,7 @@ def test_images_without_a_label_are_counted_or_kept(run, store, tmp_path):
         subprocess.run(["rm", "a.h5", "b.h5"], cwd=tmp_path, check=True)
 
 
+@pytest.mark.slow
 def test_globs_choose_images(run, store, tmp_path):
     chosen = ("--include", "red", "--include", "image_0001.jpg", "--exclude", "*2.jpg")
     run("h5vfs.py", "unpack", "--format", "imagefolder", store[0], "out", *chosen)
@@ -277,6 +283,7 @@ def test_globs_choose_images(run, store, tmp_path):
 # ----- what goes wrong -----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_damaged_image_is_named_and_the_others_are_written(run, store, tmp_path, kind):
     with ImageStore(store[0]) as whole:
@@ -307,6 +314,7 @@ def test_bad_input_is_one_line(run, store, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["file", "full"]
 
 
+@pytest.mark.slow
 def test_an_empty_folder_may_be_there(run, store, tmp_path):
     (tmp_path / "out").mkdir()
     run("h5vfs.py", "unpack", "--format", "parquet", store[0], "out")

@@ -344,6 +344,7 @@ def test_pyarrow_reads_through_it(fs, store):
     assert through.get_file_info("nowhere").type == arrow.FileType.NotFound
 
 
+@pytest.mark.filterwarnings("ignore:UPath")  # it has no class of its own for this protocol
 def test_universal_pathlib_walks_through_it(store):
     upath = pytest.importorskip("upath")
     root = upath.UPath("imagestore://", fo=str(store[0]))
