@@ -94,7 +94,7 @@ while (($#)); do
     shift
 done
 ((${#archives[@]})) || { usage >&2; fail 'give an archive' 2; }
-[[ $fraction =~ ^([01]|[01]?\.[0-9]+)$ ]] || fail "--fraction $fraction: a number from 0 to 1 is needed" 2
+[[ $fraction =~ ^(1|1\.0*|0?\.[0-9]*[1-9][0-9]*)$ ]] || fail "--fraction $fraction: a number above 0, at most 1, is needed" 2
 [[ -r $site ]] || fail "$site: no such file; --site names the file with the options of your cluster"
 # shellcheck source=jobs/site.sh
 source "$site"
@@ -143,11 +143,14 @@ queued() {
     return 0
 }
 
-# What a step was told, if it has left something already, must not change: `settle STEP MADE WORDS...`.
+# Keep what a step is told: `settle STEP MADE WORDS...`. If it has MADE something already, it must not change.
 settle() {
     local step=$1 made=$2 words
     words=$(quoted "${@:3}")
-    if [[ $made && -f $state/$step.settings && $(<"$state/$step.settings") != "$words" ]]; then
+    [[ -f $state/$step.settings && $(<"$state/$step.settings") != "$words" ]] || made=''
+    if [[ $made == again ]]; then
+        [[ $dry_run ]] || rm -f "$state/done/$step"
+    elif [[ $made ]]; then
         fail "$folder: $step was begun with other settings: $(<"$state/$step.settings"). Use these again, or another --output"
     fi
     [[ $dry_run ]] || printf '%s\n' "$words" >"$state/$step.settings"
@@ -222,15 +225,17 @@ submit_train() {
 }
 
 main() {
-    local store=$folder/train.h5 test=$folder/test.h5 made=("$folder"/train-*.h5 "$folder"/test-*.h5 "$folder"/.t*.journal)
+    local store=$folder/train.h5 test=$folder/test.h5 made
+    made=$(echo "$folder"/{train,test}-*.h5 "$folder"/.t*.journal) # empty if there is none
     stores_made="$folder/{train,test}-{1..$tasks}.h5"
     if [[ ! $merges ]]; then
         store="$(without_globs "$folder")/train-*.h5" test="$(without_globs "$folder")/test-*.h5"
     fi
-    settle partition "${made[*]}" "${archives[@]}" "$fraction" --tasks "$tasks" "${partition_flags[@]}"
-    made=("$folder"/checkpoint.pth)
-    settle train "${made[*]}" "${merges:-no merge}" "$nodes nodes" "$processes processes" "${train_flags[@]}"
-    settle classify '' "${classify_flags[@]}"
+    settle partition "$made" "${archives[@]}" "$fraction" --tasks "$tasks" "${partition_flags[@]}"
+    made=''
+    [[ ! -f $folder/checkpoint.pth ]] || made=1
+    settle train "$made" "${merges:-no merge}" "$nodes nodes" "$processes processes" "${train_flags[@]}"
+    settle classify again "${classify_flags[@]}"
 
     [[ $dry_run ]] || printf '%-10s %-9s %-9s %s\n' step job 'waits for' result
     submit_partition
@@ -240,7 +245,10 @@ main() {
         fi
     fi
     if [[ ! $last ]] && is_done train; then already train "$folder/model_weights.pth"; else submit_train "$store"; fi
-    if [[ ! $last ]] && is_done classify; then already classify "$folder/report.txt"; else
+    if [[ $fraction == 1* ]]; then
+        printf 'classify is left out: with --fraction %s, no image is left to try the network on\n' "$fraction" >&2
+    elif [[ ! $last ]] && is_done classify; then already classify "$folder/report.txt"
+    else
         submit classify "$folder/report.txt" "${CLASSIFY_OPTIONS[@]}" -- classify.sbatch "$test" "${classify_flags[@]}"
     fi
 }

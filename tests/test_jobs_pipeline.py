@@ -67,6 +67,7 @@ def test_help_lists_every_option() -> None:
         (["a.tgz", "--tasks", "0"], "--tasks 0: a whole number"),
         (["a.tgz", "--tasks"], "--tasks needs a value"),
         (["a.tgz", "--fraction", "2"], "--fraction 2"),
+        (["a.tgz", "--fraction=0.0"], "--fraction 0.0"),
         (["a.tgz", "--train", "--epochs '3"], "a quote is missing"),
         (["a.tgz", "--no-such"], "unknown option --no-such"),
         (["a.tgz", ""], "an argument is empty"),
@@ -125,6 +126,12 @@ def test_a_dry_run_prints_lines_for_a_shell(tmp_path: Path) -> None:
     escaped = str(folder).replace("[", "[[]")
     assert train[-4:] == ["jobs/train.sbatch", f"{escaped}/a -results/train-*.h5", "--val", "b c.h5"]
     assert classify[-1] == f"{escaped}/a -results/test-*.h5"
+
+
+def test_without_images_to_test_nothing_is_classified(tmp_path: Path) -> None:
+    (tmp_path / "a.tgz").touch()
+    done = typed("a.tgz", "--fraction", "1.0", "--dry-run", cwd=tmp_path)
+    assert done.stdout.count("sbatch --parsable") == 3 and "classify is left out" in done.stderr
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "jobs/sites").glob("*.sh")), ids=lambda path: path.stem)
@@ -217,10 +224,11 @@ def test_killed_and_requeued_jobs_end_as_undisturbed_ones(slurm: Slurm, run: Run
     )
     again = pipeline(slurm, *call, cwd=tmp_path)
     assert again.returncode == 0 and again.stdout.count(" done ") == 4 and job_numbers(again) == {}
-    (out / "pipeline/done/classify").unlink()
-    assert list(job_numbers(pipeline(slurm, *call, cwd=tmp_path))) == ["classify"]
+    other = job_numbers(pipeline(slurm, *call, "--classify", "--top-k 2", cwd=tmp_path))
+    assert list(other) == ["classify"]
+    wait_for(slurm, other["classify"], "COMPLETED", out)
     changed = pipeline(slurm, *call[:-1], "--epochs 3", cwd=tmp_path)
-    assert changed.returncode == 1
+    assert changed.returncode == 1 and "train was begun with other settings" in changed.stderr
 
 
 @pytest.mark.slow
@@ -229,7 +237,7 @@ def test_a_failed_task_ends_the_chain_and_is_shown(slurm: Slurm, sample: Path, t
     site = write_site(tmp_path / "site.sh")
     call = (sample, "-o", "out", "--tasks", 1, "--site", site, "--no-merge", "--no-scratch")
     flags = ("--train", "--epochs 2", "--partition", "--split split.csv")
-    jobs = job_numbers(pipeline(slurm, *call, *flags, cwd=tmp_path))
+    jobs = job_numbers(pipeline(slurm, *call, *flags[:1], "--epochs 9", *flags[2:], cwd=tmp_path))
     wait_for(slurm, jobs["classify"], "CANCELLED", tmp_path)
     assert slurm.states(jobs["partition"]) == {"FAILED"}
     told = status(slurm, tmp_path / "out")
