@@ -16,6 +16,7 @@ from imagestore.store.reader import ImageStore
 from imagestore.vfs.shown_names import escape
 from tests.helpers.mended_stores import BY_FOLDER, PHOTOS, bytes_of, heuristic, kept, labels_of, mend
 from tests.helpers.odd_stores import some_bytes
+from tests.helpers.written_stores import cut_the_index_off
 
 IN_ARCHIVE = {name: name.split("/")[1] for name, _ in PHOTOS}
 PIXELS = sorted(data for _, data in PHOTOS)
@@ -82,6 +83,7 @@ def test_equal_names_stay_two_images(tmp_path):
     assert mend("mv", path, "c/1~2.jpg", "c/1~3.jpg", "d/").status == 0
     with h5py.File(path) as file:
         assert list(file["d"]) == ["1~2.jpg", "1~3.jpg"]
+        assert bytes(file["d/1~2.jpg"].attrs["member"]) == b"1.jpg"
     with ImageStore(path) as store:  # by which an image is known, whatever its name is by now
         assert {store.index.member(i) for i in range(3)} == {b"", b"1.jpg"}
     assert bytes_of(path) == before
@@ -250,7 +252,10 @@ def test_a_dry_run_prints_and_changes_nothing(store, words, lines):
 # ----- damaged and other tools' files -----
 
 
-def test_a_damaged_image_stays_and_is_named(store):
+@pytest.mark.parametrize("has_index", [True, False])
+def test_a_damaged_image_stays_and_is_named(store, has_index):
+    if not has_index:
+        cut_the_index_off(store)
     with ImageStore(store) as reader:
         i = reader.find("red/05.jpg")
         offset = int(reader.index.offset[i])

@@ -43,6 +43,14 @@ def test_a_removed_image_comes_back_into_neither_store(made):
     assert heuristic("merge", "m.h5", train, test).out == "m.h5: 12 images under 3 labels (12 new)\n"
 
 
+def test_sort_takes_others_in_their_place(made):
+    heuristic("sort", "a.tar", "some.h5", 5, 5, *BY_FOLDER)
+    gone = sorted(labels_of(made / "some.h5"))[:3]
+    mend("rm", "some.h5", *gone)
+    assert heuristic("sort", "a.tar", "some.h5", 7, 2, *BY_FOLDER).out.endswith("(7 new)\n")
+    assert labels_of(made / "some.h5").keys() == IN_ARCHIVE.keys() - set(gone)
+
+
 def test_a_store_may_be_emptied(store):
     assert mend("rm", store, "*").out == "all.h5: 0 images under 0 labels (12 removed)\n"
     done = heuristic("sort", "a.tar", store, 12, 3, *BY_FOLDER)
