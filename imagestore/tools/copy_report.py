@@ -30,6 +30,7 @@ CIRCLES = Kind("link to a folder that holds it", "links to folders that hold the
 SPECIAL_FILES = Kind("special file", "special files")
 IMAGES = Kind("image", "images")
 WITHOUT_LABEL = Kind("image without a label", "images without a label")
+NOT_IMAGES = Kind("file that is no image", "files that are no images")
 
 
 class NotCopied(Exception):

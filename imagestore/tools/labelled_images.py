@@ -9,6 +9,7 @@ from itertools import count
 import numpy as np
 
 from imagestore import stored_names
+from imagestore.image_formats import begins_as_image, has_image_suffix
 from imagestore.store.labels import (
     NO_LABEL,
     NO_PART,
@@ -18,7 +19,7 @@ from imagestore.store.labels import (
     note_what_is_left_out,
 )
 from imagestore.store.reader import ImageStore, StoreError
-from imagestore.tools.copy_report import CopyReport
+from imagestore.tools.copy_report import IMAGES, NOT_IMAGES, CopyReport
 from imagestore.tools.globs import Choice, Globs
 
 ORDER_SEED = 0  # of the order of images in shards: the same each time
@@ -43,8 +44,8 @@ class ImageList:
     labels: StoreLabels
     positions: np.ndarray  # int64 (n,)
     name: str  # of the store without its suffix, or of the part
+    report: CopyReport
     is_part: bool = False  # of a split
-    report: CopyReport | None = None  # gets what cannot be read
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -68,18 +69,25 @@ class ImageList:
         ]
 
     def read(self, on_image: Callable[[], object]) -> Iterator[LabelledImage]:
-        """The images; those that cannot be read are reported. `on_image` is called for each."""
-        index = self.store.index
+        """The images; the report counts them and all else. `on_image` is called for each position."""
         for i in self.positions.tolist():
-            try:
-                data = self.store.read(i)
-            except StoreError as error:
-                assert self.report is not None
-                self.report.add_failure(stored_names.encode(self.store.path_of(i)), error)
-            else:
-                record = index.record(i)
-                yield LabelledImage(record.name, self.labels.name_of(i), data, record.member, record.modified)
+            image = self._read_one(i)
+            if image is not None:
+                self.report.done[IMAGES] += 1
+                yield image
             on_image()
+
+    def _read_one(self, i: int) -> LabelledImage | None:
+        try:
+            data = self.store.read(i)
+        except StoreError as error:
+            self.report.add_failure(stored_names.encode(self.store.path_of(i)), error)
+            return None
+        record = self.store.index.record(i)
+        if not (has_image_suffix(stored_names.decode(record.name)) or begins_as_image(data)):
+            self.report.skipped[NOT_IMAGES] += 1
+            return None
+        return LabelledImage(record.name, self.labels.name_of(i), data, record.member, record.modified)
 
 
 def list_images(stores: Sequence[ImageStore], globs: Globs, report: CopyReport) -> list[ImageList]:
@@ -90,7 +98,7 @@ def list_images(stores: Sequence[ImageStore], globs: Globs, report: CopyReport) 
         note_what_is_left_out("h5vfs", store, labels)
         counted = np.flatnonzero(labels.is_counted).tolist()
         positions = np.array([i for i in counted if _is_chosen(store, i, globs)], np.int64)
-        whole = ImageList(store, labels, positions, _free_name(store.path.stem, lists), report=report)
+        whole = ImageList(store, labels, positions, _free_name(store.path.stem, lists), report)
         lists += [whole] if labels.split is None else _parts(whole, labels.split, lists)
     return [images for images in lists if len(images)]
 

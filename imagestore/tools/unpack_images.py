@@ -19,7 +19,7 @@ from imagestore.files.atomic_write import LONGEST_STEM, check_writable
 from imagestore.run_summary import RunSummary
 from imagestore.store.labels import NO_LABEL
 from imagestore.store.open_stores import open_stores
-from imagestore.tools.copy_report import IMAGES, WITHOUT_LABEL, CopyReport
+from imagestore.tools.copy_report import WITHOUT_LABEL, CopyReport
 from imagestore.tools.data_set_formats import IMAGEFOLDER, PARQUET, SHARD_SIZE, WEBDATASET
 from imagestore.tools.globs import Globs
 from imagestore.tools.image_folder import write_image_folder
@@ -54,7 +54,6 @@ def unpack_images(
             lists = [_with_labels_only(images, report) for images in lists]
         with _new_folder(folder) as partial, progress(sum(map(len, lists)), "unpack", "images") as bar:
             _write(partial, lists, kind, shard_size, bar.update)
-    report.done[IMAGES] = sum(map(len, lists)) - report.failures
     return report.summarise("unpacked", folder)
 
 

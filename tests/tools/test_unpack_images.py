@@ -280,6 +280,14 @@ def test_globs_choose_images(run, store, tmp_path):
     assert trees[0] == trees[1] != []
 
 
+def test_what_is_no_image_is_counted(run, tmp_path):
+    add(tmp_path / "a.h5", "red/notes.txt", b"no picture")
+    add(tmp_path / "a.h5", "red/picture", picture(COLOURS["red"], 1))
+    done = run("h5vfs.py", "unpack", "--format", "imagefolder", "a.h5", "out")
+    assert "unpacked 1 image into" in done.stderr and "passed over 1 file that is no image" in done.stderr
+    assert os.listdir(tmp_path / "out/red") == ["picture.jpg"]
+
+
 # ----- what goes wrong -----
 
 
