@@ -2,7 +2,8 @@
 
 Each process has an opened /dev/fuse of its own, which is a clone of the first. So the kernel knows which
 process has taken a request. If that process is killed, the kernel answers the request with an error at once,
-and the others go on. If the first process is killed, the others end too, and the kernel ends the connection.
+and another process takes its place. If the first process is killed, all end, and the kernel ends the
+connection.
 
 The processes wait in a fixed order: the kernel wakes the first one that has nothing to do. So a single reader
 is served by one process, whose memory is warm; in turns, they would take half as much time again. The others
@@ -20,6 +21,7 @@ import os
 import select
 import signal
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -30,6 +32,7 @@ from imagestore.mount.low_level_requests import LowLevelRequests
 from imagestore.processes import ENDING, end_with_parent
 
 FUSE_DEV_IOC_CLONE = 0x8004E500  # linux/fuse.h
+SECONDS_TO_BEGIN = 1.0  # a process that ends earlier may do so again and again
 FAILED = 1  # a status such as libfuse's main function returns
 
 
@@ -47,19 +50,20 @@ def serve(
     libfuse writes the reason for a failure to standard error.
     """
     library = requests.library
-    with _session(requests, options) as session, _Ending() as ending:
+    with _session(requests, options) as session, _Signals() as signals:
         if not session or library.fuse_session_mount(session, os.fsencode(mountpoint)):
             return FAILED
-        children: list[int] = []
+        others = _OtherProcesses(requests, session, signals)
         try:
-            _answer(requests, session, ending, once=True)  # before, no other process may answer
+            _answer(requests, session, signals, once=True)  # before, no other process may answer
             on_mounted()
-            children = [_fork(requests, session, ending, number) for number in range(1, processes)]
+            for number in range(1, processes):
+                others.start(number)
             on_serving()
-            _answer(requests, session, ending)
+            _answer(requests, session, signals, on_child_ended=others.replace_killed)
         finally:
             library.fuse_session_unmount(session)
-            _end(children)
+            others.end()
     return 0
 
 
@@ -83,21 +87,34 @@ def _session(requests: LowLevelRequests, options: Sequence[str]) -> Iterator[int
         del callbacks  # libfuse has called them until now
 
 
-class _Ending:
-    """Whether a signal has asked for the end. A context manager; signals that are ignored (nohup) stay so."""
+class _Signals:
+    """The signals that have arrived: whether one asks for the end, and whether a child process has ended.
 
-    is_requested = False
+    A context manager. Signals that are ignored (nohup) stay so.
+    """
 
-    def __enter__(self) -> _Ending:
+    is_end_requested = has_child_ended = False
+
+    def __enter__(self) -> _Signals:
         """Begin to watch. A signal makes `descriptor` readable, too."""
         self.descriptor, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         handled = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
-        self._handlers = {number: signal.signal(number, self._request) for number in handled}
+        self._handlers = {number: signal.signal(number, self._request_end) for number in handled}
+        self._handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._note_child)
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         return self
 
-    def _request(self, signum: int, frame: FrameType | None) -> None:
-        self.is_requested = True
+    def _request_end(self, signum: int, frame: FrameType | None) -> None:
+        self.is_end_requested = True
+
+    def _note_child(self, signum: int, frame: FrameType | None) -> None:
+        self.has_child_ended = True
+
+    def clear(self) -> None:
+        """Forget the child process."""
+        self.has_child_ended = False
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.descriptor, 4096)
 
     def __exit__(self, *_: object) -> None:
         signal.set_wakeup_fd(self._wakeup)
@@ -107,7 +124,14 @@ class _Ending:
         os.close(self._writer)
 
 
-def _answer(requests: LowLevelRequests, session: int, ending: _Ending, *, once: bool = False) -> None:
+def _answer(
+    requests: LowLevelRequests,
+    session: int,
+    signals: _Signals,
+    *,
+    once: bool = False,
+    on_child_ended: Callable[[], None] = lambda: None,
+) -> None:
     """Answer requests, only one if `once`, until the tree is unmounted or a signal asks for the end."""
     receive, process = requests.library.fuse_session_receive_buf, requests.library.fuse_session_process_buf
     device = requests.library.fuse_session_fd(session)
@@ -115,8 +139,11 @@ def _answer(requests: LowLevelRequests, session: int, ending: _Ending, *, once: 
     os.set_blocking(device, False)
     with select.epoll() as waiting:
         waiting.register(device, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        waiting.register(ending.descriptor, select.EPOLLIN)
-        while waiting.poll() and not ending.is_requested:
+        waiting.register(signals.descriptor, select.EPOLLIN)
+        while waiting.poll() and not signals.is_end_requested:
+            if signals.has_child_ended:
+                signals.clear()
+                on_child_ended()
             received = receive(session, buffer)
             if received > 0:
                 process(session, buffer)
@@ -129,30 +156,51 @@ def _answer(requests: LowLevelRequests, session: int, ending: _Ending, *, once: 
 # ----- the other processes -----
 
 
-def _fork(requests: LowLevelRequests, session: int, ending: _Ending, number: int) -> int:
-    """Start one more process that serves; returns its id."""
-    parent = os.getpid()
-    gc.freeze()  # a collection would copy the memory that the processes share
-    process = os.fork()
-    if process == 0:
-        _serve_too(requests, session, ending, number, parent)
-    return process
+class _OtherProcesses:
+    """The processes that serve beside this one."""
 
+    def __init__(self, requests: LowLevelRequests, session: int, signals: _Signals) -> None:
+        """None is started yet."""
+        self._requests, self._session, self._signals = requests, session, signals
+        self._started: dict[int, tuple[int, float]] = {}  # process id -> its number, and when it was started
 
-def _serve_too(
-    requests: LowLevelRequests, session: int, ending: _Ending, number: int, parent: int
-) -> NoReturn:
-    """In a new process: answer requests until the tree is unmounted or the parent ends."""
-    try:
-        signal.set_wakeup_fd(-1)
-        for signal_number in ENDING:  # these are for the parent, which unmounts
-            signal.signal(signal_number, signal.SIG_IGN)
-        end_with_parent(signal.SIGKILL, parent)
-        _clone_device(requests.library.fuse_session_fd(session))
-        requests.process = number
-        _answer(requests, session, ending)
-    finally:
-        os._exit(0)
+    def start(self, number: int) -> None:
+        """Start process number `number`."""
+        parent = os.getpid()
+        gc.freeze()  # a collection would copy the memory that the processes share
+        process = os.fork()
+        if process == 0:
+            self._serve(number, parent)
+        self._started[process] = number, time.monotonic()
+
+    def _serve(self, number: int, parent: int) -> NoReturn:
+        """In the new process: answer requests until the tree is unmounted or the parent ends."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for signal_number in ENDING:  # these are for the parent, which unmounts
+                signal.signal(signal_number, signal.SIG_IGN)
+            end_with_parent(signal.SIGKILL, parent)
+            _clone_device(self._requests.library.fuse_session_fd(self._session))
+            self._requests.process = number
+            _answer(self._requests, self._session, self._signals)
+        finally:
+            os._exit(0)
+
+    def replace_killed(self) -> None:
+        """Start new processes for those that a signal has ended, but not if they have just begun."""
+        for process, (number, started) in list(self._started.items()):
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if ended:
+                del self._started[process]
+                if os.WIFSIGNALED(status) and time.monotonic() - started > SECONDS_TO_BEGIN:
+                    self.start(number)
+
+    def end(self) -> None:
+        """End all of them."""
+        for process in self._started:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
 
 
 def _clone_device(device: int) -> None:
@@ -161,10 +209,3 @@ def _clone_device(device: int) -> None:
     fcntl.ioctl(clone, FUSE_DEV_IOC_CLONE, struct.pack("I", device))
     os.dup2(clone, device, inheritable=False)
     os.close(clone)
-
-
-def _end(children: list[int]) -> None:
-    """End the other processes."""
-    for child in children:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)

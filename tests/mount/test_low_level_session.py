@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import h5py
@@ -24,8 +25,8 @@ from tests.helpers.odd_stores import make_indexed, make_odd
 LOST = (errno.ENOTCONN, errno.ECONNABORTED)
 STRESS_SECONDS = float(os.environ.get("STRESS_SECONDS", "3"))
 
-# Mounts as h5vfs.py does, but process number sys.argv[1] writes its id into the file sys.argv[2], and then
-# takes a minute to read a file.
+# Mounts as h5vfs.py does, but process number sys.argv[1] once writes its id into the file sys.argv[2], and
+# takes a minute to read a file. Other reads take a moment, so that each process gets some.
 PROGRAM_WITH_A_SLOW_PROCESS = """
 import os, sys, time
 import h5vfs
@@ -39,10 +40,11 @@ init = LowLevelRequests.__init__
 LowLevelRequests.__init__ = lambda self, *arguments: (requests.append(self), init(self, *arguments))[1]
 
 def slow_read(tree, node, offset, size):
-    if requests[0].process == number:
+    if requests[0].process == number and not os.path.exists(marker):
         with open(marker, "w") as file:
             file.write(str(os.getpid()))
         time.sleep(60)
+    time.sleep(0.05)
     return read(tree, node, offset, size)
 
 Tree.read = slow_read
@@ -86,8 +88,11 @@ def test_all_processes_serve_a_file_that_is_walked(run, mountpoint, tmp_path):
     make_odd(tmp_path / "odd.h5")
     run("h5vfs.py", "--processes", 1, tmp_path / "odd.h5", mountpoint)
     alone = described(mountpoint)
-    run("h5vfs.py", "-u", mountpoint)
-    run("h5vfs.py", "--processes", 4, tmp_path / "odd.h5", mountpoint)
+    for _ in range(10):  # a busy machine may need longer to walk the file than a mount waits
+        run("h5vfs.py", "-u", mountpoint)
+        run("h5vfs.py", "--processes", 4, tmp_path / "odd.h5", mountpoint)
+        if len(serving(mountpoint)) > 1:
+            break
     assert len(serving(mountpoint)) == 4
     assert described(mountpoint) == alone
 
@@ -135,22 +140,33 @@ def test_a_reader_does_not_wait_for_a_killed_process(run, store, mountpoint, tmp
     subprocess.run(
         [*command, path, mountpoint], env=environment({"PYTHONPATH": str(ROOT)}), timeout=30, check=True
     )
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        for name in sorted(contents):
-            waiting = pool.apply_async(read_errno, (mountpoint / name,))
-            wait_until(lambda waiting=waiting: waiting.ready() or marker.exists())
-            if marker.exists():
-                break
-        wait_until(marker.read_text)
+    with ThreadPool(4) as pool:
+        files = [mountpoint / name for name in sorted(contents)]
+        readers = pool.map_async(read_errno, files, chunksize=1)
+        wait_until(lambda: marker.exists() and marker.read_text())
         os.kill(int(marker.read_text()), signal.SIGKILL)
-        killed = time.monotonic()
         # After its read-ahead failed, the kernel may ask another process, which has the bytes.
-        assert waiting.get(timeout=20) in (0, errno.EIO, *LOST)
-        assert time.monotonic() - killed < 5  # far less than the minute that the process would take
+        assert set(readers.get(timeout=20)) <= {0, errno.EIO, *LOST}
     if number == 0:
         wait_until(lambda: not servers(mountpoint))
         assert "crashed" in run("h5vfs.py", path, mountpoint).stderr
     assert contents_of(mountpoint) == contents
+
+
+def test_another_process_takes_the_place_of_a_killed_one(run, store, mountpoint):
+    run("h5vfs.py", "--processes", 3, store[0], mountpoint)
+    first, *others = serving(mountpoint)
+    time.sleep(1.2)  # one that ends at once is not replaced
+    for other in others:
+        os.kill(other, signal.SIGKILL)
+    wait_until(lambda: len(serving(mountpoint)) == 3)
+    assert serving(mountpoint)[0] == first
+    for other in serving(mountpoint)[1:]:
+        os.kill(other, signal.SIGKILL)
+    wait_until(lambda: serving(mountpoint) == [first])
+    assert contents_of(mountpoint) == store[1]
+    run("h5vfs.py", "-u", mountpoint)
+    wait_until(lambda: not servers(mountpoint))
 
 
 def read_errno(file: Path) -> int:
@@ -166,16 +182,16 @@ def read_errno(file: Path) -> int:
 def test_killed_processes_give_errors_and_no_wrong_bytes(run, mountpoint, tmp_path):
     contents = make_indexed(tmp_path / "store.h5", 400, labels=5, size=60_000)
     run("h5vfs.py", "--processes", 4, tmp_path / "store.h5", mountpoint)
-    first, *others = serving(mountpoint)
+    first = serving(mountpoint)[0]
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         jobs = [(mountpoint, contents, seed, STRESS_SECONDS) for seed in range(4)]
         readers = pool.starmap_async(read_or_fail, jobs)
-        for other in others:
+        for _ in range(3):
             time.sleep(STRESS_SECONDS / 4)
-            os.kill(other, signal.SIGKILL)
+            for other in serving(mountpoint)[1:3]:
+                os.kill(other, signal.SIGKILL)
         compared = readers.get(timeout=STRESS_SECONDS + 60)
     assert min(compared) > 0
-    wait_until(lambda: servers(mountpoint) == [first])
     assert contents_of(mountpoint) == contents
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: not servers(mountpoint))
@@ -218,8 +234,8 @@ def test_sigterm_ends_all_processes(run, store, mountpoint):
 
 def test_an_idle_mount_counts_the_requests_of_all_processes(run, store, mountpoint):
     run("h5vfs.py", "--processes", 4, "--idle-timeout", "0.8", store[0], mountpoint)
-    for name in sorted(store[1])[:16]:
-        time.sleep(0.1)
+    for name in sorted(store[1])[:8]:
+        time.sleep(0.2)
         assert (mountpoint / name).read_bytes() == store[1][name]
     wait_until(lambda: not is_mounted(mountpoint))
     wait_until(lambda: not servers(mountpoint))
