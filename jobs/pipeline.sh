@@ -116,20 +116,23 @@ state=$folder/pipeline
 
 # ----- one call at a time -----
 
+# The lock is a folder, which only one call can make, on file systems without flock, too. It names its holder.
 lock() {
-    local holder
-    if ! mkdir "$state/lock" 2>/dev/null; then
+    local holder='' try
+    for try in 1 2 3; do
+        if mkdir "$state/lock" 2>/dev/null; then
+            printf '%s %s\n' "$(hostname)" "$$" >"$state/lock/holder"
+            trap 'rm -rf "$state/lock"' EXIT
+            return
+        fi
         holder=$(cat "$state/lock/holder" 2>/dev/null) || holder=''
         if [[ $holder == "$(hostname) "* ]] && ! kill -0 "${holder#* }" 2>/dev/null; then
-            rm -rf "$state/lock"
-            mkdir "$state/lock" 2>/dev/null || holder=another
+            rm -rf "$state/lock" # that call was killed
+        elif ((try < 3)); then
+            sleep 0.3
         fi
-        [[ -f $state/lock/holder || ! -d $state/lock ]] &&
-            fail "$folder: another call of pipeline.sh works here (${holder:-no name}); if it is gone, remove $state/lock"
-        [[ $holder != another ]] || fail "$folder: another call of pipeline.sh works here"
-    fi
-    printf '%s %s\n' "$(hostname)" "$$" >"$state/lock/holder"
-    trap 'rm -rf "$state/lock"' EXIT
+    done
+    fail "$folder: another call of pipeline.sh works here (${holder:-it has not said who}); if it is gone, remove $state/lock"
 }
 
 # The jobs of earlier calls that are still in the queue.
