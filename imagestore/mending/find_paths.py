@@ -67,11 +67,21 @@ def _find(store: ImageStore, name: str) -> list[int]:
     if (position := find_path(store, name)) is not None:
         return [position]
     if GLOB_CHARACTERS & set(name):
-        matches_glob = re.compile(fnmatch.translate(name.strip("/"))).match
-        if positions := [i for i in range(len(store)) if matches_glob(store.path_of(i))]:
+        if positions := _match(store, name.strip("/")):
             return positions
         raise UserError(f"{store.path}: no image matches {printable(name)}")
     return [_find_name(store, name)]
+
+
+def _match(store: ImageStore, glob: str) -> list[int]:
+    """The images whose paths match a glob; one without a slash may match the name alone."""
+    matches = re.compile(fnmatch.translate(glob)).match
+    paths = map(store.path_of, range(len(store)))
+    return [
+        i
+        for i, path in enumerate(paths)
+        if matches(path) or ("/" not in glob and matches(path.rpartition("/")[2]))
+    ]
 
 
 def _find_name(store: ImageStore, name: str) -> int:

@@ -49,6 +49,12 @@ def test_images_move_by_path_name_member_and_glob(store):
     whole(store)
 
 
+def test_a_glob_without_a_slash_matches_names(store):
+    assert "(2 relabelled)" in mend("mv", store, "1[01].jpg", "rose/").out
+    assert mend("mv", store, "x/1[01].jpg", "rose/").status == 1
+    assert labels_of(store) == IN_ARCHIVE | {"photos/green/10.jpg": "rose", "photos/red/11.jpg": "rose"}
+
+
 def test_an_emptied_label_is_gone(store):
     assert "under 2 labels" in mend("mv", store, "red/*", "blue/").out
     with h5py.File(store) as file:
