@@ -49,6 +49,8 @@ FUNCTIONS = {
     "fuse_session_unmount": (None, [c_void_p]),
     "fuse_session_destroy": (None, [c_void_p]),
     "fuse_opt_free_args": (None, [c_void_p]),
+    "fuse_parse_conn_info_opts": (c_void_p, [c_void_p]),
+    "fuse_apply_conn_info_opts": (None, [c_void_p, c_void_p]),
     "fuse_reply_err": (c_int, [c_void_p, c_int]),
     "fuse_reply_none": (None, [c_void_p]),
     "fuse_reply_entry": (c_int, [c_void_p, c_void_p]),

@@ -99,6 +99,7 @@ class LowLevelRequests:
         """Nothing is listed yet."""
         self.tree, self.library, self.options = tree, library, options
         self.is_mounted = False
+        self.connection_options: int | None = None  # those of the user, as libfuse keeps them
         self.process = 0  # the number of this process among those that serve the tree
         self.counts = memoryview(mmap.mmap(-1, 8 * MOST_PROCESSES)).cast(
             "Q"
@@ -137,6 +138,8 @@ class LowLevelRequests:
 
     def init(self, user_data: int, connection: int) -> None:
         """The tree is mounted. Nobody has asked for an answer."""
+        if self.connection_options:
+            self.library.fuse_apply_conn_info_opts(self.connection_options, connection)
         capable = ConnectionInfo.from_address(connection).capable
         self._opendir_is_needed = not capable & FUSE_CAP_NO_OPENDIR_SUPPORT
         self.is_mounted = True

@@ -77,6 +77,7 @@ def _session(requests: LowLevelRequests, options: Sequence[str]) -> Iterator[int
     words = ["h5vfs", "-o", ",".join(options)]
     arguments = Arguments(len(words), (ctypes.c_char_p * len(words))(*map(os.fsencode, words)), 0)
     size = ctypes.sizeof(operations)
+    requests.connection_options = library.fuse_parse_conn_info_opts(ctypes.byref(arguments))
     session = library.fuse_session_new(ctypes.byref(arguments), ctypes.byref(operations), size, None)
     try:
         yield session

@@ -66,7 +66,7 @@ def test_an_unknown_or_forbidden_option_is_refused(run, store, mountpoint):
 
 
 def test_options_of_the_user_are_passed_on(run, store, mountpoint):
-    run("h5vfs.py", "-o", "uid=1234,gid=4321", "-o", "umask=077", store[0], mountpoint)
+    run("h5vfs.py", "-o", "uid=1234,gid=4321,max_background=20", "-o", "umask=077", store[0], mountpoint)
     image = (mountpoint / "label0/image_0000.jpg").stat()
     assert (image.st_uid, image.st_gid) == (1234, 4321)
     assert not image.st_mode & 0o077

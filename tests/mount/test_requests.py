@@ -220,6 +220,22 @@ def test_with_follow_an_open_file_keeps_its_bytes(run, mountpoint, tmp_path, siz
     assert mapped(mountpoint / name) == new
 
 
+def test_with_follow_an_open_folder_shows_the_new_store(run, mountpoint, tmp_path):
+    path = tmp_path / "store.h5"
+    make_indexed(path, 6)
+    run("h5vfs.py", "--follow", path, mountpoint)
+    folder = os.open(mountpoint / "label0", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert sorted(os.listdir(folder)) == ["image_0000.jpg", "image_0003.jpg"]
+        make_indexed(tmp_path / "new.h5", 3, first=100)
+        os.replace(tmp_path / "new.h5", path)
+        with os.scandir(folder) as entries:
+            assert {entry.name: entry.stat().st_size for entry in entries} == {"image_0102.jpg": 5102}
+        assert_errno(errno.ENOENT, lambda: os.stat("image_0000.jpg", dir_fd=folder))
+    finally:
+        os.close(folder)
+
+
 def publish(path: Path, tmp_path: Path, seed: int, size: int = 5000) -> dict[str, bytes]:
     """Publish a store whose files have the old names and other bytes, and so many of them or a few more."""
     with h5py.File(tmp_path / "new.h5", "w") as file:
