@@ -20,7 +20,7 @@ from tests.helpers.mended_stores import BY_FOLDER, PHOTOS, bytes_of, heuristic, 
 from tests.helpers.stored_images import hidden_files
 from tests.helpers.written_stores import add_images
 
-KILLS = 25
+KILLS = 15
 COMMANDS = [
     ["mv", "all.h5", "red/*", "rose/"],
     ["rm", "all.h5", "red/*"],
