@@ -99,6 +99,7 @@ def train(arguments: argparse.Namespace) -> int:
 def train_until_stopped(stores: "list[ImageStore]", arguments: argparse.Namespace, stop: Stop) -> int:
     """Train until the last epoch or until `stop` is requested, and return the exit status."""
     share_processors()  # before torch is imported
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings are told in our words
     if arguments.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for
     from imagestore.training.folder_lock import locked

@@ -197,3 +197,10 @@ def test_processes_that_do_not_meet_are_one_line(tmp_path, store, capsys, monkey
     assert (status, out, len(messages)) == (1, "", 1)
     assert "2 processes were started, but they do not meet at 127.0.0.1:29751" in messages[0]
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_sync_bn_without_gpus_says_that_it_does_nothing(tmp_path: Path, store: Path, capsys):
+    options = ("-o", tmp_path / "out", *COMMON, "--epochs", 1, "--sync-bn", "--device", "cpu")
+    status, _, messages = train_here(capsys, store, *options)
+    assert status == 0
+    assert any(line.startswith("train_model: --sync-bn: changes nothing") for line in messages)

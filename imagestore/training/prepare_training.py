@@ -112,7 +112,9 @@ def assemble(
     group: ProcessGroup,
 ) -> Training:
     """A training before its first step."""
-    if options.sync_bn and device.type == "cuda" and group.size > 1:
+    if options.sync_bn and (device.type != "cuda" or group.size == 1):
+        note("train_model: --sync-bn: changes nothing, because it is for several processes on GPUs")
+    elif options.sync_bn:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     network = network.to(device, memory_format=torch.channels_last)
     in_16_bits = settings.amp and device.type != "cpu"

@@ -108,6 +108,7 @@ def _meet(group: ProcessGroup, device: str | None) -> None:
     if uses_gpus:
         torch.cuda.set_device(group.local_rank % torch.cuda.device_count())
     address, port = meeting_point(os.environ)
+    _check_host(address)
     hosts_the_store = group.is_first and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     try:
         store = distributed.TCPStore(
@@ -127,6 +128,17 @@ def _meet(group: ProcessGroup, device: str | None) -> None:
         ) from None
 
 
+def _check_host(address: str) -> None:
+    """Raise UserError if the name of the first process's node is not known: torch would try for minutes."""
+    try:
+        socket.getaddrinfo(address, None)
+    except OSError as error:
+        raise UserError(
+            f"{address}: this node does not know the node of the first process ({error.strerror}); "
+            "set MASTER_ADDR to its address"
+        ) from None
+
+
 def place_among_processes(environment: Mapping[str, str]) -> ProcessGroup:
     """What torchrun says (WORLD_SIZE), else what srun says of its step. Raises UserError."""
     if "WORLD_SIZE" in environment:
@@ -135,6 +147,8 @@ def place_among_processes(environment: Mapping[str, str]) -> ProcessGroup:
         names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
     else:
         return ALONE
+    if names[0] not in environment and environment[names[1]] != "1":
+        raise UserError(f"{names[1]} is set, but {names[0]} is not: start the processes with torchrun")
     try:
         rank, size, local_rank = (int(environment.get(name, "0")) for name in names)
     except ValueError:

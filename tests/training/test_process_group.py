@@ -8,6 +8,7 @@ from imagestore.console import UserError
 from imagestore.training.process_group import (
     ALONE,
     ProcessGroup,
+    _check_host,
     first_of_nodes,
     meeting_point,
     place_among_processes,
@@ -72,3 +73,16 @@ def test_one_process_needs_no_group() -> None:
     assert ALONE.sum(1, 2.5) == [1, 2.5]
     assert ALONE.gather("x") == ["x"]
     assert ALONE.is_first
+
+
+def test_a_host_that_is_not_known_is_told_at_once() -> None:
+    with pytest.raises(UserError, match=r"no\.such\.host\.invalid: this node does not know .* MASTER_ADDR"):
+        _check_host("no.such.host.invalid")
+    _check_host("127.0.0.1")
+
+
+def test_a_size_without_a_rank_is_told_at_once() -> None:
+    """One process alone needs no rank."""
+    with pytest.raises(UserError, match="WORLD_SIZE is set, but RANK is not"):
+        place_among_processes({"WORLD_SIZE": "2"})
+    assert place_among_processes({"WORLD_SIZE": "1"}).size == 1
