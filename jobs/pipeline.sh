@@ -19,6 +19,8 @@ ARCHIVE is an archive or a folder, a quoted glob, or a range such as 'shard-{00.
 options:
   -o, --output FOLDER   where stores, weights and logs go (default: NAME-results here, by the archive's name)
   --tasks N             tasks that label (default: 4); a task should have some thousand images
+  --by-archive          each task labels some of the archives, in place of a share of all images: faster from some
+                        million images on, because no task lists the images of all archives
   --fraction F          share of the images to train on (default: 0.8)
   --no-merge            train on the stores of the tasks as they are
   --partition 'FLAGS'   flags of colourHeuristic.py partition, such as '--labels folder --seed 1'
@@ -51,7 +53,7 @@ quoted() {
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 archives=() sbatch_options=() partition_flags=() train_flags=() classify_flags=()
-folder='' tasks=4 fraction=0.8 merges=1 gpus='' processes=1 nodes=1 scratch=1 dry_run=''
+folder='' by_archive='' tasks=4 fraction=0.8 merges=1 gpus='' processes=1 nodes=1 scratch=1 dry_run=''
 site=${SITE:-$checkout/jobs/site.sh}
 
 need_value() { (($1 > 1)) || fail "$2 needs a value" 2; }
@@ -73,6 +75,7 @@ while (($#)); do
     case $1 in
         -h | --help) usage; exit ;;
         --no-merge) merges='' ;;
+        --by-archive) by_archive=1 ;;
         --gpus) gpus=1 ;;
         --no-scratch) scratch='' ;;
         --dry-run) dry_run=1 ;;
@@ -180,7 +183,8 @@ submit() {
         "${SITE_OPTIONS[@]}" "${options[@]}" "${sbatch_options[@]}")
     if [[ $dry_run ]]; then
         # shellcheck disable=SC2016 # the printed line does it
-        printf '%s=$(cd %q && OUT=%q SHARDS=%q SITE=%q ' "$step" "$checkout" "$folder" "$tasks" "$site"
+        printf '%s=$(cd %q && OUT=%q SHARDS=%q BY_ARCHIVE=%q SITE=%q ' \
+            "$step" "$checkout" "$folder" "$tasks" "$by_archive" "$site"
         printf '%s ' "$(quoted "${words[@]}")"
         [[ ! $last ]] || printf -- '--dependency="afterok:$%s" --kill-on-invalid-dep=yes ' "$last"
         printf '%s)\n' "$(quoted "jobs/$1" "${@:2}")"
@@ -189,7 +193,7 @@ submit() {
     fi
     [[ ! $last ]] || words+=(--dependency="afterok:$last" --kill-on-invalid-dep=yes)
     words+=("jobs/$1" "${@:2}")
-    if ! job=$(cd "$checkout" && OUT=$folder SHARDS=$tasks SITE=$site "${words[@]}"); then
+    if ! job=$(cd "$checkout" && OUT=$folder SHARDS=$tasks BY_ARCHIVE=$by_archive SITE=$site "${words[@]}"); then
         cancel_submitted
         fail "Slurm refuses the job $step, so nothing is left in the queue; options of your cluster stand in $site"
     fi
@@ -234,7 +238,8 @@ main() {
     if [[ ! $merges ]]; then
         store="$(without_globs "$folder")/train-*.h5" test="$(without_globs "$folder")/test-*.h5"
     fi
-    settle partition "$made" "${archives[@]}" "$fraction" --tasks "$tasks" "${partition_flags[@]}"
+    settle partition "$made" "${archives[@]}" "$fraction" --tasks "$tasks" ${by_archive:+by-archive} \
+        "${partition_flags[@]}"
     made=''
     [[ ! -f $folder/checkpoint.pth ]] || made=1
     settle train "$made" "${merges:-no merge}" "$nodes nodes" "$processes processes" "${train_flags[@]}"

@@ -15,6 +15,7 @@ import torch
 
 from demo.draw_flowers import draw
 from imagestore.store.reader import ImageStore
+from tests.helpers.archives import pack, write
 from tests.helpers.commands import ROOT, Run, environment
 from tests.helpers.jobs import (
     EPOCH,
@@ -29,6 +30,7 @@ from tests.helpers.jobs import (
     write_site,
 )
 from tests.helpers.slurm import Slurm
+from tests.helpers.small_stores import COLOURS, picture
 from tests.helpers.training_runs import weights_in
 
 PIPELINE, STATUS = ROOT / "jobs/pipeline.sh", ROOT / "jobs/status.sh"
@@ -249,6 +251,35 @@ def test_a_failed_task_ends_the_chain_and_is_shown(slurm: Slurm, sample: Path, t
     assert "accuracy" in status(slurm, tmp_path / "out").stdout
     refused = pipeline(slurm, *call, "--fraction", "0.5", *flags, cwd=tmp_path)
     assert refused.returncode == 1 and "partition was begun with other settings" in refused.stderr
+
+
+@pytest.mark.slow
+def test_tasks_may_take_whole_archives(slurm: Slurm, run: Run, tmp_path: Path) -> None:
+    """Three archives, given as a range, by two tasks, with a label from each folder."""
+    folder = tmp_path / "my shards"
+    for number in range(3):
+        for label, colour in COLOURS.items():
+            image = tmp_path / f"{number}/{label}/p{number}.jpg"
+            image.parent.mkdir(parents=True, exist_ok=True)
+            image.write_bytes(picture(colour, number))
+        folder.mkdir(exist_ok=True)
+        write(folder / f"s-{number}.tar", pack_folder(tmp_path / str(number)))
+    call = (f"{folder}/s-{{0..2}}.tar", "-o", "out", "--tasks", 2, "--by-archive", "--fraction", 1)
+    options = ("--site", write_site(tmp_path / "site.sh"), "--partition", "--labels folder")
+    jobs = job_numbers(pipeline(slurm, *call, *options, "--train", "--epochs 1", cwd=tmp_path))
+    wait_for(slurm, jobs["merge"], "COMPLETED", tmp_path)
+    slurm("scancel", jobs["train"])
+    run("colourHeuristic.py", "partition", call[0], "train.h5", "test.h5", 1, "--labels", "folder")
+    assert contents(tmp_path / "out/train.h5") == contents(tmp_path / "train.h5")
+    assert len(contents(tmp_path / "out/train-2.h5")) == 3
+    script = [ROOT / "jobs/archives_of_task.py", "1", "4", folder / "s-*.tar"]
+    done = subprocess.run([sys.executable, *script], capture_output=True, text=True, timeout=30)
+    assert done.stderr == "archives_of_task: error: 4 tasks cannot share 3 archives: give fewer --tasks\n"
+
+
+def pack_folder(folder: Path) -> bytes:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return pack((str(path.relative_to(folder)), path.read_bytes()) for path in paths)
 
 
 @pytest.mark.slow
