@@ -8,6 +8,7 @@
 source "${SITE:-$checkout/jobs/site.sh}"
 site_environment
 script=${SLURM_JOB_NAME:-job}
+script=${script//\//_} # it is part of a file's name, too
 out=${OUT:-.}
 
 say() { printf '%s: %s\n' "$script" "$*" >&2; }
