@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -23,6 +24,8 @@ from imagestore.vfs.source import NoSuchName, Source
 from imagestore.vfs.store_file import StoreFile
 
 LARGEST_CHECKED = 16 << 20  # bytes: a larger image is read in pieces, and its checksum is not compared
+PIECE = 128 << 10  # bytes: most programs have the kernel read so much at once, or more
+MOST_IN_PIECES = 4096  # images of which the checksums of pieces are kept; each takes some hundred bytes
 NODES_AT_ONCE = 256  # of a listing: somebody may want only a few of them
 ROOT_INODE, FIRST_LABEL_INODE = 1, 2
 ROOT_KEY = -1  # the key of the root folder; that of a label's folder is the label's number
@@ -61,6 +64,7 @@ class IndexedSource(Source):
         self._mtime_ns_at_open = file.stat_at_open.st_mtime_ns
         self._ctime_ns_at_open = file.stat_at_open.st_ctime_ns
         self._label_numbers = {shown_names.escape(label): i for i, label in enumerate(index.label_bytes)}
+        self._piece_checksums: dict[int, array[int]] = {}  # of images that were read in pieces, by position
         self._shortened: dict[int, dict[bytes, int]] = {}  # label number -> shortened name -> image position
 
     def root(self) -> Node:
@@ -193,6 +197,8 @@ class IndexedSource(Source):
             return self._read_unchecked(node, offset, min(size, max(0, node.size - offset)))
         if not offset and size >= node.size:
             return self._read_checked(node)  # the kernel keeps it
+        if node.size > PIECE:
+            return self._read_pieces(node, offset, size)
         data = self.file.cached_block(node.ino, 0)
         if data is None:
             data = self.file.cache_block(node.ino, 0, self._read_checked(node))
@@ -216,6 +222,26 @@ class IndexedSource(Source):
         if self._has_crc[node.key] and crc32(data) != self._crc32[node.key]:
             raise self.file.error("not the bytes that were stored")
         return data
+
+    def _read_pieces(self, node: Node, offset: int, size: int) -> bytes:
+        """Bytes of an image that the kernel asks for in several parts.
+
+        The whole image is compared once. Then the checksums of its pieces are known, and only the pieces that
+        are needed are read and compared.
+        """
+        checksums = self._piece_checksums.get(node.key)
+        if checksums is None:
+            data = self._read_checked(node)
+            if len(self._piece_checksums) >= MOST_IN_PIECES:
+                self._piece_checksums.clear()
+            self._piece_checksums[node.key] = _checksums(data)
+            return data[offset : offset + size]
+        first, end = offset // PIECE, -(-min(offset + size, node.size) // PIECE)
+        start = first * PIECE
+        data = self.file.pread(self._offset[node.key] + start, max(0, min(end * PIECE, node.size) - start))
+        if _checksums(data) != checksums[first:end]:
+            raise self.file.error("not the bytes that were stored")
+        return data[offset - start : offset - start + size]
 
     def _read_unchecked(self, node: Node, offset: int, size: int) -> bytes:
         data = self.file.pread(self._offset[node.key] + offset, size) if size else b""
@@ -248,3 +274,9 @@ class IndexedSource(Source):
     def close(self) -> None:
         self._helper.close()
         self.file.close()
+
+
+def _checksums(data: bytes) -> array[int]:
+    """The CRC-32 of each piece."""
+    view = memoryview(data)
+    return array("I", (crc32(view[start : start + PIECE]) for start in range(0, len(data), PIECE)))

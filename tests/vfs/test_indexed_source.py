@@ -14,7 +14,7 @@ from imagestore.store.writer import StoreWriter
 from imagestore.vfs.open_tree import open_tree
 from imagestore.vfs.source import NoSuchName
 from tests.helpers.errors import assert_eio
-from tests.helpers.odd_stores import some_bytes
+from tests.helpers.odd_stores import make_indexed, some_bytes
 from tests.helpers.trees import contents_of
 
 
@@ -53,6 +53,22 @@ def test_names_that_are_shown_in_another_way_are_found(tmp_path):
         for missing in (b"caf\xe9.jpg", b"50%41.jpg", b"x" * 237 + b"%%~0123456789abcdef.jpg"):
             with pytest.raises(NoSuchName):
                 tree.child(folder, missing)
+
+
+def test_a_large_image_is_read_in_pieces_that_are_compared(tmp_path):
+    make_indexed(tmp_path / "a.h5", 2, size=1_000_000)
+    data = some_bytes(0, 1_000_000)
+    parts = [(0, 10), (990_000, 50_000), (131_000, 200), (131_072, 131_072), (5, 999_990), (1_000_000, 9)]
+    with open_tree([tmp_path / "a.h5"]) as tree:
+        node = tree.find(b"/label0/image_0000.jpg")
+        for offset, size in parts * 2:
+            assert tree.read(node, offset, size) == data[offset : offset + size]
+        with (tmp_path / "a.h5").open("r+b") as file:
+            file.seek(tree.data_offset(node) + 300_000)
+            file.write(bytes([data[300_000] ^ 1]))
+        assert tree.read(node, 500_000, 1000) == data[500_000:501_000]
+        for offset, size in ((262_144, 10), (250_000, 200_000), (0, 1_000_000)):
+            assert_eio(lambda offset=offset, size=size: tree.read(node, offset, size))
 
 
 def test_a_flipped_bit_is_an_error_of_that_image_only(indexed):
