@@ -29,6 +29,8 @@ from tests.helpers.training_runs import train_here, weights_in
 
 SCRIPTS = sorted((ROOT / "jobs").rglob("*.s*h"))
 
+pytestmark = pytest.mark.timeout(300)  # a requeued job waits, and a machine may be busy
+
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[Slurm]:

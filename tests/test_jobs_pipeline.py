@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from demo.draw_flowers import draw
 from imagestore.store.reader import ImageStore
@@ -31,11 +30,13 @@ from tests.helpers.jobs import (
 )
 from tests.helpers.slurm import Slurm
 from tests.helpers.small_stores import COLOURS, picture
-from tests.helpers.training_runs import weights_in
+from tests.helpers.training_runs import have_equal_weights
 
 PIPELINE, STATUS = ROOT / "jobs/pipeline.sh", ROOT / "jobs/status.sh"
 TRAIN = ("--epochs", "16", "-b", "8", "-j", "1")
 REFERENCE_PORT = 23_117
+
+pytestmark = pytest.mark.timeout(300)  # several jobs, one after the other
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +185,6 @@ def train_undisturbed(store: Path, output: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_killed_and_requeued_jobs_end_as_undisturbed_ones(slurm: Slurm, run: Run, tmp_path: Path) -> None:
     """One task of the array is killed by SIGKILL, and the training on two nodes is requeued by Slurm."""
     archive = draw(tmp_path / "flowers of may.tgz", count=120, seed=5, size=240)
@@ -200,7 +200,8 @@ def test_killed_and_requeued_jobs_end_as_undisturbed_ones(slurm: Slurm, run: Run
     slurm("scancel", "--batch", "--signal=USR1", jobs["train"])
     run("colourHeuristic.py", "partition", archive, "train.h5", "test.h5", 0.8)
     train_undisturbed(tmp_path / "train.h5", tmp_path)
-    wait_for(slurm, jobs["classify"], "COMPLETED", out)
+    for step in ("train", "classify"):
+        wait_for(slurm, jobs[step], "COMPLETED", out)
 
     log = logs(out)
     assert "partition: not finished (status 137)" in log and "taken over from an interrupted run" in log
@@ -209,8 +210,7 @@ def test_killed_and_requeued_jobs_end_as_undisturbed_ones(slurm: Slurm, run: Run
     assert list(map(int, EPOCH.findall(log))) == list(range(1, 17))
     assert contents(out / "train.h5") == contents(tmp_path / "train.h5")
     assert contents(out / "test.h5") == contents(tmp_path / "test.h5")
-    weights, undisturbed = weights_in(out), weights_in(tmp_path)
-    assert all(torch.equal(weights[name], undisturbed[name]) for name in undisturbed)
+    assert have_equal_weights(out, tmp_path)
     answers = run("classify.py", "test.h5", "train_labels.json", "all", "--csv", "a.csv").stdout
     table, same_table = (path.read_text().splitlines() for path in (out / "answers.csv", tmp_path / "a.csv"))
     assert sorted(table) == sorted(same_table)
@@ -234,11 +234,11 @@ def test_killed_and_requeued_jobs_end_as_undisturbed_ones(slurm: Slurm, run: Run
 
 
 @pytest.mark.slow
-def test_a_failed_task_ends_the_chain_and_is_shown(slurm: Slurm, sample: Path, tmp_path: Path) -> None:
-    """Task 1 fails by a table that is missing; with the table, the same call goes on."""
+def test_a_failed_task_ends_the_chain_and_is_shown(slurm: Slurm, run: Run, sample, tmp_path) -> None:
+    """All tasks fail by a missing table; with it, the same call goes on. Shards train as one store."""
     site = write_site(tmp_path / "site.sh")
-    call = (sample, "-o", "out", "--tasks", 1, "--site", site, "--no-merge", "--no-scratch")
-    flags = ("--train", "--epochs 2", "--partition", "--split split.csv")
+    call = (sample, "-o", "out", "--tasks", 2, "--site", site, "--no-merge", "--no-scratch")
+    flags = ("--train", "--epochs 2 -j 1", "--partition", "--split split.csv")
     jobs = job_numbers(pipeline(slurm, *call, *flags[:1], "--epochs 9", *flags[2:], cwd=tmp_path))
     wait_for(slurm, jobs["classify"], "CANCELLED", tmp_path)
     assert slurm.states(jobs["partition"]) == {"FAILED"}
@@ -247,8 +247,13 @@ def test_a_failed_task_ends_the_chain_and_is_shown(slurm: Slurm, sample: Path, t
     assert "cancelled before it began" in told.stdout
     (tmp_path / "split.csv").write_text("name,split\n")
     jobs = job_numbers(pipeline(slurm, *call, *flags, cwd=tmp_path))
-    wait_for(slurm, jobs["classify"], "COMPLETED", tmp_path)
+    for step in ("train", "classify"):
+        wait_for(slurm, jobs[step], "COMPLETED", tmp_path)
     assert "accuracy" in status(slurm, tmp_path / "out").stdout
+    run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.8)
+    one_thread = {"OMP_NUM_THREADS": "1"}
+    run("train_model.py", "train.h5", "-o", "one", "--epochs", 2, "-j", 1, env=one_thread, timeout=100)
+    assert have_equal_weights(tmp_path / "one", tmp_path / "out")
     refused = pipeline(slurm, *call, "--fraction", "0.5", *flags, cwd=tmp_path)
     assert refused.returncode == 1 and "partition was begun with other settings" in refused.stderr
 

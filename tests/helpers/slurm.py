@@ -22,7 +22,7 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel", "squeue")
 NODES = ("n1", "n2")
-PATIENCE = 60.0  # seconds to wait for a change
+PATIENCE = 100.0  # seconds to wait for a change
 PATIENCE_AT_THE_END = 10.0  # seconds for the daemons to end by themselves
 
 CONFIGURATION = """
