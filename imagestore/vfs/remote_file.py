@@ -89,8 +89,9 @@ class RemoteStoreFile(StoreFile):
         """Exactly `size` bytes from `offset`. Raises the errors of the file system, and OSError (EIO)."""
         if not size:
             return b""
+        first = int(offset)  # not every file system takes NumPy's integers
         return self._whole(
-            self._current_file_system().cat_file(self._place, start=offset, end=offset + size), size
+            self._current_file_system().cat_file(self._place, start=first, end=first + size), size
         )
 
     def pread_many(self, places: Sequence[tuple[int, int]]) -> list[bytes | BaseException]:
