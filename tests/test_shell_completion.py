@@ -50,6 +50,6 @@ def test_a_begun_word_is_completed(line: str, expected: set[str], tmp_path: Path
     assert set(answers) == expected
 
 
-def test_without_argcomplete_the_command_neither_runs_nor_answers(tmp_path: Path) -> None:
+def test_without_argcomplete_there_is_no_answer(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['argcomplete'] = None\n")
     assert ask("h5vfs.py --lis", tmp_path, PYTHONPATH=str(tmp_path)) == (1, [])
