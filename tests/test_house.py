@@ -233,3 +233,34 @@ def test_make_help_lists_every_target_of_the_pages() -> None:
     listed = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, timeout=30).stdout
     for target in set(re.findall(r"`make (\w[\w-]*)", TEXT)) - {"help"}:
         assert f"make {target}" in listed
+
+
+# ----- figures -----
+
+
+def figures_of_the_page() -> set[tuple[str, ...]]:
+    """(benchmark, what, here, yardstick, its figure, ratio) of each row of docs/figures.md."""
+    found = set()
+    for name, body in re.findall(
+        r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGES["figures.md"], re.MULTILINE | re.DOTALL
+    ):
+        for line in re.findall(r"^\|(.+)\|$", body, re.MULTILINE):
+            cells = [cell.strip() for cell in line.split("|")]
+            found.add((name, *cells[:5]))
+    return found
+
+
+def test_the_readme_quotes_the_figures_of_docs() -> None:
+    section = PAGES["README.md"].split("## How fast\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\w+) \| (.+) \|$", section, re.MULTILINE)
+    quoted = {
+        (name, *(cell.strip() for cell in rest.split("|"))) for name, rest in rows if name != "benchmark"
+    }
+    assert len(quoted) >= 6
+    assert quoted <= figures_of_the_page()
+
+
+def test_every_section_of_the_figures_names_its_benchmark() -> None:
+    for name in re.findall(r"^## (\w+)$", PAGES["figures.md"], re.MULTILINE):
+        assert (ROOT / f"benchmarks/{name}.py").exists()
+        assert f"`benchmarks/{name}.py`" in PAGES["figures.md"]
