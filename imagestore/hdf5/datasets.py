@@ -40,7 +40,14 @@ def length_of_bytes(dataset: h5d.DatasetID) -> int | None:
 def data_offset(dataset: h5d.DatasetID) -> int:
     """Where the bytes of a dataset are in the file; NO_OFFSET if chunked, compact or not allocated."""
     offset = dataset.get_offset()
-    return NO_OFFSET if offset is None else offset
+    if offset is None or (_may_be_undefined(offset) and not dataset.get_storage_size()):
+        return NO_OFFSET
+    return offset
+
+
+def _may_be_undefined(offset: int) -> bool:
+    """Whether h5py may mean "no address" by it: in a file with a user block, it adds the block's size to -1."""
+    return offset & (offset + 1) == 0  # a user block has 512 bytes, 1024, and so on
 
 
 def places_of_bytes(dataset: h5d.DatasetID) -> list[tuple[int, int]]:

@@ -84,6 +84,18 @@ def test_only_unsigned_bytes_in_one_dimension_are_a_file(file, data, answer):
     assert is_bytes(file["x"].id) == answer
 
 
+@pytest.mark.parametrize("user_block", [0, 512, 4096])
+def test_bytes_that_have_no_place_have_no_offset(tmp_path, user_block):
+    """Something else may be at the address that h5py tells where there is a user block."""
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w", userblock_size=user_block) as file:
+        file.create_dataset("red/empty.jpg", (100,), np.uint8)
+        file["red/full.jpg"] = np.full(100, 7, np.uint8)
+        offsets = [data_offset(file[f"red/{name}.jpg"].id) for name in ("empty", "full")]
+    assert offsets[0] == NO_OFFSET
+    assert path.read_bytes()[offsets[1] :][:100] == bytes([7]) * 100
+
+
 # ----- what may be read -----
 
 
