@@ -46,7 +46,7 @@ def data_offset(dataset: h5d.DatasetID) -> int:
 
 
 def _may_be_undefined(offset: int) -> bool:
-    """Whether h5py may mean "no address" by it: in a file with a user block, it adds the block's size to -1."""
+    """Whether h5py may mean "no address" by it: it adds the size of the user block to -1."""
     return offset & (offset + 1) == 0  # a user block has 512 bytes, 1024, and so on
 
 
