@@ -116,7 +116,7 @@ def draw(medians: dict[tuple[str, int], float], images: int, path: Path) -> None
     for name in dict.fromkeys(name for name, _ in medians):
         style = "--" if name in (FOLDER, SQUASHFUSE) else "-"
         axes.plot(READERS, [images / medians[name, n] for n in READERS], style, marker="o", label=name)
-    axes.set(xscale="log", yscale="log", xlabel="readers", ylabel="images read in a second")
+    axes.set(xscale="log", ylim=(0, None), xlabel="readers", ylabel="images read in a second")
     axes.set_xticks(READERS, map(str, READERS))
     axes.minorticks_off()
     axes.grid(alpha=0.3)

@@ -97,8 +97,9 @@ class _Signals:
     is_end_requested = has_child_ended = False
 
     def __enter__(self) -> _Signals:
-        """Begin to watch. A signal makes `descriptor` readable, too."""
-        self.descriptor, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        """Begin to watch. A signal makes the one of `descriptors` readable, too."""
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.descriptors = [self._reader]
         handled = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
         self._handlers = {number: signal.signal(number, self._request_end) for number in handled}
         self._handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._note_child)
@@ -115,13 +116,21 @@ class _Signals:
         """Forget the child process."""
         self.has_child_ended = False
         with contextlib.suppress(BlockingIOError):
-            os.read(self.descriptor, 4096)
+            os.read(self._reader, 4096)
+
+    def leave_to_parent(self) -> None:
+        """In a forked process: watch no more. The parent unmounts, and that ends this process."""
+        signal.set_wakeup_fd(-1)
+        self.descriptors = []
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
 
     def __exit__(self, *_: object) -> None:
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        os.close(self.descriptor)
+        os.close(self._reader)
         os.close(self._writer)
 
 
@@ -140,7 +149,8 @@ def _answer(
     os.set_blocking(device, False)
     with select.epoll() as waiting:
         waiting.register(device, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        waiting.register(signals.descriptor, select.EPOLLIN)
+        for descriptor in signals.descriptors:
+            waiting.register(descriptor, select.EPOLLIN)
         while waiting.poll() and not signals.is_end_requested:
             if signals.has_child_ended:
                 signals.clear()
@@ -177,10 +187,7 @@ class _OtherProcesses:
     def _serve(self, number: int, parent: int) -> NoReturn:
         """In the new process: answer requests until the tree is unmounted or the parent ends."""
         try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for signal_number in ENDING:  # these are for the parent, which unmounts
-                signal.signal(signal_number, signal.SIG_IGN)
+            self._signals.leave_to_parent()
             end_with_parent(signal.SIGKILL, parent)
             _clone_device(self._requests.library.fuse_session_fd(self._session))
             self._requests.process = number
