@@ -87,6 +87,7 @@ def train(arguments: argparse.Namespace) -> int:
 
     with stopping() as stop:
         check_are_stores(arguments.stores)
+        check_are_stores(arguments.val, "val.h5 rest.h5 1")
         stores = open_stores(arguments.stores, arguments.follow_external)
         check_output_folder(arguments.output)
         if arguments.resume and not arguments.resume.is_file():
@@ -122,8 +123,11 @@ def train_until_stopped(stores: "list[ImageStore]", arguments: argparse.Namespac
         return 0
 
 
-def check_are_stores(patterns: list[str]) -> None:
-    """Raise UserError, with the command that makes stores, if something is an archive or a folder."""
+def check_are_stores(patterns: list[str], outputs: str = "train.h5 test.h5 0.8") -> None:
+    """Raise UserError, with the command that makes stores, if something is an archive or a folder.
+
+    `outputs` are the stores in this command, and the share of the first.
+    """
     from imagestore.sources.open_archive import is_table, open_archive
     from imagestore.store.expand_paths import expand_paths
 
@@ -132,7 +136,7 @@ def check_are_stores(patterns: list[str]) -> None:
             with open_archive(path):  # raises UserError if it is a file of another kind
                 labels = ["--labels", "source"] if is_table(path) else []
             command = [*script("colourHeuristic.py"), "partition", *map(path_argument, patterns)]
-            line = command_line(*command, "train.h5", "test.h5", "0.8", *labels)
+            line = command_line(*command, *outputs.split(), *labels)
             raise UserError(f"{path} is no store; this makes stores of the images in it: {line}")
 
 

@@ -78,14 +78,32 @@ def test_each_kind_of_network_trains_and_classifies(
         (("--model", "resnet18", "--weights", "none.pth"), "none.pth: no such file"),
         (("--model", "resnet18", "--weights", "default"), "fetch https://"),
         (("--weights", "default"), "colour has no weights of its own"),
+        (("--unfreeze-after", 3), "--unfreeze-after: nothing is frozen: give --freeze, too"),
+        (("--val", "photos"), "partition photos val.h5 rest.h5 1"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(tmp_path, colours, given, message, capsys, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
     status, out, messages = train_here(capsys, colours, "-o", tmp_path / "out", *given)
     assert (status, out, len(messages)) == (1, "", 1)
     assert message in messages[0]
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(tmp_path.rglob("*.pth")) == []
+
+
+def test_labels_that_cannot_be_learned_are_named(tmp_path: Path, capsys) -> None:
+    """One label alone; and a label whose images are all held back."""
+    options = ("-o", tmp_path / "out", "--epochs", 1, "--size", 8)
+    one = make_store(tmp_path / "one.h5", 4, colours={"rose": (200, 30, 30)})
+    status, _, messages = train_here(capsys, one, *options, "--model", "mlp")
+    assert status == 0
+    assert messages[-2].endswith("1 label, on cpu")
+    assert messages[-1].startswith("train_model: with one label alone, each answer is right")
+    few = make_store(tmp_path / "few.h5", 3)
+    status, _, messages = train_here(capsys, few, *options, "--model", "mlp", "--val-fraction", 0.6)
+    assert status == 0
+    assert messages[-1].startswith("train_model: 2 of the labels have no image to train on (")
 
 
 # ----- weights of another training -----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,10 +62,13 @@ def _of_config_beside(path: Path) -> PictureKind | None:
 
 def _of_our_file(path: Path, model: str) -> PictureKind | None:
     """What a weights file of ours says; None if it is none."""
-    try:
-        described = read_description(torch.load(path, map_location="cpu", weights_only=True, mmap=True), ())
-    except Exception:  # any other file says nothing; `take_weights` tells what is wrong with it
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of what it then refuses
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            described = read_description(content, ())
+        except Exception:  # any other file says nothing; `take_weights` tells what is wrong with it
+            return None
     return PictureKind(
         size=described.size, view=described.view, mean=described.mean, std=described.std,
         options=described.options if described.model == model else {},

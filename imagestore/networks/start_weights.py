@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -77,11 +77,13 @@ def by_the_names_of_the_model(
     network: ImageNetwork, own: Mapping[str, Tensor], file: TensorFile, head: set[str]
 ) -> tuple[dict[str, Tensor], bool]:
     """The tensors of a file by the model's names, and whether the file has these names. Raises UserError."""
-    renamed = with_todays_names(network, file.tensors)
     body = [name for name in own if name not in head and not name.endswith(COUNTERS)]
-    count = sum(name in renamed and fits(renamed[name], own[name]) for name in body)
-    if 2 * count >= len(body):
-        return renamed, True
+    count = 0
+    for tensors in (file.tensors, *without_prefix(file.tensors, body)):
+        renamed = with_todays_names(network, tensors)
+        count = max(count, sum(name in renamed and fits(renamed[name], own[name]) for name in body))
+        if 2 * count >= len(body):
+            return renamed, True
     if in_order := take_in_order(own, file.tensors, head):
         return in_order, False
     model = network.description.model
@@ -90,6 +92,17 @@ def by_the_names_of_the_model(
         f"{file.path}: only {count} of the {len(body)} tensors of {model} are in it: is it of another model? "
         f"It holds {_few(first)}"
     )
+
+
+def without_prefix(tensors: Mapping[str, Tensor], body: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """The tensors without each prefix (`model.`, `backbone.`) that the body's first tensor has in the file.
+
+    Trainers such as Lightning keep the model as a part of a larger one. Its other tensors keep their names.
+    """
+    for prefix in dict.fromkeys(name[: -len(body[0])] for name in tensors if name.endswith(f".{body[0]}")):
+        inner = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        others = {name: tensor for name, tensor in tensors.items() if name not in inner}
+        yield others | {name.removeprefix(prefix): tensor for name, tensor in inner.items()}
 
 
 def with_todays_names(network: ImageNetwork, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

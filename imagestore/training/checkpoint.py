@@ -61,11 +61,17 @@ class Checkpoint:
 
     def check_images(self, path: Path, training: Training) -> None:
         """Raise UserError if the checkpoint at `path` was made from other images than those of `training`."""
-        labels, images = training.labels, len(training.training_batches)
-        if (self.labels, self.images) != (labels, images):
+        labels, images = training.training_batches.dataset.classes, len(training.training_batches)
+        if (len(self.labels), self.images) != (len(labels), images):
             raise UserError(
                 f"{path}: made from {self.images:,} images with {len(self.labels)} labels, not from these "
                 f"{images:,} with {len(labels)}: name the same stores, or leave --resume out"
+            )
+        if self.labels != labels:
+            other, label = next(pair for pair in zip(self.labels, labels, strict=True) if pair[0] != pair[1])
+            raise UserError(
+                f"{path}: made from images with other labels, such as {other!r} in place of {label!r}: name "
+                "the same stores, or leave --resume out"
             )
         if self.images_sum not in (None, training.images_sum):
             raise UserError(

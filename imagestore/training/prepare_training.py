@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from imagestore.console import UserError, note
+from imagestore.console import UserError, note, printable
 from imagestore.loading.batches import Batches
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.make_batches import Part, make_batches
@@ -23,7 +23,7 @@ from imagestore.training.averaged_weights import average_weights
 from imagestore.training.checkpoint import Checkpoint, load_checkpoint
 from imagestore.training.choose_network import new_network, resumed_network
 from imagestore.training.evaluation import no_sums
-from imagestore.training.images_to_use import choose_images
+from imagestore.training.images_to_use import LABELS_NAMED, choose_images
 from imagestore.training.process_group import ProcessGroup
 from imagestore.training.training_settings import RunOptions, TrainingSettings
 from imagestore.training.training_state import Training
@@ -169,5 +169,17 @@ def note_what_is_trained(training: Training) -> None:
     note(
         f"train_model: {training.training_batches.decodable_count:,} images to train on, "
         f"{training.validation_batches.decodable_count:,} to validate with, "
-        f"{len(training.labels)} labels, on {training.device.type}{shared}"
+        f"{len(training.labels)} label{'s' * (len(training.labels) > 1)}, on {training.device.type}{shared}"
     )
+    if len(training.labels) == 1:
+        note("train_model: with one label alone, each answer is right: there is nothing to learn")
+    note_untrained_labels(training.labels, training.training_batches)
+
+
+def note_untrained_labels(labels: Sequence[str], batches: Batches) -> None:
+    """Name the labels that have no image to train on, because all of theirs are held back."""
+    counts = torch.bincount(batches.labels, minlength=len(labels)).tolist()
+    names = [printable(label) for label, count in zip(labels, counts, strict=True) if not count]
+    if names:
+        named = ", ".join(names[:LABELS_NAMED]) + (", …" if names[LABELS_NAMED:] else "")
+        note(f"train_model: {len(names):,} of the labels have no image to train on ({named})")

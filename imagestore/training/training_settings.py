@@ -117,9 +117,11 @@ def settings_for(
     """The settings of a new training: those that were `requested`, and else the model's defaults.
 
     `size` is the side of the model's pictures, in pixels. Where the labels are colours, the augmentation
-    never changes colours, nor which of them is the commonest.
+    never changes colours, nor which of them is the commonest. Raises UserError.
     """
     settings = {**DEFAULTS.get(model, DEFAULTS[OTHER_MODELS]), "size": size, "model": model}
+    if requested.get("unfreeze_after") and not requested.get("freeze"):
+        raise UserError("--unfreeze-after: nothing is frozen: give --freeze, too")
     if has_weights:
         settings |= FINE_TUNING
     if requested.get("balance", "none") != "none":

@@ -78,3 +78,12 @@ def test_models_of_timm_describe_their_pictures() -> None:
     kind = find_picture_kind("timm/tf_efficientnet_lite0", 500)
     assert (kind.size, kind.mean, kind.std) == (224, HALF, HALF)
     assert find_picture_kind("timm/resnet18", 500).mean == IMAGENET_MEAN
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")  # it is deprecated; files of it stay
+def test_a_file_of_another_kind_says_nothing(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Nor does torch warn of it, as it would of a program."""
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "program.pt"))
+    recwarn.clear()
+    assert find_picture_kind("mlp", 28, tmp_path / "program.pt") == find_picture_kind("mlp", 28)
+    assert not recwarn.list

@@ -54,6 +54,8 @@ def save(content: object, path: Path) -> Path:
         lambda state: {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
         lambda state: {"model": {f"_orig_mod.module.{name}": tensor for name, tensor in state.items()}},
         lambda state: {name.replace("blocks.", "blocks._orig_mod."): value for name, value in state.items()},
+        lambda state: {"state_dict": {f"model.{name}": tensor for name, tensor in state.items()}},
+        lambda state: {f"encoder.net.{name}": tensor for name, tensor in state.items()},
         lambda state: {name: tensor.double() for name, tensor in state.items()},
         lambda state: {name: torch.nn.Parameter(value, False) for name, value in state.items()},
     ],
@@ -65,6 +67,16 @@ def test_all_weights_are_taken_from_any_wrapping(tmp_path: Path, wrap) -> None:
     assert not differing(network, state)
     assert lines[0].endswith(f"{len(state)} of the model's {len(state)} tensors taken")
     assert lines[1:] == ["the head is that of the file, too"]
+
+
+def test_a_model_may_be_a_part_of_a_larger_one(tmp_path: Path) -> None:
+    """As Lightning keeps it, beside a loss with weights of its own."""
+    state = state_of(network_of())
+    network = network_of()
+    content = {"loss.bias": torch.ones(3), **{f"model.{name}": tensor for name, tensor in state.items()}}
+    lines = take_weights(network, save({"state_dict": content}, tmp_path / "start.ckpt"))
+    assert not differing(network, state)
+    assert lines[-1] == "in the file, but not used: loss.bias"
 
 
 def test_a_mean_of_weights_is_preferred(tmp_path: Path) -> None:

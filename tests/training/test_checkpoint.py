@@ -68,6 +68,10 @@ def test_a_checkpoint_is_only_for_its_own_images(
     checkpoint.check_images(path, trained)
     with pytest.raises(UserError, match="made from 14 images with 4 labels, not from these 8 with 3"):
         checkpoint.check_images(path, make_training(two_stores[:1], path.parent))
+    checkpoint.labels[-1] = "other"
+    with pytest.raises(UserError, match="made from images with other labels, such as 'other' in place of"):
+        checkpoint.check_images(path, trained)
+    checkpoint.labels = trained.labels
     trained.training_batches.positions[:2] = trained.validation_batches.positions[:2]
     del trained.training_batches.keys
     with pytest.raises(UserError, match="made from other images"):
