@@ -142,9 +142,11 @@ def test_true_labels_that_are_numbers_get_names(trained: Path, tmp_path: Path, c
     names.write_text("\n".join(COLOURS))
     status, out, err = classify_here(capsys, store, trained, "all", "--class-names", names)
     assert (status, out[-2:], err) == (0, ["accuracy 100.0 % (6 of 6)", "balanced accuracy 100.0 %"], [])
-    names.write_text("rose")
-    _, out, err = classify_here(capsys, store, trained, 2, "--seed", 1, "--class-names", names)
-    assert out[-2].startswith("accuracy 0.0 %")
+    names.write_text("rose\ntulip")
+    status, out, err = classify_here(capsys, store, trained, "all", "--class-names", names)
+    counted = "counted from 0, none is for label 2" if first == 0 else "counted from 1, none is for label 3"
+    assert (status, out, len(err)) == (1, [], 1)
+    assert err[0].startswith(f"classify: error: --class-names {names}: has 2 names, and {counted};")
     other = make_store(tmp_path / "named.h5", 3)
     _, _, err = classify_here(capsys, other, trained, "all", "--class-names", names)
     assert err == [f"classify: --class-names {names}: names none of the true labels"]

@@ -32,7 +32,8 @@ def with_class_names(pictures: Iterable[Picture], true_labels: set[str], file: P
     from imagestore.labelling.class_names import read_class_names
 
     names = read_class_names(file, true_labels)
-    if true_labels and true_labels.isdisjoint(names):
+    are_numbers = any(map(str.isdecimal, true_labels))  # then those without a name are told already
+    if true_labels and true_labels.isdisjoint(names) and not are_numbers:
         note(f"classify: --class-names {printable(str(file))}: names none of the true labels")
     return (
         replace(picture, true_label=names.get(picture.true_label, picture.true_label)) for picture in pictures

@@ -5,25 +5,56 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from imagestore.console import UserError
+from imagestore.console import UserError, note, printable
 from imagestore.labelling.read_tables import read_json, read_text, value_as_text
 
+LABELS_SHOWN = 5  # of those that have no name
 
-def read_class_names(path: Path, numbers: Collection[str]) -> dict[str, str]:
+
+def read_class_names(path: Path, labels: Collection[str]) -> dict[str, str]:
     """Number (as text) -> name, from a file. Raises UserError.
 
     The file is JSON (`{"1": "rose"}` or `["rose", ...]`), or text with a name in each line. Names without
-    numbers count from 0; but from 1 if `numbers`, all the labels there are, hold no 0 and hold the number of
-    names.
+    numbers count from 0; but from 1 if `labels`, all the labels there are, hold no 0 and hold the number of
+    names. If that cannot be right, because a label that is a number has no name then, it is an error. If both
+    are possible, the user is told. So he is if a JSON object lacks numbers.
     """
     if path.suffix.lower() == ".json":
         names = read_json(path)
         if isinstance(names, Mapping):
-            return {key: value_as_text(name) for key, name in names.items()}
+            numbered = {key: value_as_text(name) for key, name in names.items()}
+            if unnamed := _without_name(labels, numbered):
+                note(f"--class-names {printable(str(path))}: has no name for {unnamed}")
+            return numbered
         if not isinstance(names, list):
             raise UserError(f"{path} is neither a JSON object nor a JSON list")
         names = [value_as_text(name) for name in names]
     else:
         names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    first = int("0" not in numbers and str(len(names)) in numbers)
-    return {str(number): name for number, name in enumerate(names, first)}
+    return _counted(path, names, labels)
+
+
+def _counted(path: Path, names: list[str], labels: Collection[str]) -> dict[str, str]:
+    """Names without numbers; see `read_class_names`. Raises UserError."""
+    first = int("0" not in labels and str(len(names)) in labels)
+    numbered = {str(number): name for number, name in enumerate(names, first)}
+    if unnamed := _without_name(labels, numbered):
+        raise UserError(
+            f"--class-names {path}: has {len(names):,} names, and counted from {first}, none is for "
+            f'{unnamed}; give JSON with the number of each name, {{"1": "rose"}}'
+        )
+    if "0" not in labels and first == 0 and not numbered.keys().isdisjoint(labels):
+        note(
+            f"--class-names {printable(str(path))}: counts the names from 0, but no label is 0 or "
+            f'{len(names)}: if they count from 1, give JSON, {{"1": "rose"}}'
+        )
+    return numbered
+
+
+def _without_name(labels: Collection[str], names: Mapping[str, str]) -> str:
+    """The labels that are numbers and have no name, such as "label 7"; empty if all have one."""
+    unnamed = sorted((label for label in labels if label.isdecimal() and label not in names), key=int)
+    if not unnamed:
+        return ""
+    more = ", …" if len(unnamed) > LABELS_SHOWN else ""
+    return f"label{'s' * (len(unnamed) > 1)} {', '.join(unnamed[:LABELS_SHOWN])}{more}"

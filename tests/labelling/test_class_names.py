@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from imagestore.console import UserError
 from imagestore.labelling.class_names import read_class_names
 
 
@@ -21,3 +22,37 @@ from imagestore.labelling.class_names import read_class_names
 def test_names_have_the_numbers_of_the_labels(tmp_path, file, text, labels, names):
     (tmp_path / file).write_text(text)
     assert read_class_names(tmp_path / file, labels) == names
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "labels", "reason"),
+    [
+        ("c.txt", "rose\ntulip\n", {"0", "1", "2"}, "has 2 names, and counted from 0, none is for label 2;"),
+        ("c.txt", "rose\ntulip\n", {"2", "3", "10"}, "counted from 1, none is for labels 3, 10;"),
+        ("c.json", '["rose"]', {"5", "6", "7", "8", "9", "10", "x"}, "none is for labels 5, 6, 7, 8, 9, …;"),
+        ("c.txt", "rose\n", {"01"}, "none is for label 01;"),
+    ],
+)
+def test_names_that_cannot_be_counted_are_one_line(tmp_path, file, text, labels, reason):
+    (tmp_path / file).write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_class_names(tmp_path / file, labels)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "labels", "told"),
+    [
+        ("c.txt", "rose\ntulip\nlily\n", {"1", "2"}, "counts the names from 0, but no label is 0 or 3:"),
+        ("c.txt", "rose\ntulip\n", {"1", "2"}, ""),
+        ("c.txt", "rose\ntulip\n", {"oak"}, ""),
+        ("c.json", '{"1": "rose"}', {"1", "7", "-1"}, "has no name for label 7"),
+        ("c.json", '{"1": "rose", "7": "tulip"}', {"1", "7"}, ""),
+    ],
+)
+def test_what_is_not_certain_is_told(tmp_path, capsys, file, text, labels, told):
+    (tmp_path / file).write_text(text)
+    read_class_names(tmp_path / file, labels)
+    message = capsys.readouterr().err
+    assert (told in message) if told else not message
