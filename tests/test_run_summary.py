@@ -54,6 +54,7 @@ def test_tools_without_a_mount_sum_up(run: Run, tmp_path: Path) -> None:
     assert in_json(tmp_path / "s.json")["outputs"] == ["p.h5"]
 
 
+@pytest.mark.slow
 def test_training_and_classifying_sum_up(run: Run, tmp_path: Path) -> None:
     store = make_store(tmp_path / "train.h5", 24)
     flags = ("--epochs", 2, "--val-fraction", 0.25, "-o", "out", "-j", 1)
