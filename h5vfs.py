@@ -20,15 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagestore import console
-from imagestore.arguments import AnyOrderParser, add_version, given_path, positive, positive_size
-from imagestore.mending.command_line import MENDING, add_mending, mend
+from imagestore.arguments import AnyOrderParser, add_follow_external, add_version, given_path, positive
 from imagestore.processes import load_numpy_without_threads
-from imagestore.run_summary import add_json_summary, summarised
 from imagestore.shell_completion import offer_words, words_so_far
-from imagestore.tools.data_set_formats import FORMATS, SHARD_SIZE
 
 PROGRAM = "h5vfs"
-TOOLS = ("pack", "unpack", "ls", "cat", "attrs", "verify", *MENDING)
+TOOLS = ("pack", "unpack", "ls", "cat", "attrs", "verify", "mv", "rm", "add", "rename-label")
 EPILOG = """\
 examples:
   ./h5vfs.py flowers.h5 /tmp/$USER/mnt              mount in the background
@@ -143,115 +140,25 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def add_follow_external(parser: argparse.ArgumentParser) -> None:
-    """Add the flag --follow-external."""
-    parser.add_argument(
-        "--follow-external",
-        action="store_true",
-        help="follow HDF5 links into other files, and read datasets whose bytes are in other files",
-    )
-
-
 def tools_parser() -> argparse.ArgumentParser:
     """The parser of the commands that mount nothing."""
+    from imagestore.mending.command_line import add_mending
+    from imagestore.tools.command_line import add_tools
+
     parser = argparse.ArgumentParser(prog=PROGRAM)
     tools = parser.add_subparsers(dest="tool", required=True, parser_class=AnyOrderParser)
-    pack = tools.add_parser("pack", help="make a store from a folder")
-    pack.add_argument("folder", type=given_path, metavar="FOLDER")
-    pack.add_argument("output", type=given_path, metavar="FILE.h5")
-    pack.add_argument(
-        "-L",
-        "--dereference",
-        action="store_true",
-        help="pack the files that links out of the folder lead to",
-    )
-    unpack = tools.add_parser("unpack", help="copy all files to a plain folder")
-    unpack.add_argument("paths", nargs="+", metavar="FILE.h5")
-    unpack.add_argument("folder", type=given_path, metavar="FOLDER")
-    add_follow_external(unpack)
-    unpack.add_argument(
-        "--format",
-        choices=FORMATS,
-        help="write the images and their labels as a data set of this kind, into a new folder",
-    )
-    unpack.add_argument(
-        "--shard-size",
-        type=positive_size,
-        default=SHARD_SIZE,
-        metavar="SIZE",
-        help="bytes of images in a shard of webdataset or parquet, at most (default: 500M)",
-    )
-    for tool in (pack, unpack):
-        tool.add_argument(
-            "--include",
-            action="append",
-            default=[],
-            metavar="GLOB",
-            help="take only these files (may be repeated)",
-        )
-        tool.add_argument(
-            "--exclude",
-            action="append",
-            default=[],
-            metavar="GLOB",
-            help="leave out these files (may be repeated)",
-        )
-    listing = tools.add_parser("ls", help="list the files in a store")
-    listing.add_argument("file", metavar="FILE.h5")
-    listing.add_argument("path", nargs="?", default="/", metavar="PATH")
-    listing.add_argument("-l", "--long", action="store_true", help="show modes, sizes and times too")
-    cat = tools.add_parser("cat", help="write one file to standard output")
-    cat.add_argument("file", metavar="FILE.h5")
-    cat.add_argument("path", metavar="PATH")
-    attrs = tools.add_parser("attrs", help="print the attributes of a group or a file, of any length")
-    attrs.add_argument("file", metavar="FILE.h5")
-    attrs.add_argument("path", nargs="?", default="/", metavar="PATH")
-    attrs.add_argument("--json", action="store_true", help="print one JSON object")
-    verify = tools.add_parser("verify", help="read all images, compare their checksums")
-    verify.add_argument("paths", nargs="+", metavar="FILE.h5")
-    for tool in (pack, unpack, verify):
-        add_json_summary(tool)
-    for tool in (listing, cat, attrs, verify):
-        add_follow_external(tool)
+    add_tools(tools)
     add_mending(tools)
     return parser
 
 
 def use_tool(arguments: argparse.Namespace) -> int:
-    """Run the chosen tool."""
+    """Run the chosen command."""
+    from imagestore.mending.command_line import MENDING, mend
+    from imagestore.tools import command_line
+
     load_numpy_without_threads()
-    if arguments.tool in MENDING:
-        return mend(arguments)
-    if arguments.tool == "pack":
-        from imagestore.tools.pack import pack
-
-        globs = (arguments.include, arguments.exclude)
-        return pack(arguments.folder, arguments.output, *globs, arguments.dereference, arguments.summary)
-    if arguments.tool == "unpack":
-        globs = (arguments.include, arguments.exclude)
-        copy = (arguments.paths, arguments.folder, *globs, arguments.follow_external, arguments.summary)
-        if arguments.format is None:
-            from imagestore.tools.unpack import unpack
-
-            return unpack(*copy)
-        from imagestore.tools.unpack_images import unpack_images
-
-        return unpack_images(*copy, kind=arguments.format, shard_size=arguments.shard_size)
-    if arguments.tool == "ls":
-        from imagestore.tools.ls import ls
-
-        return ls([arguments.file], arguments.path, arguments.long, arguments.follow_external)
-    if arguments.tool == "cat":
-        from imagestore.tools.cat import cat
-
-        return cat([arguments.file], arguments.path, arguments.follow_external)
-    if arguments.tool == "attrs":
-        from imagestore.tools.attrs import attrs
-
-        return attrs(arguments.file, arguments.path, arguments.json, arguments.follow_external)
-    from imagestore.tools.verify import verify
-
-    return verify(arguments.paths, arguments.follow_external, arguments.summary)
+    return mend(arguments) if arguments.tool in MENDING else command_line.use_tool(arguments)
 
 
 def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:
@@ -313,6 +220,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run h5vfs.py with `argv`, by default the arguments of this process; returns the exit status."""
     words = words_so_far() or list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in TOOLS:
+        from imagestore.run_summary import summarised
+
         return console.main(PROGRAM, tools_parser(), summarised(PROGRAM, use_tool), words)
     parser = mount_parser()
     command: list[str] = []

@@ -7,9 +7,7 @@ switch that on.
 from __future__ import annotations
 
 import argparse
-import glob
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 
@@ -31,6 +29,8 @@ def words_so_far() -> list[str]:
     """The words behind the command that the shell asks about, without the one that is begun; else none."""
     if ASKED not in os.environ:
         return []
+    import shlex  # here: every command starts with this file
+
     line = os.environ.get("COMP_LINE", "")[: int(os.environ.get("COMP_POINT", 0))]
     try:
         words = shlex.split(line)
@@ -43,6 +43,8 @@ def offer_words(action: argparse.Action, words: Sequence[str]) -> None:
     """Let these words complete an argument, beside the paths of files."""
 
     def complete(prefix: str, **_: object) -> list[str]:
+        import glob
+
         paths = (f"{path}/" if os.path.isdir(path) else path for path in glob.glob(f"{glob.escape(prefix)}*"))
         return [*(word for word in words if word.startswith(prefix)), *paths]
 
