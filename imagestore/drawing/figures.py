@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagestore.console import UserError
+from imagestore.drawing.picture_file import write_picture
 from imagestore.drawing.plain_text import drawable
-from imagestore.files.atomic_write import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,8 +54,4 @@ def save_figure(figure: Figure, path: Path, *, is_cropped: bool = False) -> None
     except ValueError:
         formats = ", ".join(sorted(figure.canvas.get_supported_filetypes()))
         raise UserError(f"{path}: pictures are not written as .{suffix}; choose one of {formats}") from None
-    try:
-        with write_whole(path) as temporary:
-            temporary.write_bytes(drawn.getvalue())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    write_picture(drawn.getvalue(), path)

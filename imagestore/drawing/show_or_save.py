@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from imagestore.console import UserError
-from imagestore.files.atomic_write import write_whole
+from imagestore.drawing.picture_file import write_picture
 
 FORMATS = {
     ".png": "PNG",
@@ -39,19 +39,21 @@ def show_or_save(picture: Image.Image, output: Path | None, default: Path) -> Pa
 
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Write the picture, whole or not at all; the suffix chooses the format. Raises UserError."""
-    suffix = path.suffix.lower() or ".png"
-    if suffix not in FORMATS:
-        raise UserError(f"{path}: pictures are not written as {suffix}; choose one of {', '.join(FORMATS)}")
+    suffix = format_suffix(path)
     encoded = io.BytesIO()
     try:
         picture.save(encoded, FORMATS[suffix])
     except (OSError, ValueError) as error:  # some formats have a largest size
         raise UserError(f"{path}: cannot be written as {suffix} ({error}); choose .png") from None
-    try:
-        with write_whole(path) as temporary:
-            temporary.write_bytes(encoded.getvalue())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    write_picture(encoded.getvalue(), path)
+
+
+def format_suffix(path: Path) -> str:
+    """The suffix of the picture's format, such as ".png". Raises UserError if there is no such format."""
+    suffix = path.suffix.lower() or ".png"
+    if suffix not in FORMATS:
+        raise UserError(f"{path}: pictures are not written as {suffix}; choose one of {', '.join(FORMATS)}")
+    return suffix
 
 
 def _has_screen() -> bool:
