@@ -167,12 +167,16 @@ def tell_results(
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
-    """Raise UserError if a file cannot be written, or if two have one name."""
+    """Raise UserError if a file cannot be written, has no format, or if two have one name."""
     paths = [path for path in (table_path(arguments), arguments.features, arguments.plot) if path]
     for path in paths:
         check_writable(path)
         if paths.count(path) > 1:
             raise UserError(f"{path}: is named for two files; name another")
+    if arguments.plot:
+        from imagestore.drawing.show_or_save import format_suffix
+
+        format_suffix(arguments.plot)
 
 
 def table_path(arguments: argparse.Namespace) -> Path | None:

@@ -279,7 +279,9 @@ def test_the_sheet_marks_right_and_wrong(trained: Path, store: Path, tmp_path: P
     assert has_colours(tmp_path / "sheet.png") == (True, True)
 
 
-def test_two_files_of_one_name_are_refused(trained: Path, store: Path, tmp_path: Path, capsys) -> None:
+def test_outputs_that_cannot_be_written_are_refused(
+    trained: Path, store: Path, tmp_path: Path, capsys
+) -> None:
     same = tmp_path / "one"
     for flags in (("--csv", same, "--features", same), ("--plot", same, "--csv", same)):
         status, out, err = classify_here(capsys, store, trained, "all", *flags)
@@ -289,6 +291,9 @@ def test_two_files_of_one_name_are_refused(trained: Path, store: Path, tmp_path:
         status, out, err = classify_here(capsys, store, trained, "all", flag, tmp_path / "no/where")
         assert (status, out, len(err)) == (1, [], 1)
         assert "no folder" in err[0]
+    status, out, err = classify_here(capsys, store, trained, "all", "--plot", tmp_path / "sheet.xyz")
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "pictures are not written as .xyz" in err[0]
 
 
 def test_no_file_is_left_if_nothing_can_be_decoded(trained: Path, tmp_path: Path, capsys) -> None:
