@@ -306,6 +306,7 @@ def test_no_file_is_left_if_nothing_can_be_decoded(trained: Path, tmp_path: Path
     assert os.listdir(tmp_path) == ["bad.h5"]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_leaves_no_half_table(trained: Path, tmp_path: Path) -> None:
     data = [np.frombuffer(picture(colour, 1, (400, 300)), np.uint8) for colour in COLOURS.values()]
     with h5py.File(tmp_path / "test.h5", "w") as file:

@@ -110,6 +110,7 @@ def test_labels_of_a_training_are_known_under_another_locale(here: Path, run: Ru
     assert (here / "other.png").stat().st_size == (here / "utf-8.png").stat().st_size
 
 
+@pytest.mark.slow
 def test_what_is_written_under_another_locale_is_the_same(here: Path, run: Run, locale: dict) -> None:
     for name, env in (("utf-8", UTF_8), ("other", locale)):
         heuristic = partial(run, "colourHeuristic.py", env=env)

@@ -29,6 +29,7 @@ EPOCH = re.compile(
 # ----- results -----
 
 
+@pytest.mark.slow
 def test_train_and_classify_unseen_images(run: Run, tmp_path: Path):
     """Two stores, the second with other labels, make a network that is right about unseen images."""
     make_store(tmp_path / "part-1.h5", 60)
@@ -68,6 +69,7 @@ def test_older_stores_and_broken_images(tmp_path: Path, old_store: Path, capsys:
     assert sum("skipped red/text.jpg" in line for line in streamed[2]) == 1  # not in each epoch
 
 
+@pytest.mark.slow
 def test_memory_and_streaming_give_the_same_weights(tmp_path: Path, capsys: pytest.CaptureFixture):
     """Also if images cannot be decoded, and if a run from memory is stopped and then resumed as a stream."""
     store = make_store(tmp_path / "train.h5", 24)
@@ -135,6 +137,7 @@ def test_no_decodable_image_is_a_one_line_error(tmp_path: Path, cache: str, caps
     assert not list(tmp_path.glob("*.pth"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_the_old_weights(tmp_path: Path):
     """A limit on the size of files stands for the full disk."""
     store = make_store(tmp_path / "train.h5", 6)

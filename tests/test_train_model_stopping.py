@@ -179,6 +179,7 @@ def test_the_resume_command_repeats_the_given_options(tmp_path: Path):
         assert command.endswith(shlex.join(map(str, ("--resume", tmp_path / "checkpoint.pth", *options))))
 
 
+@pytest.mark.slow
 def test_a_signal_to_all_processes_while_streaming(tmp_path: Path):
     """As `timeout` and `scancel` send it. The threads end with the training."""
     store = make_store(tmp_path / "train.h5", 90)

@@ -73,10 +73,11 @@ def _serve_low_level(
 
 
 def _process_count(settings: MountSettings, requests: LowLevelRequests) -> int:
-    """How many processes serve: one if another could not know what a number means."""
+    """How many processes serve: one if another could not know what a number means, or see another file."""
     is_listed = requests.tree.look_ahead(SECONDS_TO_LOOK_AHEAD)
     count = min(settings.processes or min(MOST_BY_DEFAULT, cpu_count()), MOST_PROCESSES)
-    may_be_several = count > 1 and is_listed and not settings.show_replacements
+    is_fixed = not (settings.show_replacements or requests.tree.is_live)
+    may_be_several = count > 1 and is_listed and is_fixed
     return count if may_be_several and requests.nodes.number_all() else 1
 
 

@@ -259,6 +259,11 @@ class Tree:
 
     # ----- the store files -----
 
+    @property
+    def is_live(self) -> bool:
+        """Whether a program writes to one of the files: to open it again may show other objects."""
+        return any(source.file.is_live for source in self.sources)
+
     def owners(self) -> list[tuple[int, int]]:
         """(uid, gid) that each store shows; `Node.source` is the position."""
         return [(source.file.access.uid, source.file.access.gid) for source in self.sources]

@@ -103,6 +103,7 @@ def test_any_bytes_behind_the_data_cost_no_image(tmp_path, compression, cache, c
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beginning", [b"", MAGIC["gz"], HEADER["gz"]], ids=["none", "magic", "header"])
 def test_much_garbage_behind_a_large_archive(tmp_path, large_archives, beginning, capfd):
     source, expected = large_archives["gz"]

@@ -109,6 +109,7 @@ def test_a_wrong_bound_is_one_line(run: Run, archive: Path, arguments: list[str]
     assert f"{VARIABLE}: 'lots' is no size; examples: 500M, 2G" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["1G", "0"], ids=["cached", "streamed"])
 def test_a_training_names_what_it_leaves_out(run: Run, tmp_path: Path, cache: str) -> None:
     add(make_store(tmp_path / "a.h5", 3), "red/large.png", encode(ORANGE, "PNG"))

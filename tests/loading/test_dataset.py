@@ -180,6 +180,7 @@ def test_a_tensor_holds_the_pixels_of_the_pillow_image(two_stores: list[Path], t
         assert label == same_label
 
 
+@pytest.mark.slow
 def test_workers_find_a_store_after_a_change_of_folder(
     two_stores: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ import pytest
 from tests.helpers.commands import ROOT, environment, missing_for_fuse
 from tests.helpers.mounts import H5VFS, contents_of, is_mounted, servers, serving, shell, wait_until
 from tests.helpers.odd_stores import make_indexed, make_odd
+from tests.helpers.unfinished_files import live_writer
 
 LOST = (errno.ENOTCONN, errno.ECONNABORTED)
 STRESS_SECONDS = float(os.environ.get("STRESS_SECONDS", "3"))
@@ -127,6 +128,13 @@ def test_one_process_follows_replaced_stores(run, store, mountpoint):
     run("h5vfs.py", "--processes", 4, "--follow", store[0], mountpoint)
     assert len(serving(mountpoint)) == 1
     assert contents_of(mountpoint) == store[1]
+
+
+def test_one_process_serves_a_file_that_is_written_to(run, mountpoint, tmp_path):
+    """Another process would open it later, and find more in it than was listed."""
+    with live_writer(tmp_path / "live.h5"):
+        run("h5vfs.py", "--processes", 4, tmp_path / "live.h5", mountpoint)
+        assert len(serving(mountpoint)) == 1
 
 
 # ----- a process that is killed -----

@@ -225,6 +225,7 @@ def test_files_of_torchvision_have_older_names(tmp_path: Path, model: str, old: 
     assert lines[1:] == ["the head is that of the file, too"]
 
 
+@pytest.mark.slow
 def test_positions_are_stretched_to_another_size(tmp_path: Path) -> None:
     state = state_of(network_of("vit_b_32", size=64))
     network = network_of("vit_b_32", size=96)

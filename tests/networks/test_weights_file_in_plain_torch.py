@@ -40,6 +40,7 @@ def write_network(model: str, side: int, folder: Path) -> None:
     save_labels(LABELS, folder / "train_labels.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["resnet18", "shufflenet_v2_x0_5"])
 def test_ten_lines_of_plain_torch_name_a_photograph(model: str, tmp_path: Path) -> None:
     """The label and the probability are those of the network."""

@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,7 @@ def fill(top: bytes, entries: list[tuple], choose: st.DataObject) -> None:
         os.utime(path, (seconds, seconds))
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(random_entries(), max_size=14), st.data())
 def test_any_folder_comes_back(entries: list[tuple], choose: st.DataObject):
