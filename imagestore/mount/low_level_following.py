@@ -13,10 +13,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imagestore.console import UserError
 from imagestore.mount.fuse_options import ShownOptions
 from imagestore.mount.low_level_library import LowLevelLibrary
 from imagestore.mount.low_level_requests import LowLevelRequests, answered
+from imagestore.mount.replaced_stores import tree_of_now
 from imagestore.vfs.node import Node
 from imagestore.vfs.numbered_nodes import ROOT
 from imagestore.vfs.source import NoSuchName
@@ -63,11 +63,8 @@ class FollowingRequests(LowLevelRequests):
 
     def _reopen_if_replaced(self) -> None:
         """Show the new stores if some were replaced, but not before they can be opened."""
-        if not self.tree.was_replaced():
-            return
-        try:
-            new = self.reopen()
-        except (UserError, OSError):
+        new = tree_of_now(self.tree, self.reopen)
+        if new is self.tree:
             return
         old, self.tree = self.tree, new
         self._owners = self._shown_owners()

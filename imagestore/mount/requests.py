@@ -15,7 +15,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple
 
-from imagestore.console import UserError
 from imagestore.mount.bugs import note_bug
 from imagestore.mount.extended_attributes import (
     PREFIX,
@@ -25,6 +24,7 @@ from imagestore.mount.extended_attributes import (
 )
 from imagestore.mount.fuse_library import Library
 from imagestore.mount.high_level_session import Callback
+from imagestore.mount.replaced_stores import tree_of_now
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
 from imagestore.vfs.source import NoSuchName
@@ -246,11 +246,8 @@ class ReopeningRequests(Requests):
 
     def _reopen_if_replaced(self) -> None:
         """Show the new stores if some were replaced, but not before they can be opened."""
-        if not self.tree.was_replaced():
-            return
-        try:
-            new = self.reopen()
-        except (UserError, OSError):
+        new = tree_of_now(self.tree, self.reopen)
+        if new is self.tree:
             return
         old, self.tree = self.tree, new
         self.owners = new.owners()
