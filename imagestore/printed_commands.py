@@ -12,6 +12,7 @@ import shutil
 import sys
 
 from imagestore.environment import CHECKOUT, checkout_as_typed, is_checkout
+from imagestore.staged_stores import original_path
 
 
 def command_line(*words: str | os.PathLike[str]) -> str:
@@ -36,8 +37,11 @@ def pip_install(*arguments: str) -> str:
 
 
 def path_argument(path: str | os.PathLike[str]) -> str:
-    """A path as an argument that no command takes for an option or for the setting of a variable."""
-    text = os.fspath(path)
+    """A path as an argument that no command takes for an option or for the setting of a variable.
+
+    A copy on a scratch disk, which goes when the job ends, is named by its store.
+    """
+    text = original_path(path)
     return f"./{text}" if text.startswith("-") or "=" in text.partition("/")[0] else text
 
 

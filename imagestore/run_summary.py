@@ -34,6 +34,7 @@ class RunSummary:
     outputs: list[Path] = field(default_factory=list)
     workers: int = 0  # child processes that do the work beside this process
     is_silent: bool = False  # True in all but the first of several processes
+    has_line: bool = True  # False if the command has a last line of its own
     started: float = field(default_factory=time.monotonic)
 
     def as_json(self, command: str, status: int, error: str) -> dict[str, object]:
@@ -105,7 +106,8 @@ def summarised(
             with contextlib.suppress(OSError, UserError):  # the command's own error is the one to tell
                 _write(summary, file, program, STATUS_OF.get(type(error), FAILED), str(error))
             raise
-        if status == 0 and summary.images is not None and not summary.is_silent:
+        is_told = summary.has_line and summary.images is not None and not summary.is_silent
+        if status == 0 and is_told:
             note(f"{program}: {summary.line()}")
         _write(summary, file, program, status, "")
         return status

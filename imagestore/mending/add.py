@@ -18,6 +18,7 @@ from imagestore.mending.change_images import are_by_hand, labels_to_mend
 from imagestore.mending.find_paths import label_argument
 from imagestore.mending.mend_report import MendReport
 from imagestore.mending.open_to_mend import open_to_mend
+from imagestore.run_summary import RunSummary
 from imagestore.store.corrections import ADDED, Correction, corrections_of
 from imagestore.store.expand_paths import expand_paths
 from imagestore.store.image_identity import checksums
@@ -31,7 +32,14 @@ REMOVED_BEFORE = "left out because they were removed by hand (--again brings the
 
 
 def add(
-    path: Path, files: Sequence[str], label: str, *, again: bool, keeps_palettes: bool, dry_run: bool
+    path: Path,
+    files: Sequence[str],
+    label: str,
+    summary: RunSummary,
+    *,
+    again: bool,
+    keeps_palettes: bool,
+    dry_run: bool,
 ) -> int:
     """Add files, given as paths or globs, to a store under a label; return the exit status.
 
@@ -39,7 +47,7 @@ def add(
     already are not added, and those that were removed from it by hand only `again`. Raises UserError.
     """
     wanted_label, paths = label_argument(label, ends_in_slash=True), expand_paths(files)
-    report = MendReport(path, ADDED, dry_run)
+    report = MendReport(path, ADDED, dry_run, summary)
     with open_to_mend(path, dry_run) as (store, writer), progress(len(paths), "adding") as bar:
         labels_to_mend(store)
         adder = _Adder(store, writer, report, again, keeps_palettes and _has_palettes(store))

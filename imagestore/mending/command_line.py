@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from imagestore.arguments import fraction, given_path
+from imagestore.run_summary import add_json_summary
 
 MENDING = ("mv", "rm", "add", "rename-label")
 MV_EPILOG = """\
@@ -38,6 +39,7 @@ def add_mending(tools: argparse._SubParsersAction) -> None:
         command.add_argument(
             "--dry-run", action="store_true", help="print what would be done, and write nothing"
         )
+        add_json_summary(command)
 
 
 def _add_mv(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -96,21 +98,22 @@ def _add_store(command: argparse.ArgumentParser) -> None:
 
 def mend(arguments: argparse.Namespace) -> int:
     """Correct a store."""
-    path, dry_run = arguments.file, arguments.dry_run
+    path, dry_run, summary = arguments.file, arguments.dry_run, arguments.summary
+    summary.has_line = False
     if arguments.tool == "mv":
         return _move(arguments)
     if arguments.tool == "rm":
         from imagestore.mending.remove import remove
 
-        return remove(path, arguments.words, dry_run)
+        return remove(path, arguments.words, dry_run, summary)
     if arguments.tool == "add":
         from imagestore.mending.add import add
 
         options = {"again": arguments.again, "keeps_palettes": not arguments.no_palette, "dry_run": dry_run}
-        return add(path, arguments.words, arguments.label, **options)
+        return add(path, arguments.words, arguments.label, summary, **options)
     from imagestore.mending.relabel import rename_label
 
-    return rename_label(path, arguments.old, arguments.new, dry_run)
+    return rename_label(path, arguments.old, arguments.new, dry_run, summary)
 
 
 def _move(arguments: argparse.Namespace) -> int:
@@ -125,11 +128,12 @@ def _move(arguments: argparse.Namespace) -> int:
     from imagestore.mending.relabel import relabel, relabel_by_table
     from imagestore.mending.table_of_labels import TableOptions
 
+    how = (arguments.dry_run, arguments.summary)
     if arguments.table is None:
         *paths, label = arguments.words
-        return relabel(arguments.file, paths, label, arguments.dry_run)
+        return relabel(arguments.file, paths, label, *how)
     min_confidence, name_column, label_column = of_table
     options = TableOptions(
         name_column=name_column, label_column=label_column, min_confidence=min_confidence
     )  # fmt: skip
-    return relabel_by_table(arguments.file, arguments.table, options, arguments.dry_run)
+    return relabel_by_table(arguments.file, arguments.table, options, *how)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagestore.console import fail, note, printable
+from imagestore.run_summary import RunSummary
 from imagestore.store.writer import StoreWriter
 
 NAMES_SHOWN = 10
@@ -19,6 +20,7 @@ class MendReport:
     path: Path  # of the store
     did: str  # "relabelled", "removed" or "added"
     dry_run: bool
+    summary: RunSummary  # of the command; `finish` fills it
     done: int = 0  # images
     unchanged: int = 0  # images that are under that label already
     notes: dict[str, list[str]] = field(default_factory=dict)  # what was left out, by the reason
@@ -36,6 +38,7 @@ class MendReport:
 
     def finish(self, writer: StoreWriter | None) -> int:
         """Print the result, with what the store holds now; return the exit status."""
+        self._fill_summary()
         name, count = printable(self.path.name), f"{self.done:,}"
         if writer is None:
             print(f"{name}: {count} would be {self.did}; nothing is written")
@@ -49,6 +52,16 @@ class MendReport:
         if self.refused:
             return fail(PROGRAM, f"not {self.did}: {_count_and_first(self.refused)}")
         return 0
+
+    def _fill_summary(self) -> None:
+        """Tell the summary what was counted; in a dry run, what would be done."""
+        left_out = sum(map(len, self.notes.values()))
+        self.summary.images = self.done
+        self.summary.counts = {
+            self.did: self.done, "unchanged": self.unchanged, "left out": left_out,
+            "failed": len(self.refused),
+        }  # fmt: skip
+        self.summary.outputs = [] if self.dry_run else [self.path]
 
 
 def _count_and_first(names: list[str]) -> str:

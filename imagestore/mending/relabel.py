@@ -12,32 +12,36 @@ from imagestore.mending.find_paths import find_paths, label_argument
 from imagestore.mending.mend_report import MendReport
 from imagestore.mending.open_to_mend import open_to_mend
 from imagestore.mending.table_of_labels import TableOptions, labels_in_table
+from imagestore.run_summary import RunSummary
 from imagestore.store.corrections import RELABELLED
 from imagestore.store.labels import StoreLabels
 from imagestore.store.movable_images import group_of_label
 from imagestore.store.reader import ImageStore
 
 
-def relabel(path: Path, names: Sequence[str], label: str, dry_run: bool) -> int:
+def relabel(path: Path, names: Sequence[str], label: str, dry_run: bool, summary: RunSummary) -> int:
     """Give the images that paths, globs and names mean a label; return the exit status. Raises UserError."""
-    wanted_label, report = label_argument(label, ends_in_slash=True), MendReport(path, RELABELLED, dry_run)
+    wanted_label = label_argument(label, ends_in_slash=True)
+    report = MendReport(path, RELABELLED, dry_run, summary)
     with open_to_mend(path, dry_run) as (store, writer):
         change_images(store, writer, dict.fromkeys(find_paths(store, names), wanted_label), report)
         return report.finish(writer)
 
 
-def relabel_by_table(path: Path, table: Path, options: TableOptions, dry_run: bool) -> int:
+def relabel_by_table(
+    path: Path, table: Path, options: TableOptions, dry_run: bool, summary: RunSummary
+) -> int:
     """Give images the labels that a table has for them; return the exit status. Raises UserError."""
-    report = MendReport(path, RELABELLED, dry_run)
+    report = MendReport(path, RELABELLED, dry_run, summary)
     with open_to_mend(path, dry_run) as (store, writer):
         change_images(store, writer, labels_in_table(store, table, options, report), report)
         return report.finish(writer)
 
 
-def rename_label(path: Path, old: str, new: str, dry_run: bool) -> int:
+def rename_label(path: Path, old: str, new: str, dry_run: bool, summary: RunSummary) -> int:
     """Give all images of a label another one; return the exit status. Raises UserError."""
     old_label, new_label = label_argument(old), label_argument(new)
-    report = MendReport(path, RELABELLED, dry_run)
+    report = MendReport(path, RELABELLED, dry_run, summary)
     with open_to_mend(path, dry_run) as (store, writer):
         labels = labels_to_mend(store)
         positions = labels.images_of(_number_of_label(store, labels, old_label)).tolist()

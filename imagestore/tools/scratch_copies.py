@@ -5,7 +5,7 @@ the lock of a job that was killed: so the next job on the node removes the copie
 
     PLACE/imagestore-UID/JOB-NODE/lock       each task holds it, shared
                                  /making     who makes the copies holds it
-                                 /copies     a line for each store: its copy; empty if there are none
+                                 /copies     a list of the copies (staged_stores.py); empty if there are none
                                  /0/train.h5
 """
 
@@ -31,6 +31,7 @@ from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.loading.free_memory import available_memory
 from imagestore.processes import STOPPING
+from imagestore.staged_stores import VARIABLE, read_list, write_list
 from imagestore.store.trailer import read_trailer
 
 PROGRAM = "on_scratch"
@@ -50,6 +51,7 @@ class Staged:
 
     stores: list[Path]
     lock: int = -1
+    listing: Path | None = None  # the list of the copies
 
 
 def stage(stores: Sequence[Path], places: Sequence[Path], job: str) -> Staged:
@@ -141,11 +143,11 @@ def _share(stores: Sequence[Path], folder: Path) -> Staged:
     with _locked(folder / MAKING):
         if not (folder / COPIES).exists():
             _make_copies(stores, folder)
-    copies = (folder / COPIES).read_text(encoding="utf-8", errors="surrogateescape").split("\0")[:-1]
+    copies = read_list(folder / COPIES)
     if not copies:
         os.close(lock)
         raise CannotCopy("another task of this node could not copy them")
-    return Staged([folder / copy for copy in copies], lock)
+    return Staged([folder / copy for copy in copies], lock, folder / COPIES)
 
 
 def _hold(folder: Path) -> int:
@@ -201,19 +203,12 @@ def _make_copies(stores: Sequence[Path], folder: Path) -> None:
     except (OSError, CannotCopy):
         for number in range(len(stores)):
             shutil.rmtree(folder / str(number), ignore_errors=True)
-        _write_list(folder, [])
+        write_list(folder / COPIES, {})
         raise
-    _write_list(folder, names)
+    write_list(folder / COPIES, dict(zip(names, stores, strict=True)))
     size = sum((folder / name).stat().st_size for name in names)
     what = "1 store" if len(names) == 1 else f"{len(names):,} stores"
     note(f"{PROGRAM}: copied {what}, {size / 1e6:,.0f} MB, to {folder}; all checksums are right")
-
-
-def _write_list(folder: Path, names: Sequence[str]) -> None:
-    text = "".join(f"{name}\0" for name in names)
-    draft = folder / f"{COPIES}.part"
-    draft.write_text(text, encoding="utf-8", errors="surrogateescape")
-    draft.replace(folder / COPIES)
 
 
 def copy_store(store: Path, copy: Path) -> None:
@@ -267,7 +262,7 @@ def run_on_copies(stores: Sequence[Path], places: Sequence[Path], job: str, comm
         clean(places)
         staged = stage(stores, places, job)
         try:
-            return started(_with_stores(command, staged.stores), staged.lock)
+            return started(_with_stores(command, staged.stores), staged)
         finally:
             if staged.lock >= 0:
                 os.close(staged.lock)
@@ -279,7 +274,7 @@ def _with_stores(command: Sequence[str], stores: Sequence[Path]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _passing_signals_on() -> Iterator[Callable[[Sequence[str], int], int]]:
+def _passing_signals_on() -> Iterator[Callable[[Sequence[str], Staged], int]]:
     """A function that runs a program, which keeps a lock open, and passes the signals of STOPPING on to it.
 
     A terminal sends SIGINT to the program as well. A signal before the program starts ends this process.
@@ -296,11 +291,13 @@ def _passing_signals_on() -> Iterator[Callable[[Sequence[str], int], int]]:
         else:
             raise SystemExit(128 + signum)
 
-    def run(words: Sequence[str], lock: int) -> int:
+    def run(words: Sequence[str], staged: Staged) -> int:
         nonlocal is_starting
         is_starting = True
+        environment = os.environ | ({VARIABLE: str(staged.listing)} if staged.listing else {})
+        kept = [staged.lock] if staged.lock >= 0 else []
         try:
-            running.append(subprocess.Popen(words, pass_fds=[lock] if lock >= 0 else []))
+            running.append(subprocess.Popen(words, pass_fds=kept, env=environment))
         except OSError as error:
             raise UserError(f"{words[0]}: {error.strerror}") from None
         for signum in while_starting:

@@ -14,6 +14,7 @@ from imagestore.console import note, printable
 from imagestore.files.atomic_write import write_whole
 from imagestore.networks.labels_file import save_labels
 from imagestore.networks.weights_file import plain_description, save_network
+from imagestore.staged_stores import original_path
 from imagestore.store.reader import ImageStore
 from imagestore.training.checkpoint import Checkpoint
 from imagestore.training.evaluation import Score
@@ -172,7 +173,7 @@ class TrainingFiles:
             "epochs": training.step / training.steps_per_epoch, "best_epoch": training.best.epoch + 1,
             "images": len(training.training_batches), "images_to_validate": len(training.validation_batches),
             "processes": training.group.size, "device": str(training.device), "cache": training.cache,
-            "stores": [str(store.path) for store in training.training_batches.dataset.stores],
+            "stores": [original_path(store.path) for store in training.training_batches.dataset.stores],
             "weights": self.options.weights,
         }  # fmt: skip
 

@@ -84,6 +84,16 @@ def test_a_command_gets_copies_that_go_when_it_ends(store: Path, sample_store: P
     assert copies(scratch) == []
 
 
+def test_commands_in_messages_name_the_stores_of_the_user(store: Path, scratch: Path) -> None:
+    show = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from imagestore.printed_commands import path_argument\n"
+        "print(*map(path_argument, sys.argv[1:]))"
+    )
+    done = run(scratch, store, "--", sys.executable, "-c", show, "{}", "other.h5")
+    assert "copied 1 store" in done.stderr and done.stdout == f"{store} other.h5\n"
+
+
 def test_tasks_of_a_node_share_copies_until_the_last_ends(store: Path, scratch: Path) -> None:
     first, second = tasks = [start(scratch, store, "--", "cat") for _ in range(2)]  # each reads until its end
     wait_until(lambda: list(scratch.rglob("copies")))
