@@ -30,12 +30,18 @@ def write_whole(path: str | Path, *, synced: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         put_in_place(temporary, path, synced=synced)
+    except OSError as error:
+        if error.filename == os.fspath(temporary):  # a name that no user knows
+            error.filename = os.fspath(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
-    """Raise UserError if no file can be put at `path`: a folder is there, or nobody may write beside it."""
+    """Raise UserError if no file can be put at `path`: a folder is there, or none can be made beside it."""
+    import tempfile  # here: it is slow to import, and --help does not need it
+
     folder = path.parent
     check_replaceable(path)
     if not folder.is_dir():
@@ -44,6 +50,13 @@ def check_writable(path: Path) -> None:
         raise UserError(f"{path}: {folder} is on a read-only file system; write elsewhere")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"{path}: no permission to write in {folder}; write elsewhere")
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # /proc seems to be writable, and a quota may be used up
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{path}: no file can be made in {folder} ({error.strerror}); write elsewhere"
+        ) from None
 
 
 def check_replaceable(path: Path) -> None:

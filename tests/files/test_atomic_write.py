@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -220,3 +221,16 @@ def test_a_folder_without_permission_is_refused(tmp_path):
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("folder", ["/proc", "/proc/self/fd", "/sys"])
+def test_a_folder_that_takes_no_file_is_refused(folder):
+    for refuse in (check_writable, lambda path: write_whole(path).__enter__()):
+        with pytest.raises(UserError, match=rf"^{folder}/result: .*{folder}.*; write elsewhere$"):
+            refuse(Path(folder) / "result")
+
+
+def test_an_error_names_the_file_of_the_user(tmp_path):
+    with pytest.raises(PermissionError) as raised, write_whole(tmp_path / "result") as temporary:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(temporary))
+    assert raised.value.filename == str(tmp_path / "result")
