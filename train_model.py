@@ -62,6 +62,7 @@ from imagestore.training.training_settings import (
     CHECKPOINT_FILE,
     RunOptions,
     TrainingSettings,
+    check_flags_of_new_training,
 )
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def train(arguments: argparse.Namespace) -> int:
             raise UserError(
                 f"{arguments.resume}: no such checkpoint; to start a new training, leave --resume out"
             )
+        if not arguments.resume:
+            check_flags_of_new_training(requested_settings(arguments), run_options(arguments))
         return train_until_stopped(stores, arguments, stop)
 
 
@@ -161,7 +164,9 @@ def check_output_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(f"-o {folder}: cannot be written to ({error.strerror})") from None
+        raise UserError(
+            f"-o {folder}: cannot be written to ({error.strerror}); name another folder"
+        ) from None
 
 
 def requested_settings(arguments: argparse.Namespace) -> dict[str, Any]:

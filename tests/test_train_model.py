@@ -168,6 +168,8 @@ def test_bad_input_gets_one_line_before_torch_is_imported(run: Run, tmp_path: Pa
         ([good, "-o", "text.h5"], 1, "cannot be written"),
         ([good, "-o", "/proc/nowhere"], 1, "cannot be written"),
         ([good, "--resume", "no.pth"], 1, "no such checkpoint"),
+        ([good, "--freeze"], 1, "the layers that are not trained stay random: give --weights"),
+        ([good, "--unfreeze-after", "3"], 1, "nothing is frozen: give --freeze"),
         ([good, "-o", ""], 2, "a path is empty"),
         ([good, "--resume", ""], 2, "a path is empty"),
         ([good, "--epochs", "0"], 2, "--epochs"),

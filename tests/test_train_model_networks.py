@@ -78,7 +78,6 @@ def test_each_kind_of_network_trains_and_classifies(
         (("--model", "resnet18", "--weights", "none.pth"), "none.pth: no such file"),
         (("--model", "resnet18", "--weights", "default"), "fetch https://"),
         (("--weights", "default"), "colour has no weights of its own"),
-        (("--unfreeze-after", 3), "--unfreeze-after: nothing is frozen: give --freeze, too"),
         (("--val", "photos"), "partition photos val.h5 rest.h5 1"),
     ],
 )

@@ -117,11 +117,9 @@ def settings_for(
     """The settings of a new training: those that were `requested`, and else the model's defaults.
 
     `size` is the side of the model's pictures, in pixels. Where the labels are colours, the augmentation
-    never changes colours, nor which of them is the commonest. Raises UserError.
+    never changes colours, nor which of them is the commonest. Raises ValueError.
     """
     settings = {**DEFAULTS.get(model, DEFAULTS[OTHER_MODELS]), "size": size, "model": model}
-    if requested.get("unfreeze_after") and not requested.get("freeze"):
-        raise UserError("--unfreeze-after: nothing is frozen: give --freeze, too")
     if has_weights:
         settings |= FINE_TUNING
     if requested.get("balance", "none") != "none":
@@ -152,6 +150,17 @@ class RunOptions:
     deterministic: bool = False  # take algorithms that give the same result each time, on GPUs too
     tensorboard: bool = False  # also write events for TensorBoard
     sync_bn: bool = False  # normalise over the batches of all processes, on GPUs
+
+
+def check_flags_of_new_training(requested: Mapping[str, Any], options: RunOptions) -> None:
+    """Raise UserError if a flag makes sense only with another one that is not given."""
+    if requested.get("unfreeze_after") and not requested.get("freeze"):
+        raise UserError("--unfreeze-after: nothing is frozen: give --freeze, too")
+    if requested.get("freeze") and not options.weights:
+        raise UserError(
+            "--freeze: without --weights, the layers that are not trained stay random: "
+            "give --weights FILE or --weights default, too, or leave --freeze out"
+        )
 
 
 def settings_to_resume(
