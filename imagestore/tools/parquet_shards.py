@@ -83,5 +83,5 @@ def _table(
 
 def _path(image: LabelledImage) -> str:
     """The label and the name: the name alone may come twice."""
-    label = [] if image.label is None else [shown_names.escape(stored_names.encode(image.label))]
+    label = [] if image.label is None else [shown_names.escape_text(stored_names.encode(image.label))]
     return b"/".join([*label, shown_names.escape(image.name)]).decode()

@@ -1,8 +1,8 @@
 """HDF5 link names as names that a file system can hold, and back. Pure functions.
 
-Ordinary names stay as they are. Bytes that cannot stand in a file name ('/', NUL, invalid UTF-8) are shown as
-%XX. A '%' that looks like the beginning of such an escape is shown as %25. '%~' marks text that is added
-here:
+Ordinary names stay as they are, and so do those of labels, such as AC%2FDC: no link has a '/' or NUL in its
+name, so %2F and %00 stand for nothing else. Bytes that are no UTF-8 are shown as %XX. A '%' that looks like
+the beginning of such an escape is shown as %25. '%~' marks text that is added here:
 
     x%~2.jpg                 the second 'x.jpg', if several stores are merged
     x%~.npy                  the NumPy file of a dataset 'x', if the group has a link 'x.npy' too
@@ -29,21 +29,36 @@ EMPTY_NAME = b"%-"
 EXTERNAL, NOT_SHOWN = b"%external:", b"%not shown: "
 HASH_DIGITS = 16
 _UNUSUAL = re.compile(rb"[/\0%\x80-\xff]|^\.{0,2}$")
-_LOOKS_ESCAPED = re.compile(rb"%(?=[0-9A-Fa-f]{2}|[~-])")
 _FORBIDDEN = re.compile(rb"[/\0]")
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+# What follows the '%' of an escape in the shown name of a link: it may be escaped itself, again and again.
+_INSIDE, _AT_THE_START = rb"(?:25)*(?:[89A-Fa-f][0-9A-Fa-f]|[~-])", rb"(?:25)*2E\.?$"
+_LOOKS_ESCAPED = re.compile(rb"%%(?=%s)|^%%(?=%s)" % (_INSIDE, _AT_THE_START))
+_ESCAPE = re.compile(
+    rb"%%(?:([89A-Fa-f][0-9A-Fa-f])|(25)(?=%s))|^%%(?:(2E)(?=\.?$)|(25)(?=%s))" % (_INSIDE, _AT_THE_START)
+)
+_LOOKS_ESCAPED_IN_TEXT = re.compile(rb"%(?=[0-9A-Fa-f]{2}|[~-])")
+_ESCAPE_IN_TEXT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SHORTENED = re.compile(rb"%%~[0-9a-f]{%d}(\.[^.]*)?$" % HASH_DIGITS)
 
 
 def escape(name: bytes) -> bytes:
     """The shown name of a link: valid UTF-8, 1 to 255 bytes, without '/' and NUL, neither '.' nor '..'."""
+    return _escape(name, _LOOKS_ESCAPED)
+
+
+def escape_text(text: bytes) -> bytes:
+    """As `escape`, for a text that may have '/' and NUL in it: two texts never get the same name."""
+    return _escape(text, _LOOKS_ESCAPED_IN_TEXT)
+
+
+def _escape(name: bytes, looks_escaped: re.Pattern[bytes]) -> bytes:
     if not _UNUSUAL.search(name):
         return name if len(name) <= LONGEST else shorten(name)
     if not name:
         return EMPTY_NAME
     if name in (b".", b".."):
         return b"%2E" + name[1:]
-    text = _LOOKS_ESCAPED.sub(b"%25", name)
+    text = looks_escaped.sub(b"%25", name)
     text = _FORBIDDEN.sub(lambda match: b"%%%02X" % match[0][0], text)
     text = _escape_invalid_utf8(text)
     return text if len(text) <= LONGEST else shorten(text)
@@ -58,7 +73,11 @@ def unescape(shown_name: bytes) -> bytes:
     """The name of the link with this shown name. A shortened name stays: see `is_shortened`."""
     if shown_name == EMPTY_NAME:
         return b""
-    return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), shown_name)
+    return _ESCAPE.sub(_byte_of, shown_name)
+
+
+def _byte_of(match: re.Match[bytes]) -> bytes:
+    return bytes([int(match[match.lastindex], 16)])
 
 
 def shorten(text: bytes, longest: int = LONGEST) -> bytes:
@@ -94,12 +113,12 @@ def numpy_file(name: bytes, is_taken: bool) -> bytes:
 
 def elsewhere(target: bytes) -> bytes:
     """The text of a link for an object in another file; `target` says where."""
-    return EXTERNAL + escape(target)
+    return EXTERNAL + escape_text(target)
 
 
 def not_shown(reason: bytes) -> bytes:
     """The text of a link for an object that cannot be shown."""
-    return NOT_SHOWN + escape(reason)
+    return NOT_SHOWN + escape_text(reason)
 
 
 def is_elsewhere(text: bytes) -> bool:
@@ -120,7 +139,7 @@ def what_link_says(text: bytes) -> str:
 
 
 def _readable(escaped: bytes) -> str:
-    return unescape(escaped).decode(errors="replace")
+    return _ESCAPE_IN_TEXT.sub(_byte_of, escaped).decode(errors="replace")
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:

@@ -239,7 +239,9 @@ class Tree:
     def shown_attributes(self, node: Node) -> dict[bytes, bytes]:
         """The attributes of a node by their shown names. Raises OSError."""
         attributes = self.attributes(node)
-        return {shown_names.escape(stored_names.encode(name)): value for name, value in attributes.items()}
+        return {
+            shown_names.escape_text(stored_names.encode(name)): value for name, value in attributes.items()
+        }
 
     def hdf5_path(self, node: Node) -> bytes:
         """The path of a node inside its HDF5 file, b"red/image_0001.jpg"."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 HOSTILE_NAMES = [
     b"-rf", b"a b", b"'\"$(x)`", b"new\nline", b"\x1b[31m", "d\u00e9j\u00e0 \u82b1.jpg".encode(),
-    b"\xff\xfe.jpg", b"a%20b.jpg", b"%2F", b"%41", b"%-", b"x%~2.jpg", b"%2E.", b"...",
+    b"\xff\xfe.jpg", b"a%20b.jpg", b"%2F", b"%C1", b"%-", b"x%~2.jpg", b"%2E.", b"...",
     b"n" * 255, "\u82b1".encode() * 85,
 ]  # fmt: skip
 

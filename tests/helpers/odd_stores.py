@@ -11,7 +11,7 @@ import numpy as np
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter
 
-ODD_NAMES = [b"..", b"%41", b"caf\xe9", "café".encode(), b"line\nbreak", b"long" * 100 + b".jpg"]
+ODD_NAMES = [b"..", b"%C1", b"caf\xe9", "café".encode(), b"line\nbreak", b"long" * 100 + b".jpg"]
 MODIFIED, CREATED = 1_000_000_000, 1_100_000_000
 
 

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from imagestore.store.label_names import group_name
 from imagestore.tools.pack import pack
 from tests.helpers.commands import Run
 from tests.helpers.h5vfs_runs import check_error
@@ -53,3 +54,13 @@ def test_wrong_paths_are_one_line(run: Run, folder: Path, arguments: list[str], 
     pack(folder, folder.parent / "good.h5")
     os.mkfifo(folder.parent / "pipe.h5")
     check_error(run, folder.parent, ["ls", *arguments], message)
+
+
+def test_the_group_of_a_label_is_listed_by_its_name(run: Run, tmp_path: Path):
+    """So a folder of the mount is the label, as with `--labels folder`."""
+    groups = [group_name(label) for label in ("AC/DC", "AC%2FDC", "..", "x//y")]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for group in groups:
+            file[f"{group}/1.jpg"] = np.zeros(3, np.uint8)
+    assert run("h5vfs.py", "ls", "a.h5").stdout.split() == sorted(groups)
+    assert run("h5vfs.py", "ls", "a.h5", "AC%2FDC").stdout == "1.jpg\n"

@@ -31,7 +31,7 @@ def test_bisection_finds_the_same_images(indexed):
 def test_names_that_are_shown_in_another_way_are_found(tmp_path):
     names = [
         b"caf\xe9.jpg",
-        b"50%41.jpg",
+        b"50%C1.jpg",
         "café.jpg".encode(),
         b"\xe9" * 100 + b".jpg",
         b"\xe9" * 101 + b".jpg",
@@ -50,7 +50,7 @@ def test_names_that_are_shown_in_another_way_are_found(tmp_path):
         assert {tree.hdf5_path(node)[2:]: tree.read(node) for _, node in tree.children(folder)} == {
             name: b"%d" % i for i, name in enumerate(names)
         }
-        for missing in (b"caf\xe9.jpg", b"50%41.jpg", b"x" * 237 + b"%%~0123456789abcdef.jpg"):
+        for missing in (b"caf\xe9.jpg", b"50%C1.jpg", b"x" * 237 + b"%%~0123456789abcdef.jpg"):
             with pytest.raises(NoSuchName):
                 tree.child(folder, missing)
 
