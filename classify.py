@@ -168,7 +168,7 @@ def tell_results(
 
 def check_outputs(arguments: argparse.Namespace) -> None:
     """Raise UserError if a file cannot be written, has no format, or if two have one name."""
-    paths = [path for path in (table_path(arguments), arguments.features, arguments.plot) if path]
+    paths = [path for path in (arguments.features, table_path(arguments), arguments.plot) if path]
     for path in paths:
         check_writable(path)
         if paths.count(path) > 1:

@@ -291,6 +291,10 @@ def test_outputs_that_cannot_be_written_are_refused(
         status, out, err = classify_here(capsys, store, trained, "all", flag, tmp_path / "no/where")
         assert (status, out, len(err)) == (1, [], 1)
         assert "no folder" in err[0]
+    for flag in ("--csv", "--features", "--plot"):
+        status, out, err = classify_here(capsys, store, trained, "all", flag, "/proc/result.png")
+        assert (status, out, len(err)) == (1, [], 1)
+        assert err[0].startswith("classify: error: /proc/result.png: ") and "write elsewhere" in err[0]
     status, out, err = classify_here(capsys, store, trained, "all", "--plot", tmp_path / "sheet.xyz")
     assert (status, out, len(err)) == (1, [], 1)
     assert "pictures are not written as .xyz" in err[0]

@@ -173,8 +173,10 @@ def _make_folder_or_check(folder: Path) -> bool:
     except FileExistsError:
         if not folder.is_dir():
             raise UserError(f"{folder}: is no folder; give the folder to unpack into") from None
-    except FileNotFoundError:
-        raise UserError(f"{folder}: there is no folder {folder.parent}; make it first") from None
+    except OSError as error:
+        if not folder.parent.exists():
+            raise UserError(f"{folder}: there is no folder {folder.parent}; make it first") from None
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); unpack elsewhere") from None
     else:
         return True
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -246,3 +246,11 @@ def test_wrong_paths_are_one_line(run: Run, folder: Path, arguments: list[str], 
     pack(folder, folder.parent / "good.h5")
     os.mkfifo(folder.parent / "pipe.h5")
     check_error(run, folder.parent, ["unpack", *arguments], message)
+
+
+@pytest.mark.parametrize(("folder", "reason"), [("/proc/x", "cannot be made ("), ("no/x", "make it first")])
+def test_a_folder_that_cannot_be_made_is_one_line(run: Run, tmp_path: Path, folder: str, reason: str):
+    make_indexed(tmp_path / "a.h5")
+    done = run("h5vfs.py", "unpack", "a.h5", folder, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"h5vfs: error: {folder}: ") and reason in done.stderr
