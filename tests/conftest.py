@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train_model.py has it, before torch is imported
@@ -19,11 +20,19 @@ import numpy as np
 import pytest
 
 from demo.draw_flowers import draw, jpeg
+from tests.helpers.command_servers import CommandServers
 from tests.helpers.commands import ROOT, Run, environment, missing_for_fuse
 
 
+@pytest.fixture(scope="session")
+def command_servers() -> Iterator[CommandServers]:
+    """What starts the commands of `run`."""
+    with CommandServers() as servers:
+        yield servers
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(command_servers: CommandServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a script of the checkout as a user does: `run("colourHeuristic.py", "sort", …)`.
 
     Each test has its own cache folder. No command may ever show a traceback; `check=True` also
@@ -40,11 +49,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         cwd: Path | None = None,
         input: str | None = None,
     ) -> subprocess.CompletedProcess:
-        command = [sys.executable, str(ROOT / script), *map(str, args)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="surrogateescape", timeout=timeout,
-            env=environment(env), cwd=cwd or tmp_path, input=input,
-        )  # fmt: skip
+        command = [str(ROOT / script), *map(str, args)]
+        done = command_servers.run(command, environment(env), cwd or tmp_path, input, timeout)
         assert "Traceback" not in done.stderr, done.stderr
         assert not check or done.returncode == 0, f"{command} exited {done.returncode}\n{done.stderr}"
         return done

@@ -350,3 +350,27 @@ def test_a_false_image_is_named_and_passed_over(run: Run, sample: Path, tmp_path
     assert "not-really.jpg" in done.stdout + done.stderr
     stored = Counter(in_store(tmp_path / "a.h5").values()) + Counter(in_store(tmp_path / "b.h5").values())
     assert stored == in_archive(sample)
+
+
+# ----- how the tests start commands -----
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["colourHeuristic.py", "--version"],
+        ["colourHeuristic.py", "summary", "--csv", "sample.h5"],
+        ["colourHeuristic.py", "identify", "none.h5", "a"],
+        ["colourHeuristic.py", "sort"],
+        ["h5vfs.py", "ls", "sample.h5", "nothing"],
+        ["train_model.py", "sample.h5", "--freeze"],
+        ["classify.py", "sample.h5", "labels.json", "2"],
+    ],
+    ids=" ".join,
+)
+def test_a_forked_command_is_like_a_new_one(run: Run, sample_store: Path, words: list[str]) -> None:
+    """See helpers/command_servers.py."""
+    forked, new = (
+        run(*words, cwd=sample_store.parent, check=False, env=env) for env in ({}, {"NEW_PYTHON": "1"})
+    )
+    assert (forked.returncode, forked.stdout, forked.stderr) == (new.returncode, new.stdout, new.stderr)
