@@ -32,11 +32,11 @@ QUICK_KILLS = 10
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory, sample) -> Path:
-    """An archive that takes some seconds to label: 6,000 images, the pictures of `sample` many times."""
+    """An archive that takes some seconds to label: 2,400 images, the pictures of `sample` many times."""
     archive = tmp_path_factory.mktemp("larger") / "larger.tgz"
     pictures = archive_images(sample)
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        for i in range(6000 // len(pictures)):
+        for i in range(2400 // len(pictures)):
             for name, data in pictures.items():
                 add_member(tar, f"{i}/{Path(name).name}", data + b"%d" % i)
     return archive
