@@ -28,9 +28,13 @@ def why_not_movable(store: ImageStore, i: int) -> str:
 
 
 def group_of_label(store: ImageStore, label: str) -> bytes:
-    """The group that holds the images of a label, or will. It may be given by the name of its group."""
-    as_given = stored_names.encode(label)
-    return as_given if as_given in store.index.label_bytes else stored_names.encode(group_name(label))
+    """The group that holds the images of a label, or will.
+
+    If the store has no such label, but a group of that name, it is that group: AC%2FDC stands for AC/DC.
+    """
+    as_given, group = stored_names.encode(label), stored_names.encode(group_name(label))
+    groups = store.index.label_bytes
+    return as_given if as_given in groups and group not in groups else group
 
 
 def moved_record(store: ImageStore, i: int, group: bytes) -> ImageRecord:

@@ -142,6 +142,16 @@ def test_wrong_arguments_change_nothing(store, arguments, message):
     assert store.read_bytes() == before
 
 
+def test_a_label_that_looks_like_a_group_is_that_label(store):
+    """The group of AC/DC is AC%2FDC, which counts where no label has that name."""
+    for image, label in (("02.jpg", "AC%2FDC/"), ("05.jpg", "AC/DC/"), ("08.jpg", "AC%2FDC/")):
+        assert mend("mv", store, image, label).status == 0
+    found = labels_of(store)
+    assert [found[f"photos/red/{image}.jpg"] for image in ("02", "05", "08")] == [
+        "AC%252FDC", "AC%2FDC", "AC%252FDC",
+    ]  # fmt: skip
+
+
 def test_a_name_of_two_images_is_no_choice(store):
     assert (
         mend("add", store, "--no-palette", copy_as("other/02.jpg", PHOTOS[0][1] + b"."), "blue/").status == 0
