@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TRAINING := Training and classifying# the head of the second part of requirements.txt
 SCRIPTS := download_data.sh demo/demo.sh .ci/run $(wildcard jobs/*.sh jobs/*.sbatch jobs/sites/*.sh)
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2
 
 .PHONY: help demo mount-demo test test-slow test-slurm lint format bench fuse clean
 .DELETE_ON_ERROR:
@@ -40,10 +40,10 @@ mount-demo: $(VENV)/.light fuse
 	@PATH="$(abspath $(BIN)):$$PATH" ./demo/demo.sh --without-training $(if $(ARCHIVE),"$(ARCHIVE)")
 
 test: $(VENV)/.tested fuse
-	$(PYTEST) -m 'not slow' $(ARGS)
+	$(PYTEST) --dist worksteal -m 'not slow' $(ARGS)
 
 test-slow: $(VENV)/.tested fuse
-	$(PYTEST) -m slow $(ARGS)
+	$(PYTEST) --dist loadfile -m slow $(ARGS)
 
 test-slurm: $(VENV)/.tested fuse
 	$(BIN)/python -m pytest -m slow tests/test_jobs.py tests/test_jobs_pipeline.py $(ARGS)
