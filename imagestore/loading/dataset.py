@@ -173,8 +173,13 @@ class HDF5Dataset(Dataset):
 
     def decode(self, i: int, decoder: Callable[[bytes], T]) -> T:
         """What `decoder` makes of the bytes of image `i`. Raises NotAnImage, StoreError, MemoryError."""
+        data = self.read(i)
+        return self.run(i, lambda: decoder(data))
+
+    def run(self, i: int, decode: Callable[[], T]) -> T:
+        """What `decode` returns, which decodes image `i`. Raises NotAnImage, MemoryError."""
         try:
-            return decoder(self.read(i))
+            return decode()
         except NotEnoughMemory as error:  # is no fault of the image
             raise MemoryError(f"{self.path_of(i)}: {error}") from error
 
