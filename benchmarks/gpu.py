@@ -7,12 +7,16 @@ nothing to measure. `gpu.py cpu` tries the program without a GPU, on a few image
 
 from __future__ import annotations
 
+import statistics
 import sys
+import time
 from collections.abc import Iterable, Iterator
-from itertools import cycle, islice
+from dataclasses import replace
+from itertools import count, cycle, islice
 
+import numpy as np
 import torch
-from common.measuring import command, median_of
+from common.measuring import command
 from common.paths import bench_folder
 from common.photographs import build_archive
 from common.reporting import Figure, print_table
@@ -21,12 +25,14 @@ from torch.nn.functional import cross_entropy
 from torchvision.models import resnet18
 
 from imagestore.loading.batches import Batches
+from imagestore.loading.copy_ahead import copy_ahead
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.squares import empty_squares, fill_squares
 from imagestore.loading.views import View
 from imagestore.processes import Stop, cpu_count
 
-BATCH, STEPS, RUNS, SIDE = 128, 60, 3, 224
+BATCH, STEPS, RUNS, SIDE = 128, 100, 3, 224
+REPEATS = 8  # of each image in an epoch, so that an epoch takes longer than the start of its threads
 
 
 def main() -> None:
@@ -37,14 +43,16 @@ def main() -> None:
         return
     steps, batch = (STEPS, BATCH) if device.type == "cuda" else (2, 8)
     dataset = HDF5Dataset(make_store())
-    streamed = Batches(dataset, View(SIDE, "centre", "crop"), cpu_count(), pin_memory=device.type == "cuda")
+    positions = np.tile(np.arange(len(dataset)), REPEATS if device.type == "cuda" else 1)
+    view, pin_memory = View(SIDE, "centre", "crop"), device.type == "cuda"
+    streamed = Batches(dataset, view, cpu_count(), positions, pin_memory=pin_memory)
     on_device = next(iter(streamed.epoch(0, batch)))
     rates = {
-        name: rate(steps, batch, device, batches)
+        name: rate(steps, device, batches)
         for name, batches in (
             ("on the device", cycle([(on_device.images.to(device), on_device.labels.to(device))])),
-            ("cache", endless(cached(streamed), batch)),
-            ("store", endless(streamed, batch)),
+            ("cache", endless(cached(streamed), batch, device)),
+            ("store", endless(streamed, batch, device)),
         )
     }
     best = rates["on the device"]
@@ -70,37 +78,38 @@ def cached(batches: Batches) -> Batches:
     """The same batches from pictures in memory."""
     squares = empty_squares(len(batches), batches.view.side_to_keep)
     fill_squares(squares, batches.dataset, batches.positions, batches.workers, Stop())
-    return Batches(batches.dataset, batches.view, batches.workers, None, squares, batches.pin_memory)
+    return replace(batches, squares=squares)
 
 
-def endless(batches: Batches, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+def endless(batches: Batches, batch: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Images and labels of one epoch after the other."""
-    epoch = 0
-    while True:
-        for made in batches.epoch(epoch, batch):
+    for epoch in count():
+        for made in copy_ahead(batches.epoch(epoch, batch), device):
             yield made.images, made.labels
-        epoch += 1
 
 
-def rate(steps: int, batch: int, device: torch.device, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Images a second of training steps."""
+def rate(steps: int, device: torch.device, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """Images a second of training steps, the median of some runs."""
     network = resnet18(num_classes=100).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters())
     source = iter(batches)
 
-    def train() -> None:
+    def train() -> float:
+        started, seen = time.perf_counter(), 0
         for images, labels in islice(source, steps):
-            pixels = images.to(device, non_blocking=True).float() / 255
+            seen += len(labels)
+            pixels = images.float() / 255
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                loss = cross_entropy(network(pixels), labels.to(device, non_blocking=True))
+                loss = cross_entropy(network(pixels), labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
+        return seen / (time.perf_counter() - started)
 
     train()  # the first steps choose algorithms
-    return steps * batch / median_of(train, RUNS)
+    return statistics.median(train() for _ in range(RUNS))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Images of a dataset in batches, at the speed of decoding: threads make the next ones while one is used.
+"""Images of a dataset in batches, at the speed of decoding: workers make the next ones while one is used.
 
     from imagestore import HDF5Dataset
     from imagestore.loading.batches import Batches
@@ -9,13 +9,16 @@
         for images, labels, _ in batches.epoch(epoch, batch_size=64):  # uint8 (64, 3, 224, 224), int64 (64,)
             images = images.float() / 255  # on the device that the network is on
 
-The decoder and torch release the interpreter's lock while they work. So threads are as fast as processes, and
-they need no shared memory.
+The decoder and torch release the interpreter's lock while they work. So one or two workers are threads, which
+start at once. More are processes (see pixel_processes.py).
 """
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -28,12 +31,14 @@ from imagestore.loading.ahead import run_ahead
 from imagestore.loading.crops import draw
 from imagestore.loading.dataset import UNDECODABLE, HDF5Dataset
 from imagestore.loading.image_keys import epoch_order, image_keys
+from imagestore.loading.pixel_processes import PixelProcesses, are_worth_it
 from imagestore.loading.skipped_images import SkippedImages
 from imagestore.loading.squares import Squares
 from imagestore.loading.views import View, cut_view, decode_view
 
 TASKS = 4  # of a batch, for each thread: so all threads finish at about the same time
 SMALL_TASK = 1 << 18  # bytes of pixels: less is not worth a task of its own
+MOST_ROWS = 128  # that a process is asked for at a time: a request must fit into a pipe
 
 
 class Batch(NamedTuple):
@@ -54,7 +59,7 @@ class Batches:
 
     dataset: HDF5Dataset
     view: View
-    workers: int = 1  # threads; 0: a batch is made when it is asked for
+    workers: int = 1  # threads or processes; 0: a batch is made when it is asked for
     positions: np.ndarray | None = None  # int64 (N,), in the dataset; None: all images
     squares: Squares | None = None  # N pictures, of a side of view.side_to_keep
     pin_memory: bool = False
@@ -64,6 +69,9 @@ class Batches:
         if self.positions is None:
             self.positions = np.arange(len(self.dataset))
         self._is_decodable = np.ones(len(self), bool) if self.squares is None else self.squares.is_decodable
+        self._pixels = _Pixels(self.dataset, self.view, self.positions, self.squares)
+        self._idle: list[PixelProcesses[_Failed]] = []
+        weakref.finalize(self, _close_all, self._idle)
 
     def __len__(self) -> int:
         """N: the number of images, those included that cannot be decoded."""
@@ -102,47 +110,91 @@ class Batches:
         ends its threads.
         """
         count_before = self.skipped.count
-        for made, failed in run_ahead((self._begin(chunk.numpy(), epoch) for chunk in chunks), self.workers):
-            yield self._finish(made, failed)
+        make = self._by_processes if are_worth_it(self.workers, len(self)) else self._by_threads
+        with closing(make(chunks, epoch)) as batches:
+            for made, failed in batches:
+                yield self._finish(made, failed)
         if self.skipped.count > count_before:
             self.skipped.note_count()
 
-    def _begin(self, chunk: np.ndarray, epoch: int | None) -> tuple[_Unfinished, list[Callable[[], _Failed]]]:
-        """An empty batch, and the tasks that fill it."""
+    def _by_threads(
+        self, chunks: Iterable[Tensor], epoch: int | None
+    ) -> Iterator[tuple[_Unfinished, _Failed]]:
+        def begin(chunk: Tensor) -> tuple[_Unfinished, list[Callable[[], _Failed]]]:
+            made = self._begin(chunk, epoch)
+            step = max(
+                -(-len(made.chunk) // (TASKS * max(self.workers, 1))), SMALL_TASK // self._image_bytes, 1
+            )
+            return made, [partial(self._fill, made, rows) for rows in made.parts(step)]
+
+        for made, failed in run_ahead(map(begin, chunks), self.workers):
+            yield made, {row: line for part in failed for row, line in part.items()}
+
+    def _by_processes(
+        self, chunks: Iterable[Tensor], epoch: int | None
+    ) -> Iterator[tuple[_Unfinished, _Failed]]:
+        chunks, begun = list(chunks), deque[tuple[_Unfinished, list[range]]]()
+
+        def jobs() -> Iterator[list[tuple[int, object]]]:
+            for chunk in chunks:
+                made = self._begin(chunk, epoch)
+                step = min(
+                    max(-(-len(made.chunk) // self.workers), SMALL_TASK // self._image_bytes, 1), MOST_ROWS
+                )
+                begun.append((made, list(made.parts(step))))
+                yield [(rows.start * self._image_bytes, made.request(rows)) for rows in begun[-1][1]]
+
+        job_bytes = max(map(len, chunks), default=0) * self._image_bytes
+        with self._processes(max(job_bytes, 1)) as processes, closing(processes.run(jobs())) as results:
+            for failed, memory in results:
+                made, parts = begun.popleft()
+                made.copy(memory)
+                yield (
+                    made,
+                    {
+                        rows[row]: line
+                        for rows, part in zip(parts, failed, strict=True)
+                        for row, line in part.items()
+                    },
+                )
+
+    @contextmanager
+    def _processes(self, job_bytes: int) -> Iterator[PixelProcesses[_Failed]]:
+        """Processes that nobody else uses. They are kept for the next time."""
+        while self._idle and self._idle[-1].job_bytes < job_bytes:
+            self._idle.pop().close()
+        fill = self._pixels.fill_memory
+        processes = self._idle.pop() if self._idle else PixelProcesses(self.workers, job_bytes, fill)
+        try:
+            yield processes
+        finally:
+            if not processes.is_closed:
+                self._idle.append(processes)
+
+    @property
+    def _image_bytes(self) -> int:
+        return 3 * self.view.side**2
+
+    def _begin(self, chunk: Tensor, epoch: int | None) -> _Unfinished:
+        """An empty batch."""
+        chunk = chunk.numpy()
         chunk = chunk[self._is_decodable[chunk]]
         side = self.view.side
         images = torch.empty(
             (len(chunk), 3, side, side), dtype=torch.uint8, pin_memory=self.pin_memory,
             memory_format=torch.channels_last,
         )  # fmt: skip
-        made = _Unfinished(chunk, images, images.permute(0, 2, 3, 1).numpy())
-        numbers = None if epoch is None else draw(self.view.seed, epoch, self.keys[chunk])
-        step = max(-(-len(chunk) // (TASKS * max(self.workers, 1))), SMALL_TASK // (3 * side * side), 1)
-        parts = (range(first, min(first + step, len(chunk))) for first in range(0, len(chunk), step))
-        return made, [partial(self._fill, made, rows, numbers) for rows in parts]
+        return _Unfinished(
+            chunk, images, None if epoch is None else draw(self.view.seed, epoch, self.keys[chunk])
+        )
 
-    def _fill(self, made: _Unfinished, rows: range, numbers: np.ndarray | None) -> _Failed:
+    def _fill(self, made: _Unfinished, rows: range) -> _Failed:
         """Fill some rows of a batch. Returns a line for each image that cannot be decoded, by its row."""
-        failed = {}
-        for row in rows:
-            i, own = int(made.chunk[row]), None if numbers is None else numbers[row]
-            try:
-                made.pixels[row] = self._square(i, own)
-            except UNDECODABLE as error:
-                failed[row] = f"{self.dataset.path_of(int(self.positions[i]))}: {error}"
-        return failed
+        failed = self._pixels.fill(*made.request(rows), made.pixels[rows.start : rows.stop])
+        return {rows[row]: line for row, line in failed.items()}
 
-    def _square(self, i: int, numbers: np.ndarray | None) -> np.ndarray:
-        """uint8 (side, side, 3)."""
-        if self.squares is not None:
-            width, height = self.squares.sizes[i].tolist()
-            return cut_view(self.squares.pixels[i], (width, height), self.view, numbers)
-        decoder = partial(decode_view, view=self.view, numbers=numbers)
-        return self.dataset.decode(int(self.positions[i]), decoder)
-
-    def _finish(self, made: _Unfinished, failed: list[_Failed]) -> Batch:
+    def _finish(self, made: _Unfinished, reasons: _Failed) -> Batch:
         """The batch without the images that cannot be decoded."""
-        reasons = {row: line for part in failed for row, line in part.items()}
         chunk, images = made.chunk, made.images
         if reasons:
             kept = np.delete(np.arange(len(chunk)), [*reasons])
@@ -162,9 +214,69 @@ class Batches:
 _Failed = dict[int, str]  # rows of a batch, and why they cannot be decoded
 
 
+def _close_all(processes: list[PixelProcesses]) -> None:
+    while processes:
+        processes.pop().close()
+
+
+class _Pixels(NamedTuple):
+    """Where the pixels of a batch come from. See `Batches`."""
+
+    dataset: HDF5Dataset
+    view: View
+    positions: np.ndarray
+    squares: Squares | None
+
+    def fill_memory(self, request: tuple[np.ndarray, np.ndarray | None], memory: np.ndarray) -> _Failed:
+        """`fill`, as a process does it: the pixels come first in `memory`, uint8 (bytes,)."""
+        side, count = self.view.side, len(request[0])
+        return self.fill(*request, memory[: count * 3 * side * side].reshape(count, side, side, 3))
+
+    def fill(self, chunk: np.ndarray, numbers: np.ndarray | None, pixels: np.ndarray) -> _Failed:
+        """Write the images `chunk`, int64 (n,), to `pixels`, uint8 (n, side, side, 3).
+
+        Returns a line for each that cannot be decoded, by its row.
+        """
+        failed = {}
+        for row, i in enumerate(chunk.tolist()):
+            try:
+                pixels[row] = self._square(i, None if numbers is None else numbers[row])
+            except UNDECODABLE as error:
+                failed[row] = f"{self.dataset.path_of(int(self.positions[i]))}: {error}"
+        return failed
+
+    def _square(self, i: int, numbers: np.ndarray | None) -> np.ndarray:
+        """uint8 (side, side, 3)."""
+        if self.squares is not None:
+            width, height = self.squares.sizes[i].tolist()
+            return cut_view(self.squares.pixels[i], (width, height), self.view, numbers)
+        decoder = partial(decode_view, view=self.view, numbers=numbers)
+        return self.dataset.decode(int(self.positions[i]), decoder)
+
+
 class _Unfinished(NamedTuple):
-    """A batch that threads fill."""
+    """A batch that workers fill."""
 
     chunk: np.ndarray  # int64 (B,): positions among the N images
     images: Tensor  # uint8 (B, 3, side, side), channels last
-    pixels: np.ndarray  # uint8 (B, side, side, 3): the same memory
+    numbers: np.ndarray | None  # float64 (B, NUMBERS): random ones
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """uint8 (B, side, side, 3): the memory of the images."""
+        return self.images.permute(0, 2, 3, 1).numpy()
+
+    def parts(self, step: int) -> Iterator[range]:
+        """The rows, `step` at a time."""
+        count = len(self.chunk)
+        return (range(first, min(first + step, count)) for first in range(0, count, step))
+
+    def request(self, rows: range) -> tuple[np.ndarray, np.ndarray | None]:
+        """What `_Pixels.fill` needs to know of some rows."""
+        part = slice(rows.start, rows.stop)
+        return self.chunk[part], None if self.numbers is None else self.numbers[part]
+
+    def copy(self, memory: np.ndarray) -> None:
+        """Take the pixels out of the beginning of `memory`, uint8 (bytes,)."""
+        images = self.images.permute(0, 2, 3, 1)
+        images.copy_(torch.from_numpy(memory[: images.numel()]).reshape(images.shape))

@@ -13,6 +13,7 @@ from typing import Any
 
 from imagestore.console import UserError, progress
 from imagestore.loading.batches import Batch
+from imagestore.loading.copy_ahead import copy_ahead
 from imagestore.processes import Stop
 from imagestore.store.reader import ImageStore
 from imagestore.training.epoch_order import order_of_epoch, parts_of_steps
@@ -127,7 +128,7 @@ def train_epoch(training: Training, epoch: int, stop: Stop, files: TrainingFiles
     steps_taken = training.step - epoch * training.steps_per_epoch  # in this epoch, before a checkpoint
     parts = own_parts(training, epoch)[steps_taken:]
     chunks = [chunk for part in parts for chunk in part]
-    batches = timed(training.training_batches.iterate(chunks, epoch), pace)
+    batches = copy_ahead(timed(training.training_batches.iterate(chunks, epoch), pace), training.device)
 
     training.network.train()
     title = epoch_title(epoch, training.epochs)

@@ -123,7 +123,7 @@ def test_a_batch_without_decodable_images_is_empty(broken_stores: list[Path]) ->
         assert [len(part) for part in batch] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 2, 3])
 def test_images_that_are_skipped_are_named_once(
     broken_stores: list[Path], workers: int, capsys: pytest.CaptureFixture
 ) -> None:
@@ -147,7 +147,7 @@ def test_ten_skipped_images_are_named_and_all_counted(tmp_path: Path, capsys: py
     assert lines[-1] == "imagestore: skipped 12 images in all, because they cannot be decoded"
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 2, 3])
 @pytest.mark.parametrize("error", [MemoryError("none left"), OSError(24, "Too many open files")])
 def test_an_error_that_is_no_damage_is_raised(
     tmp_path: Path, workers: int, error: Exception, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,113 @@
+"""Processes that make pixels: what they answer, and how they end."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagestore.console import UserError
+from imagestore.loading.batches import Batches
+from imagestore.loading.dataset import HDF5Dataset
+from imagestore.loading.pixel_processes import PixelProcesses
+from imagestore.loading.views import View
+
+
+def fill(request: int | str, memory: np.ndarray) -> int:
+    """Fill the memory with a number and return the process's own; raise for a word, and end for 0."""
+    if isinstance(request, str):
+        raise MemoryError(request)
+    if not request:
+        os._exit(1)
+    memory[:10] = request
+    return os.getpid()
+
+
+def answers(processes: PixelProcesses, *numbers: int | str) -> list[tuple[int, int]]:
+    """For each number, in a job of its own, the sum of the memory and the process."""
+    jobs = ([(0, number)] for number in numbers)
+    return [(int(memory.sum()), process) for [process], memory in processes.run(jobs)]
+
+
+def test_pixels_come_through_memory_that_is_shared() -> None:
+    processes = PixelProcesses(2, 10, fill)
+    found = answers(processes, *range(1, 20))
+    processes.close()
+    assert [total for total, _ in found] == [10 * number for number in range(1, 20)]
+    assert len({process for _, process in found} - {os.getpid()}) == 2
+
+
+def test_each_request_of_a_job_has_its_place() -> None:
+    def fill_two(request: int, memory: np.ndarray) -> int:
+        memory[:2] = request
+        return request
+
+    processes = PixelProcesses(3, 6, fill_two)
+    [(results, memory)] = processes.run([[(0, 1), (2, 2), (4, 3)]])
+    processes.close()
+    assert (results, memory.tolist()) == ([1, 2, 3], [1, 1, 2, 2, 3, 3])
+
+
+def test_an_error_is_raised_here() -> None:
+    processes = PixelProcesses(1, 10, fill)
+    with pytest.raises(MemoryError, match="too little"):
+        answers(processes, 1, "too little", 2)
+    assert processes.is_closed
+
+
+def test_a_process_that_dies_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"was killed.*use fewer --workers"):
+        answers(PixelProcesses(2, 10, fill), 1, 0, 2)
+
+
+def test_what_was_begun_is_not_waited_for() -> None:
+    """Leaving early, as after a signal, ends processes that still work."""
+
+    def sleep(request: int, memory: np.ndarray) -> None:
+        time.sleep(request)
+
+    processes, started = PixelProcesses(2, 10, sleep), time.monotonic()
+    results = processes.run([[(0, seconds)] for seconds in (0, 60, 60, 60)])
+    next(results)
+    results.close()
+    assert processes.is_closed
+    assert time.monotonic() - started < 30
+
+
+def test_a_batch_system_does_not_end_them_but_their_parent_does() -> None:
+    """A signal to all processes of a job is for the one that started them."""
+    processes = PixelProcesses(1, 10, fill)
+    [(_, process)] = answers(processes, 1)
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        os.kill(process, signum)
+    assert answers(processes, 1) == [(10, process)]
+    processes.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_batches_that_are_gone_end_their_processes(two_stores: list[Path]) -> None:
+    batches = Batches(HDF5Dataset(two_stores), View(16), workers=3)
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    before = len(children.read_text().split())
+    assert len(list(batches.epoch(0, 4)))
+    assert len(list(batches.epoch(1, 5)))
+    assert len(children.read_text().split()) == before + 3
+    del batches
+    gc.collect()
+    assert len(children.read_text().split()) == before
+
+
+def test_two_epochs_at_a_time_do_not_disturb_each_other(two_stores: list[Path]) -> None:
+    batches = Batches(HDF5Dataset(two_stores), View(16, augment="crop"), workers=3)
+    alone = [[batch.images for batch in batches.epoch(number, 3)] for number in (0, 1)]
+    for (first, second), *expected in zip(
+        zip(batches.epoch(0, 3), batches.epoch(1, 3), strict=True), *alone, strict=True
+    ):
+        assert first.images.equal(expected[0])
+        assert second.images.equal(expected[1])
