@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 
-def average_weights(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy of the network whose `update_parameters(network)` moves it towards the network's weights.
+class MovingAverage(AveragedModel):
+    """A copy of a network that `update_parameters(network)` moves towards the network's weights.
 
     In the first steps the average moves faster, as `min(decay, (1 + steps) / (10 + steps))` has it
     (TensorFlow's ExponentialMovingAverage), so that it forgets the random weights of the beginning.
+
+    The number of steps stays on the processor. AveragedModel sends it to the GPU, and so waits in each step
+    for all the work that the GPU still has to do.
     """
 
-    def move(average: Tensor, weights: Tensor, steps: Tensor) -> Tensor:
-        rate = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        return torch.lerp(average, weights, 1 - rate) if average.is_floating_point() else weights
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        super().__init__(network, use_buffers=True)
+        self.decay = decay
 
-    return AveragedModel(network, avg_fn=move, use_buffers=True)
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take one step towards the weights and the buffers of `model`, which has the same layers."""
+        steps = int(self.n_averaged)
+        share = 1 - min(self.decay, (1 + steps) / (10 + steps))  # of the new weights
+        averages = chain(self.module.parameters(), self.module.buffers())
+        for average, weights in zip(averages, chain(model.parameters(), model.buffers()), strict=True):
+            if steps and average.is_floating_point():
+                average.lerp_(weights, share)
+            else:
+                average.copy_(weights)
+        self.n_averaged += 1

@@ -19,7 +19,7 @@ from imagestore.networks.dropout_by_image import draw_dropout_by_image
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.processes import Stop, thread_count
 from imagestore.store.reader import ImageStore
-from imagestore.training.averaged_weights import average_weights
+from imagestore.training.averaged_weights import MovingAverage
 from imagestore.training.checkpoint import Checkpoint, load_checkpoint
 from imagestore.training.choose_network import new_network, resumed_network
 from imagestore.training.evaluation import no_sums
@@ -124,11 +124,11 @@ def assemble(
     return Training(
         settings=settings, epochs=options.epochs, device=device, labels=list(network.description.labels),
         training_batches=batches[0], validation_batches=batches[1],
-        network=network, forward=wrapped(network, options, device, group),
+        network=network, forward=wrapped(network, options, group),
         optimizer=torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay),
         sums=no_sums(device), scaler=torch.amp.GradScaler(device.type, enabled=uses_half),
         computes_in_16_bits=in_16_bits,
-        average=average_weights(network, settings.ema) if settings.ema else None,
+        average=MovingAverage(network, settings.ema) if settings.ema else None,
         dropouts=draw_dropout_by_image(network),
         label_weights=weights_of_labels(batches[0]).to(device) if settings.balance == "weights" else None,
         logit_shift=(settings.logit_adjust * log_prior(batches[0])).to(device),
@@ -136,14 +136,11 @@ def assemble(
     )  # fmt: skip
 
 
-def wrapped(
-    network: ImageNetwork, options: RunOptions, device: torch.device, group: ProcessGroup
-) -> nn.Module:
+def wrapped(network: ImageNetwork, options: RunOptions, group: ProcessGroup) -> nn.Module:
     """The network as the steps call it: compiled, and as one of several processes."""
     forward: nn.Module = network
     if group.size > 1:
-        ids = [device.index or 0] if device.type == "cuda" else None
-        forward = DistributedDataParallel(forward, device_ids=ids)
+        forward = DistributedDataParallel(forward)
     return torch.compile(forward) if options.compile else forward
 
 

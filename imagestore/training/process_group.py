@@ -1,7 +1,7 @@
 """The processes that train one network together: as torchrun or srun started them, or one alone.
 
-Gloo connects processes on CPUs, NCCL those on GPUs. Everything here is the same for one process, without a
-group.
+NCCL sums the gradients of GPUs. Gloo does all else: a number that went through a GPU would wait for all the
+work that the GPU still has to do. Everything here is the same for one process, without a group.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import distributed
 
 from imagestore.console import UserError, first_line
+from imagestore.networks.device import choose_device
 from imagestore.processes import Stop
 
 T = TypeVar("T")
@@ -44,8 +45,6 @@ class ProcessGroup:
         if self.size == 1:
             return list(numbers)
         total = torch.tensor(numbers, dtype=torch.float64)
-        if distributed.get_backend() == "nccl":
-            total = total.cuda()
         distributed.all_reduce(total)
         return total.tolist()
 
@@ -80,7 +79,7 @@ def in_group(device: str | None) -> Iterator[ProcessGroup]:
     """Join the processes that torchrun or srun has started beside this one, and leave them at the end.
 
     Only the first process speaks, except that each tells its own errors. `device` is the one that the user
-    asked for. Raises UserError if they cannot meet, or if another of them has ended.
+    asked for. Raises UserError if they cannot meet, if two would share a GPU, or if another has ended.
     """
     group = place_among_processes(os.environ)
     if group.size == 1:
@@ -93,6 +92,8 @@ def in_group(device: str | None) -> Iterator[ProcessGroup]:
                 nowhere = silent.enter_context(open(os.devnull, "w", encoding="utf-8"))
                 silent.enter_context(contextlib.redirect_stdout(nowhere))
                 silent.enter_context(contextlib.redirect_stderr(nowhere))
+            if (gpu := choose_device(device)).type == "cuda":
+                _take_gpu(group, gpu)
             yield group
     except (distributed.DistError, RuntimeError) as error:
         if isinstance(error, torch.OutOfMemoryError) or "peer" not in str(error).lower():
@@ -104,9 +105,7 @@ def in_group(device: str | None) -> Iterator[ProcessGroup]:
 
 def _meet(group: ProcessGroup, device: str | None) -> None:
     """Raise UserError if the processes cannot meet."""
-    uses_gpus = (device or "cuda").startswith("cuda") and torch.cuda.is_available()
-    if uses_gpus:
-        torch.cuda.set_device(group.local_rank % torch.cuda.device_count())
+    uses_gpus = choose_device(device).type == "cuda"
     address, port = meeting_point(os.environ)
     _check_host(address)
     hosts_the_store = group.is_first and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
@@ -116,7 +115,7 @@ def _meet(group: ProcessGroup, device: str | None) -> None:
         )
         store.set(f"imagestore/{group.rank}", "here")
         store.wait([f"imagestore/{rank}" for rank in range(group.size)], MEETING)
-        backend = "nccl" if uses_gpus else "gloo"
+        backend = "cpu:gloo,cuda:nccl" if uses_gpus else "gloo"
         distributed.init_process_group(
             backend, store=store, rank=group.rank, world_size=group.size, timeout=WAIT
         )
@@ -126,6 +125,19 @@ def _meet(group: ProcessGroup, device: str | None) -> None:
             f"{MEETING.seconds} s ({first_line(error)}); set MASTER_ADDR and MASTER_PORT, or start one task "
             "(srun --ntasks=1)"
         ) from None
+
+
+def _take_gpu(group: ProcessGroup, device: torch.device) -> None:
+    """Make the GPU of this process the one that "cuda" means. Raises UserError if another process has it."""
+    count = torch.cuda.device_count()
+    index = group.local_rank % count if device.index is None else device.index
+    torch.cuda.set_device(index)
+    known_by = getattr(torch.cuda.get_device_properties(index), "uuid", group.rank)  # PyTorch 2.4 or newer
+    if len(set(group.gather((socket.gethostname(), str(known_by))))) < group.size:
+        raise UserError(
+            f"{group.size} processes were started, but some would share a GPU (this node has {count}): start "
+            "one process for each GPU, or use --device cpu"
+        )
 
 
 def _check_host(address: str) -> None:

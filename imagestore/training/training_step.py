@@ -82,7 +82,7 @@ def draw_dropout(training: Training, batch: Batch) -> None:
     """Tell the dropout layers which images come, so that each loses what its own number says."""
     if training.dropouts:
         numbers = _numbers(training, batch, DROPOUT) if len(batch.positions) else np.zeros(1, np.uint64)
-        on_device = torch.from_numpy(numbers.view(np.int64)).to(training.device)
+        on_device = torch.from_numpy(numbers.view(np.int64)).to(training.device, non_blocking=True)
         for layer in training.dropouts:
             layer.numbers = on_device
 
@@ -98,7 +98,8 @@ def augmented(training: Training, batch: Batch) -> Tensor:
     if training.settings.augment != "strong":
         return images
     drawn = mix_counted(_numbers(training, batch, COLOURS), NUMBERS) / 2.0**64  # float64 (B, NUMBERS)
-    return change_strongly(images, torch.from_numpy(drawn.astype(np.float32)).to(images.device))
+    on_device = torch.from_numpy(drawn.astype(np.float32)).to(images.device, non_blocking=True)
+    return change_strongly(images, on_device)
 
 
 def _numbers(training: Training, batch: Batch, use: int) -> np.ndarray:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
-from imagestore.training.averaged_weights import average_weights
+from imagestore.training.averaged_weights import MovingAverage
 
 
 def test_the_average_follows_the_weights() -> None:
     """It forgets the first weights within some steps, and later moves as slowly as the decay says."""
     network = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
-    average = average_weights(network, 0.9)
+    average = MovingAverage(network, 0.9)
     nn.init.constant_(network[0].weight, 1.0)
     network[1].running_mean.fill_(1.0)
     for _ in range(200):
@@ -24,7 +24,7 @@ def test_the_average_follows_the_weights() -> None:
 
 def test_the_first_steps_count_more() -> None:
     network = nn.Linear(1, 1, bias=False)
-    average = average_weights(network, 0.999)
+    average = MovingAverage(network, 0.999)
     for step in range(1, 31):
         nn.init.constant_(network.weight, float(step))
         average.update_parameters(network)
