@@ -127,6 +127,8 @@ class _Server:
                 pid = int(self._socket.recv(LARGEST_MESSAGE))
             try:
                 texts = _texts_of([read for read, _ in outputs], timeout)
+                self._socket.settimeout(timeout)
+                status = int(self._socket.recv(LARGEST_MESSAGE))
             except BaseException as error:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -134,7 +136,6 @@ class _Server:
                 if isinstance(error, TimeoutError):
                     raise subprocess.TimeoutExpired(list(words), timeout) from None
                 raise
-        status = int(self._socket.recv(LARGEST_MESSAGE))
         return subprocess.CompletedProcess(list(words), status, *texts)
 
 
