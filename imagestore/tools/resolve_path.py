@@ -7,6 +7,7 @@ from collections import deque
 
 from imagestore import stored_names
 from imagestore.console import UserError, did_you_mean, printable
+from imagestore.store.label_names import group_name
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
 from imagestore.vfs.source import NoSuchName
@@ -16,8 +17,13 @@ MOST_LINKS = 40  # as in Linux; more are a circle
 
 
 def resolve_argument(tree: Tree, path: str) -> tuple[bytes, Node]:
-    """What an argument of the command line leads to, in the first of its readings that exists; see below."""
-    first, *others = map(stored_names.encode, stored_names.readings(path))
+    """What an argument of the command line leads to, in the first of its readings that exists; see below.
+
+    All of it, or its folder, may be a label such as AC/DC, whose group has another name.
+    """
+    label, _, name = path.strip("/").rpartition("/")
+    of_labels = [group_name(path.strip("/")), f"{group_name(label)}/{name}"]
+    first, *others = map(stored_names.encode, [*stored_names.readings(path), *of_labels])
     try:
         return resolve_path(tree, first)
     except UserError:

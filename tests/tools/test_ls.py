@@ -63,4 +63,7 @@ def test_the_group_of_a_label_is_listed_by_its_name(run: Run, tmp_path: Path):
         for group in groups:
             file[f"{group}/1.jpg"] = np.zeros(3, np.uint8)
     assert run("h5vfs.py", "ls", "a.h5").stdout.split() == sorted(groups)
-    assert run("h5vfs.py", "ls", "a.h5", "AC%2FDC").stdout == "1.jpg\n"
+    for folder in ("AC%2FDC", "AC/DC", "/AC/DC/", "x//y"):
+        assert run("h5vfs.py", "ls", "a.h5", folder).stdout == "1.jpg\n"
+    assert run("h5vfs.py", "cat", "a.h5", "AC/DC/1.jpg").stdout == "\0\0\0"
+    assert "no such file: AC/DC/2.jpg" in run("h5vfs.py", "cat", "a.h5", "AC/DC/2.jpg", check=False).stderr
