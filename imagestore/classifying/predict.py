@@ -1,9 +1,12 @@
-"""From pictures to answers: threads decode the next pictures while the network answers a batch."""
+"""From pictures to answers: workers decode the next pictures while the network answers a batch."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import torch
 from imagestore.classifying.answer import Answer, Guess, Picture
 from imagestore.decode.errors import NotAnImage
 from imagestore.loading.ahead import run_ahead
+from imagestore.loading.pixel_processes import FEWEST_IMAGES, PixelProcesses, are_worth_it
 from imagestore.loading.skipped_images import SkippedImages
 from imagestore.loading.views import View, decode_view
 from imagestore.networks.device import choose_device, images_at_a_time
@@ -22,10 +26,10 @@ from imagestore.processes import thread_count
 
 BATCH_SIZE = 64  # images
 BATCH_BYTES = 32 << 20  # of encoded images, after which a batch is full
-IMAGES_OF_A_TASK = 8  # that a thread decodes in one go
+IMAGES_OF_A_TASK = 8  # that a worker decodes in one go
 
 Decoded = list[np.ndarray | NotAnImage]  # uint8 (side, side, 3) of each picture, or why there is none
-Job = tuple[list[Picture], list[Callable[[], Decoded]]]
+_Results = tuple[list[Picture], Decoded]  # a batch of pictures
 
 
 def predict_labels(
@@ -41,7 +45,7 @@ def predict_labels(
     """The answer to each picture, in order, with the `top` likeliest labels. Raises UserError.
 
     Pictures that cannot be decoded are left out, and the user is told. `device` is as torch names it, by
-    default the best of this machine. `workers` threads decode; with 0, the thread that asks does.
+    default the best of this machine. `workers` threads or processes decode; with 0, this thread does.
     `take_features` gets what the last layer of the network gets, float32 (B, F), for the next answers.
     """
     chosen_device = choose_device(device)
@@ -66,20 +70,61 @@ def decode_pictures(
 ) -> Iterator[list[tuple[Picture, np.ndarray]]]:
     """The pictures in batches, each with its pixels, uint8 (side, side, 3). No batch is empty.
 
-    Those that cannot be decoded are left out, and the user is told.
+    The pixels of a batch hold until the next one is asked for. Pictures that cannot be decoded are left out,
+    and the user is told.
     """
-    skipped = SkippedImages("classify")
-    for batch, results in run_ahead(_jobs(iter(pictures), view), workers):
-        if decoded := _without_skipped(batch, results, skipped):
-            yield decoded
+    skipped, pictures = SkippedImages("classify"), iter(pictures)
+    first = _next_batch(pictures)
+    batches = chain([first], iter(partial(_next_batch, pictures), [])) if first else iter(())
+    is_long = are_worth_it(workers, FEWEST_IMAGES if len(first) == BATCH_SIZE else len(first))
+    with closing((_by_processes if is_long else _by_threads)(batches, view, workers)) as decoded:
+        for batch, results in decoded:
+            if kept := _without_skipped(batch, results, skipped):
+                yield kept
     skipped.note_count()
 
 
-def _jobs(pictures: Iterator[Picture], view: View) -> Iterator[Job]:
-    """Each batch of pictures, and the tasks that decode it."""
-    while batch := _next_batch(pictures):
-        starts = range(0, len(batch), IMAGES_OF_A_TASK)
-        yield batch, [partial(_decode, batch[start : start + IMAGES_OF_A_TASK], view) for start in starts]
+def _by_threads(batches: Iterator[list[Picture]], view: View, workers: int) -> Iterator[_Results]:
+    def tasks(batch: list[Picture]) -> list[Callable[[], Decoded]]:
+        return [partial(_decode, part, view) for part in _parts(_encoded(batch), IMAGES_OF_A_TASK)]
+
+    for batch, results in run_ahead(((batch, tasks(batch)) for batch in batches), workers):
+        yield batch, list(chain.from_iterable(results))
+
+
+def _by_processes(batches: Iterator[list[Picture]], view: View, workers: int) -> Iterator[_Results]:
+    size, begun = 3 * view.side**2, deque[list[Picture]]()
+    at_once = max(1, min(IMAGES_OF_A_TASK, BATCH_SIZE // workers))
+
+    def jobs() -> Iterator[list[tuple[int, object]]]:
+        for batch in batches:
+            begun.append(batch)
+            parts = _parts(_encoded(batch), at_once)
+            yield [(i * at_once * size, part) for i, part in enumerate(parts)]
+
+    def fill(part: list[bytes], memory: np.ndarray) -> list[NotAnImage | None]:
+        decoded = _decode(part, view)
+        for i, pixels in enumerate(decoded):
+            if isinstance(pixels, np.ndarray):
+                memory[i * size : (i + 1) * size] = pixels.reshape(-1)
+        return [None if isinstance(pixels, np.ndarray) else pixels for pixels in decoded]
+
+    with (
+        closing(PixelProcesses(workers, BATCH_SIZE * size, fill)) as processes,
+        closing(processes.run(jobs())) as results,
+    ):
+        for errors, memory in results:
+            squares = memory.reshape(-1, view.side, view.side, 3)
+            batch = begun.popleft()
+            yield batch, [error or squares[i] for i, error in enumerate(chain.from_iterable(errors))]
+
+
+def _encoded(batch: Sequence[Picture]) -> list[bytes]:
+    return [picture.data for picture in batch]
+
+
+def _parts(encoded: list[bytes], size: int) -> list[list[bytes]]:
+    return [encoded[first : first + size] for first in range(0, len(encoded), size)]
 
 
 def _next_batch(pictures: Iterator[Picture]) -> list[Picture]:
@@ -94,27 +139,27 @@ def _next_batch(pictures: Iterator[Picture]) -> list[Picture]:
     return batch
 
 
-def _decode(pictures: Sequence[Picture], view: View) -> Decoded:
+def _decode(images: Sequence[bytes], view: View) -> Decoded:
     decoded: Decoded = []
-    for picture in pictures:
+    for data in images:
         try:
-            decoded.append(decode_view(picture.data, view))
+            decoded.append(decode_view(data, view))
         except NotAnImage as error:
             decoded.append(error)
     return decoded
 
 
 def _without_skipped(
-    pictures: Sequence[Picture], results: Sequence[Decoded], skipped: SkippedImages
+    pictures: Sequence[Picture], decoded: Decoded, skipped: SkippedImages
 ) -> list[tuple[Picture, np.ndarray]]:
     """The pictures that were decoded, each with its pixels, uint8 (side, side, 3)."""
-    decoded = []
-    for picture, pixels in zip(pictures, (pixels for part in results for pixels in part), strict=True):
+    kept = []
+    for picture, pixels in zip(pictures, decoded, strict=True):
         if isinstance(pixels, NotAnImage):
             skipped.add(f"{picture.name}: {pixels}")
         else:
-            decoded.append((picture, pixels))
-    return decoded
+            kept.append((picture, pixels))
+    return kept
 
 
 # ----- the network -----

@@ -14,6 +14,7 @@ from imagestore.classifying import predict as predict_module
 from imagestore.classifying.answer import Picture
 from imagestore.classifying.predict import predict_labels
 from imagestore.console import UserError
+from imagestore.loading import pixel_processes
 from imagestore.loading.ahead import AHEAD
 from imagestore.loading.views import View, as_tensor, decode_view
 from imagestore.networks.description import NetworkDescription
@@ -63,14 +64,20 @@ def test_answers_are_those_of_the_network(
         assert answer.confidence == pytest.approx(float(probabilities.max()), abs=1e-5)
 
 
+@pytest.mark.parametrize("workers", [2, 3])
 def test_pictures_that_cannot_be_decoded_are_left_out(
-    weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    weights: Path,
+    pictures: list[Picture],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    workers: int,
 ) -> None:
     """Also if a whole batch is left out."""
     monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)
+    monkeypatch.setattr(pixel_processes, "FEWEST_IMAGES", 1)
     broken = [Picture(f"broken-{i}.jpg", b"not an image at all", "red") for i in range(12)]
     mixed = [*pictures[:2], *broken, *pictures[2:]]
-    answers = predict_labels(mixed, LABELS, weights=weights, device="cpu", workers=2)
+    answers = predict_labels(mixed, LABELS, weights=weights, device="cpu", workers=workers)
     assert [answer.picture for answer in answers] == pictures
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[1] for line in lines[:-1]] == [f" skipped broken-{i}.jpg" for i in range(10)]
@@ -93,6 +100,8 @@ def test_workers_change_no_answer(
     weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     monkeypatch.setattr(predict_module, "IMAGES_OF_A_TASK", 3)
+    monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)
+    monkeypatch.setattr(pixel_processes, "FEWEST_IMAGES", 1)
     options = {"weights": weights, "device": "cpu"}
     expected = list(predict_labels(pictures, LABELS, workers=2, **options))
     assert list(predict_labels(pictures, LABELS, workers=workers, **options)) == expected
