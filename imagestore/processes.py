@@ -101,9 +101,13 @@ def blocked(*signals: signal.Signals) -> Iterator[None]:
 
 
 def cpu_count() -> int:
-    """The CPUs this process may use: the least of its affinity, its quota, and its share of a Slurm job."""
+    """The CPUs this process may use: the least of its affinity, its quota, and its share of a Slurm job.
+
+    The processes that torchrun starts on a node share them.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min([allowed, *cpu_quotas(own_groups()), *_count_in_environment("SLURM_CPUS_PER_TASK")])
+    count = min([allowed, *cpu_quotas(own_groups()), *_count_in_environment("SLURM_CPUS_PER_TASK")])
+    return max(count // next(_count_in_environment("LOCAL_WORLD_SIZE"), 1), 1)
 
 
 def thread_count(workers: int) -> int:

@@ -145,6 +145,13 @@ def test_the_cpu_count_obeys_affinity_and_slurm(monkeypatch: pytest.MonkeyPatch)
         assert cpu_count() == expected
 
 
+@pytest.mark.parametrize("processes", [1, 2, 1000])
+def test_processes_of_torchrun_share_the_cpus(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    alone = cpu_count()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    assert cpu_count() == max(alone // processes, 1)
+
+
 @pytest.mark.parametrize(("value", "expected"), [("3", 3), ("2,4", 2), ("", 1), ("many", 1), ("0", 1)])
 def test_omp_num_threads_is_obeyed(monkeypatch: pytest.MonkeyPatch, value: str, expected: int) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", value)
