@@ -23,16 +23,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from imagestore.console import UserError, note
 from imagestore.decode.decode_image import decode_rgb, decode_rgb_array
 from imagestore.decode.errors import NotAnImage, NotEnoughMemory
 from imagestore.decode.memory_bound import memory_bound
+from imagestore.loading.first_crop import decode_and_transform, find_first_crop
 from imagestore.loading.replaced_images import ReplacedImages
-from imagestore.loading.views import View, as_tensor, decode_view
+from imagestore.loading.views import View, as_tensor, as_tv_tensor, decode_view
 from imagestore.store.labels import NO_LABEL, TRAIN, StoreLabels, begins_as_image, find_labels
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore, StoreError
@@ -141,16 +140,23 @@ class HDF5Dataset(Dataset):
 
     def item(self, i: int) -> tuple[Any, Any]:
         """The image `i` itself, transformed, and its label. Raises NotAnImage, StoreError, IndexError."""
-        image, label = self.decode(i, self._load), int(self.label_numbers[i])
-        image = self.transform(image) if self.transform else image
+        image, label = self.decode(i, self._load_and_transform), int(self.label_numbers[i])
         return image, self.target_transform(label) if self.target_transform else label
+
+    def _load_and_transform(self, data: bytes) -> object:
+        if self.as_tensor and not self.size and not self.loader and (crop := find_first_crop(self.transform)):
+            image = decode_and_transform(data, crop)
+            if image is not None:
+                return image
+        image = self._load(data)
+        return self.transform(image) if self.transform else image
 
     def _load(self, data: bytes) -> object:
         """What the transform gets, or what the item is without a transform."""
         if self.loader:
             return self.loader(data)
         if self.as_tensor:
-            return _as_tv_tensor(decode_rgb_array(data, (self.size, self.size) if self.size else None))
+            return as_tv_tensor(decode_rgb_array(data, (self.size, self.size) if self.size else None))
         if self.size and not self.transform:
             return as_tensor(decode_view(data, View(self.size)))
         return decode_rgb(data, (self.size, self.size) if self.size else None)
@@ -193,13 +199,6 @@ def _open_all(paths: str | Path | Sequence[str | Path] | Sequence[ImageStore]) -
     paths = [paths] if isinstance(paths, (str, Path)) else paths
     opened = [path for path in paths if isinstance(path, ImageStore)]
     return paths if opened else open_stores([path for path in paths if not isinstance(path, ImageStore)])
-
-
-def _as_tv_tensor(pixels: np.ndarray) -> Tensor:
-    """uint8 (3, H, W), torchvision's tv_tensors.Image, of uint8 (H, W, 3). The memory is the same."""
-    from torchvision.tv_tensors import Image as TensorImage  # slow to import, and a training here needs none
-
-    return TensorImage(torch.from_numpy(pixels).permute(2, 0, 1))
 
 
 def _is_decodable(store: ImageStore, i: int) -> bool:

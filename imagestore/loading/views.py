@@ -148,3 +148,10 @@ def resize(pixels: np.ndarray, side: int) -> np.ndarray:
 def as_tensor(square: np.ndarray) -> Tensor:
     """uint8 (3, side, side) of uint8 (side, side, 3). The memory is the same."""
     return torch.from_numpy(square.transpose(2, 0, 1))
+
+
+def as_tv_tensor(pixels: np.ndarray) -> Tensor:
+    """uint8 (3, H, W), torchvision's tv_tensors.Image, of uint8 (H, W, 3). The memory is the same."""
+    from torchvision.tv_tensors import Image as TensorImage  # slow to import, and a training here needs none
+
+    return TensorImage(as_tensor(pixels))
