@@ -17,7 +17,7 @@ from imagestore.decode.errors import NotAnImage
 from imagestore.loading.ahead import run_ahead
 from imagestore.loading.pixel_processes import FEWEST_IMAGES, PixelProcesses, are_worth_it
 from imagestore.loading.skipped_images import SkippedImages
-from imagestore.loading.views import View, decode_view
+from imagestore.loading.views import View, begin_view, finish_view
 from imagestore.networks.device import choose_device, images_at_a_time
 from imagestore.networks.freed_memory import keep_freed_memory
 from imagestore.networks.image_network import ImageNetwork
@@ -141,9 +141,9 @@ def _next_batch(pictures: Iterator[Picture]) -> list[Picture]:
 
 def _decode(images: Sequence[bytes], view: View) -> Decoded:
     decoded: Decoded = []
-    for data in images:
+    for begun in [begin_view(data, view) for data in images]:
         try:
-            decoded.append(decode_view(data, view))
+            decoded.append(finish_view(begun))
         except NotAnImage as error:
             decoded.append(error)
     return decoded

@@ -34,9 +34,10 @@ from imagestore.loading.image_keys import epoch_order, image_keys
 from imagestore.loading.pixel_processes import PixelProcesses, are_worth_it
 from imagestore.loading.skipped_images import SkippedImages
 from imagestore.loading.squares import Squares
-from imagestore.loading.views import View, cut_view, decode_view
+from imagestore.loading.views import BegunView, View, begin_view, cut_view, finish_view
 
 TASKS = 4  # of a batch, for each thread: so all threads finish at about the same time
+BEGUN, BEGUN_BYTES = 8, 1 << 20  # images that a worker begins before it decodes the first; see begin_view
 SMALL_TASK = 1 << 18  # bytes of pixels: less is not worth a task of its own
 MOST_ROWS = 128  # that a process is asked for at a time: a request must fit into a pipe
 
@@ -237,21 +238,37 @@ class _Pixels(NamedTuple):
 
         Returns a line for each that cannot be decoded, by its row.
         """
-        failed = {}
-        for row, i in enumerate(chunk.tolist()):
-            try:
-                pixels[row] = self._square(i, None if numbers is None else numbers[row])
-            except UNDECODABLE as error:
-                failed[row] = f"{self.dataset.path_of(int(self.positions[i]))}: {error}"
+        failed: _Failed = {}
+        if self.squares is not None:
+            for row, i in enumerate(chunk.tolist()):
+                size, own = tuple(self.squares.sizes[i].tolist()), None if numbers is None else numbers[row]
+                pixels[row] = cut_view(self.squares.pixels[i], size, self.view, own)
+            return failed
+        rows = iter(enumerate(self.positions[chunk].tolist()))
+        while begun := self._begin_some(rows, numbers, failed):
+            for row, i, view in begun:
+                try:
+                    pixels[row] = self.dataset.run(i, partial(finish_view, view))
+                except UNDECODABLE as error:
+                    failed[row] = f"{self.dataset.path_of(i)}: {error}"
         return failed
 
-    def _square(self, i: int, numbers: np.ndarray | None) -> np.ndarray:
-        """uint8 (side, side, 3)."""
-        if self.squares is not None:
-            width, height = self.squares.sizes[i].tolist()
-            return cut_view(self.squares.pixels[i], (width, height), self.view, numbers)
-        decoder = partial(decode_view, view=self.view, numbers=numbers)
-        return self.dataset.decode(int(self.positions[i]), decoder)
+    def _begin_some(
+        self, rows: Iterator[tuple[int, int]], numbers: np.ndarray | None, failed: _Failed
+    ) -> list[tuple[int, int, BegunView]]:
+        """The next rows, their images in the dataset, and their views. None at the end."""
+        begun, size = [], 0
+        for row, i in rows:
+            try:
+                data = self.dataset.read(i)
+            except UNDECODABLE as error:
+                failed[row] = f"{self.dataset.path_of(i)}: {error}"
+                continue
+            begun.append((row, i, begin_view(data, self.view, None if numbers is None else numbers[row])))
+            size += len(data)
+            if len(begun) == BEGUN or size >= BEGUN_BYTES:
+                break
+        return begun
 
 
 class _Unfinished(NamedTuple):
