@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
 
 from imagestore.console import Progress, UserError, note, progress
 from imagestore.files.atomic_write import write_whole
@@ -161,8 +159,11 @@ class Packer:
         if first_path is not None:
             self._packed.add_hard_link(entry.path, first_path)
         else:
-            with _open_regular_file(entry) as source:
+            source = _open_regular_file(entry)
+            try:
                 self._packed.add_file(entry.path, source)
+            finally:
+                os.close(source)
             if entry.state.st_nlink > 1 or entry.is_target:
                 self._first_paths[identity] = entry.path
         self._report.done[FILES] += 1
@@ -180,16 +181,15 @@ class Packer:
         self._report.done[LINKS] += 1
 
 
-@contextlib.contextmanager
-def _open_regular_file(entry: DiskEntry) -> Iterator[BinaryIO]:
+def _open_regular_file(entry: DiskEntry) -> int:
     """Open a file for reading. Raises NotCopied if it is no regular file by now, or cannot be read."""
     try:
         # Without O_NONBLOCK, a pipe that took the file's place would block.
         follow = 0 if entry.is_target else os.O_NOFOLLOW
-        fd = os.open(entry.disk_path, os.O_RDONLY | follow | os.O_NONBLOCK | os.O_CLOEXEC)
+        source = os.open(entry.disk_path, os.O_RDONLY | follow | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise NotCopied(error.strerror) from error
-    with open(fd, "rb", buffering=0) as source:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise NotCopied("is no regular file any more")
-        yield source
+    if not stat.S_ISREG(os.fstat(source).st_mode):
+        os.close(source)
+        raise NotCopied("is no regular file any more")
+    return source

@@ -4,28 +4,29 @@ Folders are groups. Files are contiguous one-dimensional uint8 datasets. Symboli
 links are hard links. Folders and files have the attributes `Modified`, `Created` (seconds since the epoch)
 and `Permissions` (st_mode). Files have `crc32` as well. Names stay as they are, byte for byte: HDF5 can hold
 each name that a file system can hold.
+
+HDF5 runs in a process of its own (packing_process.py). It makes the objects of one batch while the bytes of
+the batch before are written, and the files of the next are read.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-import h5py
-from h5py import h5d, h5g, h5s, h5t
 from isal.isal_zlib import crc32
 
 from imagestore.files.disk_room import DiskRoom
 from imagestore.files.early_sync import EarlySync
 from imagestore.files.write_and_copy import write_all
-from imagestore.hdf5.datasets import FILE_FORMAT, contiguous_layout, write_integer_attribute
 from imagestore.tools.copy_report import NotCopied
+from imagestore.tools.packed_facts import facts_of
+from imagestore.tools.packing_process import Call, PackingProcess
 
-PIECE = 4 << 20  # bytes copied at once
-METADATA_BLOCK = 1 << 16  # bytes; HDF5 keeps its metadata in blocks of this size, not scattered between files
+PIECE = 4 << 20  # bytes copied at once; a larger file is no part of a batch
+BATCH_CALLS = 64
+BATCH_BYTES = 4 << 20
 
 
 class PackedFile:
@@ -36,96 +37,118 @@ class PackedFile:
 
     def __init__(self, path: Path, top: bytes, top_state: os.stat_result) -> None:
         """Create the file at `path` for the contents of the folder `top`. Raises OSError."""
-        self._path, self._top, self._top_state = path, top, top_state
-        self._file = h5py.File(path, "w", libver="earliest", locking=False, meta_block_size=METADATA_BLOCK)
-        self._bytes = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._bytes = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._process = PackingProcess(path, top, facts_of(top_state))
         self._room = DiskRoom(self._bytes, path.parent, trusted_room=0)
-        self._layout, self._scalar = contiguous_layout(), h5s.create(h5s.SCALAR)
-        self._space = h5s.create_simple((0,))  # of the dataset that is made
-        self._group, self._group_path = self._file.id, b""  # of the last file
         self._writer = EarlySync(self._bytes)
+        self._next, self._next_bytes = _Batch(), 0
+        self._sent: _Batch | None = None  # whose results are still to come
+        self._unwritten = 0  # bytes of both batches
 
     def __enter__(self) -> PackedFile:
-        self._file.attrs["H5VFS"] = FILE_FORMAT
-        self._write_attributes(self._file.id, self._top_state)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._writer.close()
-        os.close(self._bytes)
         try:
-            self._file.close()
-        except (OSError, RuntimeError) as error:
-            if kind is None:  # an earlier error says more, and the file is thrown away
-                code = getattr(error, "errno", None) or errno.EIO
-                raise OSError(code, os.strerror(code), str(self._path.parent)) from error
+            if kind is None:
+                self._ask("close")
+        finally:
+            self._process.end()
+            self._writer.close()
+            os.close(self._bytes)
 
-    def add_folder(self, path: bytes) -> h5g.GroupID:
-        """The group of a folder; made if it is missing, with the groups above it."""
-        group, group_path = self._file.id, b""
-        for name in filter(None, path.split(b"/")):
-            group_path = os.path.join(group_path, name)
-            if group.links.exists(name):
-                group = h5g.open(group, name)
-            else:
-                group = h5g.create(group, name)
-                with contextlib.suppress(FileNotFoundError):  # the folder was removed in the meantime
-                    self._write_attributes(group, os.stat(os.path.join(self._top, group_path)))
-        return group
+    def add_folder(self, path: bytes) -> None:
+        """Make the group of a folder if it is missing, with the groups above it. Raises OSError."""
+        self._add("add_folder", path)
 
-    def add_file(self, path: bytes, source: BinaryIO) -> None:
+    def add_file(self, path: bytes, source: int) -> None:
         """Copy an open file. Raises NotCopied if `source` fails, OSError if the output cannot be written."""
-        state = os.fstat(source.fileno())
-        self._room.claim(state.st_size)
-        group, name = self._group_and_name(path)
-        self._space.set_extent_simple((state.st_size,))
-        dataset = h5d.create(group, name, h5t.STD_U8LE, self._space, self._layout)
-        try:
-            checksum = self._copy_bytes(source, dataset.get_offset() or 0, state.st_size)
-            _check_unchanged(state, os.fstat(source.fileno()))
-        except NotCopied:
-            group.unlink(name)
-            raise
-        self._write_attributes(dataset, state)
-        write_integer_attribute(dataset, b"crc32", checksum, "<u4", self._scalar)
+        state = os.fstat(source)
+        self._room.claim(state.st_size + self._unwritten)
+        if state.st_size > PIECE:
+            self._copy_large(path, source, state)
+            return
+        data = _read(source, state.st_size)
+        _check_unchanged(state, os.fstat(source))
+        self._add("add_file", path, len(data), facts_of(state), crc32(data), data=data)
 
     def add_hard_link(self, path: bytes, first_path: bytes) -> None:
-        """Give the file at `first_path` a second path."""
-        group, name = self._group_and_name(path)
-        group.links.create_hard(name, self._file.id, first_path)
+        """Give the file at `first_path` a second path. Raises OSError."""
+        self._add("add_hard_link", path, first_path)
 
     def add_symlink(self, path: bytes, target: bytes) -> None:
-        """Add a soft link to `target`, a path from the packed folder."""
-        group, name = self._group_and_name(path)
-        # Absolute, since HDF5 does not understand '..', and the C++ H5VFS expects absolute targets.
-        group.links.create_soft(name, b"/" + target)
+        """Add a soft link to `target`, a path from the packed folder. Raises OSError."""
+        self._add("add_symlink", path, target)
 
-    def _group_and_name(self, path: bytes) -> tuple[h5g.GroupID, bytes]:
-        folder, _, name = path.rpartition(b"/")
-        if folder != self._group_path:
-            self._group, self._group_path = self.add_folder(folder), folder
-        return self._group, name
+    def _add(self, *call: object, data: bytes = b"") -> None:
+        """Ask for a call, together with the next ones; `data` belong to where its result says."""
+        self._next.calls.append(call)
+        self._next.data.append(data)
+        self._unwritten += len(data)
+        self._next_bytes += len(data)
+        if len(self._next.calls) == BATCH_CALLS or self._next_bytes >= BATCH_BYTES:
+            self._send()
 
-    def _copy_bytes(self, source: BinaryIO, offset: int, size: int) -> int:
-        """Copy `size` bytes to `offset` of the HDF5 file; return their CRC-32."""
-        checksum, end = 0, offset + size
-        while offset < end:
-            try:
-                piece = os.read(source.fileno(), min(end - offset, PIECE))
-            except OSError as error:
-                raise NotCopied(error.strerror) from error
-            if not piece:
-                raise NotCopied("became shorter while it was read")
-            checksum = crc32(piece, checksum)
-            write_all(self._bytes, piece, offset)
-            offset += len(piece)
-        self._writer.count(size)
-        return checksum
+    def _send(self) -> None:
+        """Send the next batch, and write the bytes of the one before."""
+        before = self._sent
+        offsets = self._process.receive() if before else []
+        self._process.send(self._next.calls)
+        self._sent, self._next, self._next_bytes = self._next, _Batch(), 0
+        if before:
+            self._write(before, offsets)
 
-    def _write_attributes(self, owner: h5g.GroupID | h5d.DatasetID, state: os.stat_result) -> None:
-        write_integer_attribute(owner, b"Created", int(state.st_ctime), "<i8", self._scalar)
-        write_integer_attribute(owner, b"Modified", state.st_mtime_ns // 10**9, "<i8", self._scalar)
-        write_integer_attribute(owner, b"Permissions", state.st_mode, "<u4", self._scalar)
+    def _write(self, batch: _Batch, offsets: list[int]) -> None:
+        for data, offset in zip(batch.data, offsets, strict=True):
+            write_all(self._bytes, data, offset)
+            self._writer.count(len(data))
+            self._unwritten -= len(data)
+
+    def _ask(self, *call: object) -> Any:  # noqa: ANN401
+        """The result of a call, after all that were asked for before."""
+        if self._next.calls:
+            self._send()
+        if self._sent:
+            batch, self._sent = self._sent, None
+            self._write(batch, self._process.receive())
+        self._process.send([call])
+        return self._process.receive()[0]
+
+    def _copy_large(self, path: bytes, source: int, state: os.stat_result) -> None:
+        offset, checksum, end = self._ask("begin_file", path, state.st_size), 0, 0
+        try:
+            while end < state.st_size:
+                piece = _read(source, min(state.st_size - end, PIECE))
+                checksum = crc32(piece, checksum)
+                write_all(self._bytes, piece, offset + end)
+                self._writer.count(len(piece))
+                end += len(piece)
+            _check_unchanged(state, os.fstat(source))
+        except NotCopied:
+            self._ask("drop_file", path)
+            raise
+        self._ask("finish_file", facts_of(state), checksum)
+
+
+class _Batch:
+    """Calls that are sent together, and the bytes that belong to each of them."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.data: list[bytes] = []
+
+
+def _read(source: int, size: int) -> bytes:
+    """The next `size` bytes of an open file. Raises NotCopied if they cannot be read."""
+    try:
+        data = os.read(source, size)
+        while len(data) < size and (more := os.read(source, size - len(data))):
+            data += more
+    except OSError as error:
+        raise NotCopied(error.strerror) from error
+    if len(data) < size:
+        raise NotCopied("became shorter while it was read")
+    return data
 
 
 def _check_unchanged(before: os.stat_result, after: os.stat_result) -> None:
