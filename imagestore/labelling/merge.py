@@ -48,6 +48,7 @@ def merge(output: Path, patterns: list[str], again: bool = False, summary: RunSu
                 for store in stores:
                     if not _begin_as_copy(store, writer, stop, bar):
                         _copy_images(store, writer, corrections, report, bar)
+                writer.write_waiting()
             correct_copied(writer, corrections, report)
             writer.publish([heuristic for store in stores for heuristic in store.heuristics()])
         return finish(report, [writer])

@@ -103,6 +103,7 @@ def sort(archives: Sequence[Path], output: Path, count: int, chunk: int, options
             with progress(len(positions), "labelling") as bar, discarding_wrong_images(run.writers):
                 for member, image, data in _label_new(run, images, label_of, bar):
                     run.added.add(run.writers[0], member, image, data)
+                _write_waiting(run)
             _raise_damage(run.source)
         _publish(run)
         return finish(run.report, run.writers, run.source.skipped)
@@ -128,6 +129,7 @@ def partition(archives: Sequence[Path], train: Path, test: Path, fraction: float
                     by_name = is_for_training(options.fixed_seed, image.member, fraction)
                     is_training = by_name if part is None else part == TRAINING
                     run.added.add(run.writers[0 if is_training else 1], member, image, data)
+                _write_waiting(run)
             _raise_damage(run.source)
         _publish(run)
         return finish(run.report, run.writers, run.source.skipped)
@@ -334,6 +336,12 @@ def _make_record(
         created=created,
         palette=palette,
     )
+
+
+def _write_waiting(run: Run) -> None:
+    """Write the images that wait in the writers. Raises DiskFull, OSError."""
+    for writer in run.writers:
+        writer.write_waiting()
 
 
 def _publish(run: Run) -> None:

@@ -3,7 +3,8 @@
 Images go into a partial file beside the store: a copy of the store, or a new file if there is no store. To
 publish it, the partial file is renamed to the store's name. So at every instant there is the old store or the
 new one, complete. If the process is killed, the next writer takes the images over from the partial file, with
-the help of its journal. A lock file makes sure that only one writer works at a time.
+the help of its journal. (A few that were added last wait to be written together, and are then not in it: a
+run that goes on adds them again.) A lock file makes sure that only one writer works at a time.
 
     .<name>.lock    .<name>.<token>.partial    .<name>.<token>.journal
 
@@ -18,7 +19,7 @@ import glob
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -152,17 +153,38 @@ class StoreWriter:
             return False
         if self._partial is None:
             self._partial = self._new_partial(self._base)
-        self._partial.add(image, data, copy_of, is_recovered=is_recovered)
+        with self._forgetting_dropped(self._partial):
+            self._partial.add(image, data, copy_of, is_recovered=is_recovered)
         self._identities.add(key)
         self._labels.add(image.label)
         return True
+
+    def write_waiting(self) -> None:
+        """Write the images that were added and wait for others. Raises DiskFull, OSError."""
+        if self._partial is not None:
+            with self._forgetting_dropped(self._partial):
+                self._partial.write_waiting()
+
+    @contextlib.contextmanager
+    def _forgetting_dropped(self, partial: PartialFile) -> Iterator[None]:
+        """If the block raises, forget the images that could not be written."""
+        try:
+            yield
+        except BaseException:
+            self._forget(partial.dropped)
+            partial.dropped.clear()
+            self._labels = partial.labels() - {b""}
+            raise
+
+    def _forget(self, images: Iterable[ImageRecord]) -> None:
+        for image in images:
+            self._identities.discard(identity(image.member, image.size, image.crc32 or 0))
 
     def take_back(self, count: int) -> None:
         """Forget the last `count` images that were added, and not published yet. Raises OSError."""
         if self._partial is None or not count:
             return
-        for image in self._partial.take_back(count):
-            self._identities.discard(identity(image.member, image.size, image.crc32 or 0))
+        self._forget(self._partial.take_back(count))
         self._labels = self._partial.labels() - {b""}
 
     def start_as_copy_of(self, store: ImageStore) -> bool:

@@ -106,6 +106,8 @@ def test_the_journal_has_each_image_once_it_is_written(tmp_path):
     with partial_file(tmp_path) as partial:
         for count, ((label, member), data) in enumerate(IMAGES.items(), 1):
             partial.add(make_record(label, member, data), data)
+            assert len(partial) == count and len(list(journal.read(tmp_path / "a.journal"))) == count - 1
+            partial.write_waiting()
             records = list(journal.read(tmp_path / "a.journal"))
             assert len(records) == len(partial) == count
             image, offset = records[-1]
@@ -176,13 +178,30 @@ def test_a_label_that_is_no_group_of_the_base_is_refused(tmp_path, store_path, c
 def test_an_image_that_cannot_be_written_leaves_no_dataset(tmp_path):
     with partial_file(tmp_path) as partial:
         partial.add(make_record("red", b"1.jpg", b"first"), b"first")
+        partial.write_waiting()
         with file_size_limit(1 << 20), pytest.raises(OSError) as raised:
             partial.add(make_record("red", b"2.jpg", b"x" * (3 << 20)), b"x" * (3 << 20))
         assert raised.value.errno == errno.EFBIG
+        assert [image.member for image in partial.dropped] == [b"2.jpg"]
         partial.add(make_record("red", b"3.jpg", b"third"), b"third")
         partial.finish([])
     assert images_by_path(tmp_path / "a.partial") == {"red/1.jpg": b"first", "red/3.jpg": b"third"}
     assert images_by_h5py(tmp_path / "a.partial") == images_by_path(tmp_path / "a.partial")
+
+
+def test_waiting_images_that_cannot_be_written_are_dropped(tmp_path):
+    """Those before the first that cannot be written stay; the others leave no dataset."""
+    with partial_file(tmp_path) as partial:
+        with file_size_limit(5 << 19), pytest.raises(OSError):
+            for i, size in enumerate((1000, 1_900_000, 10, 1_000_000)):
+                data = b"%d" % i * size
+                partial.add(make_record("red", b"%d.jpg" % i, data), data)
+        assert [image.member for image in partial.dropped] == [b"1.jpg", b"2.jpg", b"3.jpg"]
+        assert len(partial) == len(list(journal.read(tmp_path / "a.journal"))) == 1
+        partial.add(make_record("red", b"2.jpg", b"2" * 10), b"2" * 10)
+        partial.finish([])
+    assert images_by_h5py(tmp_path / "a.partial") == {"red/0.jpg": b"0" * 1000, "red/2.jpg": b"2" * 10}
+    assert images_by_path(tmp_path / "a.partial") == images_by_h5py(tmp_path / "a.partial")
 
 
 def test_a_copy_that_fails_leaves_no_files(tmp_path, store_path):

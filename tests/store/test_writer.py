@@ -21,6 +21,7 @@ from imagestore.store.image_identity import identity
 from imagestore.store.reader import ImageStore
 from imagestore.store.writer import StoreWriter
 from tests.helpers.commands import ROOT, environment
+from tests.helpers.full_disks import file_size_limit
 from tests.helpers.written_stores import (
     HEURISTIC,
     IMAGES,
@@ -104,6 +105,20 @@ def test_each_heuristic_is_noted_once(store_path):
         assert store.heuristics() == [HEURISTIC, other]
 
 
+def test_images_that_could_not_be_written_are_forgotten(tmp_path):
+    """They wait for a moment, and the writer counts them meanwhile. They can be added again."""
+    images = {("red", b"1.jpg"): b"1" * 1000, ("blue", b"2.jpg"): b"2" * 1_500_000}
+    with StoreWriter(tmp_path / "store.h5") as writer:
+        add_images(writer, images)
+        assert (len(writer), writer.label_count()) == (2, 2)
+        with file_size_limit(1 << 21), pytest.raises(OSError):
+            writer.write_waiting()
+        assert (len(writer), writer.label_count()) == (1, 1)
+        assert add_images(writer, images) == [False, True]
+        writer.publish([HEURISTIC])
+    assert images_by_path(tmp_path / "store.h5") == {"red/1.jpg": b"1" * 1000, "blue/2.jpg": b"2" * 1_500_000}
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_names_of_255_bytes_do_not_get_mixed_up(tmp_path, number):
     """The files beside a store have its name in theirs; these names are cut, and must still differ."""
@@ -178,6 +193,7 @@ from imagestore.store.writer import StoreWriter
 from tests.helpers.written_stores import IMAGES, add_images
 writer = StoreWriter(sys.argv[1])
 add_images(writer, IMAGES)
+writer.write_waiting()
 os.kill(os.getpid(), signal.SIGKILL)
 """
     path = tmp_path / "store.h5"
