@@ -21,7 +21,7 @@ from imagestore.loading.views import View, begin_view, finish_view
 from imagestore.networks.device import choose_device, images_at_a_time
 from imagestore.networks.freed_memory import keep_freed_memory
 from imagestore.networks.image_network import ImageNetwork
-from imagestore.networks.weights_file import load_network
+from imagestore.networks.weights_file import read_network
 from imagestore.processes import thread_count
 
 BATCH_SIZE = 64  # images
@@ -50,16 +50,19 @@ def predict_labels(
     """
     chosen_device = choose_device(device)
     keep_freed_memory()
-    network = load_network(weights, labels, chosen_device).eval()
-    # The colour network is so small that sharing its work costs more than it saves: the threads decode.
-    torch.set_num_threads(1 if network.description.model == "colour" else thread_count(workers))
-    view = View(network.description.size, network.description.view)
-    for decoded in decode_pictures(pictures, view, workers):
-        squares = np.stack([pixels for _, pixels in decoded])  # uint8 (B, side, side, 3)
-        images = torch.from_numpy(squares).permute(0, 3, 1, 2).to(chosen_device)  # uint8 (B, 3, side, side)
-        logits = _logits(network, images, take_features)
-        for (picture, _), guesses in zip(decoded, _guesses(logits, labels, top), strict=True):
-            yield Answer(picture, guesses)
+    stored = read_network(weights, labels)
+    view = View(stored.description.size, stored.description.view)
+    with closing(decode_pictures(pictures, view, workers)) as batches:
+        first = next(batches, None)  # so the workers decode while the network is built
+        network = stored.build(chosen_device).eval()
+        # The colour network is so small that sharing its work costs more than it saves: the threads decode.
+        torch.set_num_threads(1 if stored.description.model == "colour" else thread_count(workers))
+        for decoded in chain([first] if first else [], batches):
+            squares = np.stack([pixels for _, pixels in decoded])  # uint8 (B, side, side, 3)
+            images = torch.from_numpy(squares).permute(0, 3, 1, 2).to(chosen_device)  # (B, 3, side, side)
+            logits = _logits(network, images, take_features)
+            for (picture, _), guesses in zip(decoded, _guesses(logits, labels, top), strict=True):
+                yield Answer(picture, guesses)
 
 
 # ----- decoding -----

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -38,8 +38,31 @@ def plain_description(description: NetworkDescription) -> dict[str, Any]:
     return {**fields, "labels": list(fields["labels"]), "options": dict(fields["options"])}
 
 
-def load_network(path: Path, labels: Sequence[str], device: torch.device) -> ImageNetwork:
-    """The network that a weights file was saved from, for these labels. Raises UserError."""
+class StoredNetwork(NamedTuple):
+    """What a weights file holds, checked but not built."""
+
+    path: Path
+    description: NetworkDescription
+    state: Mapping[str, torch.Tensor]
+
+    def build(self, device: torch.device) -> ImageNetwork:
+        """The network. Raises UserError."""
+        try:
+            check_model(self.description.model)
+            _check_shapes(self.description, self.state)
+            network = build_network(self.description)
+            network.model.load_state_dict(self.state)
+        except UserError as error:
+            raise UserError(f"{self.path}: {str(error).removeprefix('--model ')}") from None
+        except UNEXPECTED_CONTENT:
+            raise UserError(f"{self.path}: {OTHER_NETWORK}") from None
+        if not all(bool(weights.isfinite().all()) for weights in network.parameters()):
+            raise UserError(f"{self.path}: some weights are not finite numbers; train again")
+        return network.to(device)
+
+
+def read_network(path: Path, labels: Sequence[str]) -> StoredNetwork:
+    """The content of a weights file, if it is for these labels. Raises UserError."""
     content = load_file(path, torch.device("cpu"))
     try:
         description, state = read_description(content, labels), read_state(content)
@@ -51,18 +74,7 @@ def load_network(path: Path, labels: Sequence[str], device: torch.device) -> Ima
             f"{path}: trained on pictures of {description.size} pixels a side, which is not possible; "
             "train again"
         )
-    try:
-        check_model(description.model)
-        _check_shapes(description, state)
-        network = build_network(description)
-        network.model.load_state_dict(state)
-    except UserError as error:
-        raise UserError(f"{path}: {str(error).removeprefix('--model ')}") from None
-    except UNEXPECTED_CONTENT:
-        raise UserError(f"{path}: {OTHER_NETWORK}") from None
-    if not all(bool(weights.isfinite().all()) for weights in network.parameters()):
-        raise UserError(f"{path}: some weights are not finite numbers; train again")
-    return network.to(device)
+    return StoredNetwork(path, description, state)
 
 
 def read_description(content: Mapping[str, Any], labels: Sequence[str]) -> NetworkDescription:
