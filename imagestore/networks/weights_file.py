@@ -61,6 +61,11 @@ class StoredNetwork(NamedTuple):
         return network.to(device)
 
 
+def load_network(path: Path, labels: Sequence[str], device: torch.device) -> ImageNetwork:
+    """The network that a weights file was saved from, for these labels. Raises UserError."""
+    return read_network(path, labels).build(device)
+
+
 def read_network(path: Path, labels: Sequence[str]) -> StoredNetwork:
     """The content of a weights file, if it is for these labels. Raises UserError."""
     content = load_file(path, torch.device("cpu"))

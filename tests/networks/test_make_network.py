@@ -10,7 +10,7 @@ import torch
 from imagestore.console import UserError
 from imagestore.networks.description import NetworkDescription
 from imagestore.networks.make_network import make_network
-from imagestore.networks.weights_file import read_network, save_network
+from imagestore.networks.weights_file import load_network, save_network
 
 LABELS = ("a", "b", "c")
 # A small member of each family of torchvision, and the smallest sensible side of its pictures.
@@ -36,7 +36,7 @@ def check_family(model: str, side: int, folder: Path) -> None:
     assert all(weights.grad is not None for weights in network.parameters())
     assert network.head.weight.shape[0] == 3
     save_network(network, folder / "weights.pth")
-    loaded = read_network(folder / "weights.pth", LABELS).build(torch.device("cpu"))
+    loaded = load_network(folder / "weights.pth", LABELS, torch.device("cpu"))
     with torch.no_grad():
         assert torch.equal(loaded.eval()(images), network.eval()(images))
 

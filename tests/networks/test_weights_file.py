@@ -16,7 +16,7 @@ from imagestore.networks.description import NetworkDescription
 from imagestore.networks.first_colour_network import FirstColourNet
 from imagestore.networks.make_network import make_network
 from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
-from imagestore.networks.weights_file import read_network, save_network
+from imagestore.networks.weights_file import load_network, save_network
 from tests.helpers.commands import ROOT
 from tests.helpers.weights_files import save_old_weights, save_weights
 
@@ -47,7 +47,7 @@ def test_a_weights_file_tells_its_network(tmp_path: Path, model: str, options: d
     )  # fmt: skip
     network = make_network(description).eval()
     save_network(network, tmp_path / "weights.pth")
-    loaded = read_network(tmp_path / "weights.pth", description.labels).build(CPU)
+    loaded = load_network(tmp_path / "weights.pth", description.labels, CPU)
     assert loaded.description == description
     assert torch.equal(loaded.eval()(pictures(40)), network(pictures(40)))
 
@@ -68,7 +68,7 @@ def test_a_weights_file_is_plain(tmp_path: Path) -> None:
 def test_weights_of_an_earlier_version_load(tmp_path: Path, colours: int, hidden: int) -> None:
     network = FirstColourNet(3, colours, hidden).eval()
     path = save_old_weights(tmp_path / "weights.pth", LABELS, 12, network)
-    loaded = read_network(path, LABELS).build(CPU).eval()
+    loaded = load_network(path, LABELS, CPU).eval()
     assert torch.equal(loaded(pictures(12)), network(pictures(12)))
     assert (loaded.description.size, loaded.description.labels) == (12, tuple(LABELS))
 
@@ -81,7 +81,7 @@ def test_weights_do_not_load_for_other_labels(tmp_path: Path, save) -> None:
         (["green", "blue", "red"], "trained on other labels"),
     ):
         with pytest.raises(UserError, match=message):
-            read_network(path, labels).build(CPU)
+            load_network(path, labels, CPU)
 
 
 @pytest.mark.parametrize("save", [save_weights, save_old_weights])
@@ -91,7 +91,7 @@ def test_weights_without_one_layer_do_not_load(tmp_path: Path, save) -> None:
     del content.get("state_dict", content)["head.0.weight"]
     torch.save(content, path)
     with pytest.raises(UserError, match="another network"):
-        read_network(path, LABELS).build(CPU)
+        load_network(path, LABELS, CPU)
 
 
 @pytest.mark.parametrize("side", [0, 1, -5, 4097, 2**62, math.inf, math.nan])
@@ -100,7 +100,7 @@ def test_weights_for_absurd_pictures_do_not_load(tmp_path: Path, side: float) ->
     new = changed(save_weights(tmp_path / "new_weights.pth", LABELS, 12), size=side)
     for path in (old, new):
         with pytest.raises(UserError, match=r"weights\.pth: (trained on pictures of|weights of another net)"):
-            read_network(path, LABELS).build(CPU)
+            load_network(path, LABELS, CPU)
 
 
 @pytest.mark.parametrize("side", [SMALLEST_SIDE, LARGEST_SIDE])
@@ -108,7 +108,7 @@ def test_weights_for_absurd_pictures_do_not_load(tmp_path: Path, side: float) ->
 def test_weights_of_the_extreme_sides_load(tmp_path: Path, side: int, save) -> None:
     """A network can be loaded if it can be trained."""
     path = save(tmp_path / "weights.pth", LABELS, side)
-    assert read_network(path, LABELS).build(CPU).description.size == side
+    assert load_network(path, LABELS, CPU).description.size == side
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -119,7 +119,7 @@ def test_weights_that_are_not_finite_do_not_load(tmp_path: Path, value: float, s
     content.get("state_dict", content)["head.5.bias"][1] = value
     torch.save(content, path)
     with pytest.raises(UserError, match="some weights are not finite numbers"):
-        read_network(path, LABELS).build(CPU)
+        load_network(path, LABELS, CPU)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_weights_that_are_not_finite_do_not_load(tmp_path: Path, value: float, s
 def test_a_file_with_one_wrong_value_is_one_line(tmp_path: Path, values: dict[str, object]) -> None:
     path = changed(save_weights(tmp_path / "weights.pth", LABELS, 12), **values)
     with pytest.raises(UserError, match=r"weights\.pth: ") as error:
-        read_network(path, LABELS).build(CPU)
+        load_network(path, LABELS, CPU)
     assert "\n" not in str(error.value)
 
 
@@ -164,11 +164,11 @@ def test_weights_are_loaded_without_the_compiler(tmp_path: Path) -> None:
     lines = (
         "import sys, torch, pathlib",
         "from tests.helpers.weights_files import save_weights",
-        "from imagestore.networks.weights_file import read_network",
+        "from imagestore.networks.weights_file import load_network",
         "path = pathlib.Path(sys.argv[1])",
         "for model in ('colour', 'mlp', 'small'):",
         "    save_weights(path, ['red', 'blue'], 32, model)",
-        "    read_network(path, ['red', 'blue']).build(torch.device('cpu'))",
+        "    load_network(path, ['red', 'blue'], torch.device('cpu'))",
         "print('torch._dynamo' in sys.modules)",
     )
     command = [sys.executable, "-c", "\n".join(lines), tmp_path / "w.pth"]

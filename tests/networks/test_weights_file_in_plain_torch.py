@@ -14,7 +14,7 @@ from PIL import Image
 from imagestore.networks.description import NetworkDescription
 from imagestore.networks.labels_file import save_labels
 from imagestore.networks.make_network import make_network
-from imagestore.networks.weights_file import read_network, save_network
+from imagestore.networks.weights_file import load_network, save_network
 from tests.helpers.commands import ROOT, environment
 
 SECTION = (ROOT / "docs/python.md").read_text().partition("\n## Trained weights\n")[2].partition("\n## ")[0]
@@ -47,7 +47,7 @@ def test_ten_lines_of_plain_torch_name_a_photograph(model: str, tmp_path: Path) 
     write_network(model, 32, tmp_path)
     pixels = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8)
     Image.fromarray(pixels.numpy()).save(tmp_path / "photo.jpg", "PNG")
-    network = read_network(tmp_path / "model_weights.pth", LABELS).build(torch.device("cpu")).eval()
+    network = load_network(tmp_path / "model_weights.pth", LABELS, torch.device("cpu")).eval()
     with torch.no_grad():
         probability, label = network(pixels.permute(2, 0, 1)[None]).softmax(1)[0].max(0)
     assert run_program(PLAIN, tmp_path) == f"{LABELS[label]} {probability:.1%}"
