@@ -196,6 +196,10 @@ def test_an_unfrozen_body_learns_after_the_head(tmp_path: Path, species: Path, c
     assert [line.split()[1] for line in out.splitlines() if line.startswith("epoch")] == ["1/3", "2/3", "3/3"]
     rows = list(csv.DictReader((tmp_path / "out/metrics.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    before, last = torch.load(tmp_path / "w.pth"), torch.load(tmp_path / "out/checkpoint.pth")["model"]
+    changed = {name for name, value in before.items() if not torch.equal(last[name], value)}
+    assert "conv1.weight" in changed
+    assert not any("running_" in name for name in changed)  # the head was trained for these statistics
 
 
 # ----- settings -----

@@ -25,7 +25,7 @@ from imagestore.training.choose_network import new_network, resumed_network
 from imagestore.training.evaluation import no_sums
 from imagestore.training.images_to_use import LABELS_NAMED, choose_images
 from imagestore.training.process_group import ProcessGroup
-from imagestore.training.training_settings import RunOptions, TrainingSettings
+from imagestore.training.training_settings import RunOptions, TrainingSettings, default_epochs
 from imagestore.training.training_state import Training
 
 NOTHING_DECODED = "none of the images to train on can be decoded: name another store"
@@ -122,7 +122,8 @@ def assemble(
         note("train_model: --amp: processors are slow with 16 bits, so it computes in 32")
     uses_half = in_16_bits and device.type == "cuda" and not torch.cuda.is_bf16_supported(False)
     return Training(
-        settings=settings, epochs=options.epochs, device=device, labels=list(network.description.labels),
+        settings=settings, epochs=options.epochs or default_epochs(settings), device=device,
+        labels=list(network.description.labels),
         training_batches=batches[0], validation_batches=batches[1],
         network=network, forward=wrapped(network, options, group),
         optimizer=torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay),

@@ -91,7 +91,7 @@ CHOICES: dict[str, tuple[str, ...]] = {"augment": AUGMENTATIONS, "balance": BALA
 # What differs from the defaults above, by the model; OTHER_MODELS are those of torchvision and timm.
 OTHER_MODELS = "other"
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "colour": {"size": 48, "batch_size": 64, "lr": 5e-3, "logit_adjust": 0.55, "ema": 0.998},
+    "colour": {"size": 48, "batch_size": 64, "lr": 5e-3, "logit_adjust": 0.45, "ema": 0.998},
     "mlp": {"lr": 1e-3, "augment": "flip"},
     "small": {
         "size": 64,
@@ -109,6 +109,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 FINE_TUNING = {"lr": 1e-4}  # from weights that were trained on other images
+EPOCHS = 40
+EPOCHS_UNFROZEN = 7  # after --unfreeze-after; 17 species of flowers were told no better later
 
 
 def settings_for(
@@ -129,12 +131,17 @@ def settings_for(
     return TrainingSettings(**settings | dict(requested))
 
 
+def default_epochs(settings: TrainingSettings) -> int:
+    """The epochs of a training, those of a frozen network included."""
+    return settings.unfreeze_after + EPOCHS_UNFROZEN if settings.unfreeze_after else EPOCHS
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """The options of one run. They may change when a training is resumed."""
 
-    epochs: int  # of the whole training, those of earlier runs included
     output: Path  # the folder for all files
+    epochs: int | None = None  # of the whole training, those of earlier runs included; None: default_epochs
     resume: Path | None = None  # the checkpoint of an earlier run
     val: list[str] = field(default_factory=list)  # stores to validate with
     follow_external: bool = False  # see ImageStore

@@ -13,6 +13,7 @@ from imagestore.training.training_settings import (
     BOUNDS,
     CHOICES,
     TrainingSettings,
+    default_epochs,
     settings_for,
     settings_to_resume,
 )
@@ -104,3 +105,10 @@ def test_each_model_has_defaults_and_the_user_the_last_word() -> None:
     assert settings_for("small", {"lr": 0.25}, **{**options, "has_weights": True}).lr == 0.25
     rates = [settings_for("resnet18", {}, **{**options, "has_weights": has}).lr for has in (False, True)]
     assert rates[0] > rates[1]
+
+
+def test_an_unfrozen_network_is_trained_for_few_epochs() -> None:
+    """A resumed training knows it by its settings, so it has as many as one that was not stopped."""
+    assert default_epochs(TrainingSettings()) == 40
+    assert default_epochs(TrainingSettings(freeze=True)) == 40
+    assert default_epochs(TrainingSettings(freeze=True, unfreeze_after=3)) == 10
