@@ -60,6 +60,8 @@ from imagestore.training.training_settings import (
     BALANCES,
     BOUNDS,
     CHECKPOINT_FILE,
+    EPOCHS,
+    EPOCHS_UNFROZEN,
     RunOptions,
     TrainingSettings,
     check_flags_of_new_training,
@@ -183,7 +185,9 @@ def run_options(arguments: argparse.Namespace) -> RunOptions:
 def resume_command(arguments: argparse.Namespace) -> str:
     """The command that resumes this training. The checkpoint knows the settings, but not the options."""
     output, checkpoint = map(path_argument, (arguments.output, arguments.output / CHECKPOINT_FILE))
-    options = ["-o", output, "--epochs", arguments.epochs, "--resume", checkpoint]
+    options = ["-o", output, "--resume", checkpoint]
+    if arguments.epochs is not None:
+        options[2:2] = ["--epochs", arguments.epochs]
     for path in arguments.val:
         options += ["--val", path_argument(path)]
     if arguments.cache is not None:
@@ -304,7 +308,9 @@ def add_network(group: argparse._ArgumentGroup) -> None:
 def add_training(group: argparse._ArgumentGroup) -> None:
     """Add what decides the steps. Defaults are those of the network."""
     add = group.add_argument
-    add("--epochs", type=positive, default=40, help="passes over all images (default: %(default)s)")
+    add("--epochs", type=positive,
+        help=f"passes over all images (default: {EPOCHS}; after --unfreeze-after, "
+             f"{EPOCHS_UNFROZEN} more)")  # fmt: skip
     add("-b", "--batch-size", type=positive, metavar="N",
         help="images that a process takes at a time (default: 32, small networks 64)")  # fmt: skip
     add("--grad-accum", type=accumulated, metavar="N",
@@ -314,7 +320,7 @@ def add_training(group: argparse._ArgumentGroup) -> None:
     add("--label-smoothing", type=part, metavar="E",
         help=f"(default: {TrainingSettings.label_smoothing} or 0.1)")  # fmt: skip
     add("--logit-adjust", type=adjustment, metavar="TAU",
-        help="rare labels are predicted more often; 1: as if all were equally common (default: 0.55 for "
+        help="rare labels are predicted more often; 1: as if all were equally common (default: 0.45 for "
              "colour, else 0)")  # fmt: skip
     add("--ema", type=part, nargs="?", const=0.999, metavar="DECAY",
         help="validate and write a moving average of the weights (DECAY: %(const)s)")  # fmt: skip

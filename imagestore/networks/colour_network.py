@@ -17,6 +17,7 @@ BITS = 4  # of each of red, green and blue
 CELLS = 1 << 3 * BITS
 SHARPNESS = 100.0  # per squared unit of Lab / 100: how clearly a pixel belongs to its nearest colour
 VOTE_SCALE = 10.0  # at the start: the logit of a label that all pixels vote for
+SMALLEST = 1e-9  # share of a colour in a pixel; less is 0, because denormal numbers make products slow
 LEVELS = 12  # of red, green and blue each, among which the first colours are chosen
 XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 61966-2-1)
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
@@ -89,7 +90,8 @@ class ColourNet(nn.Module):
 
 def divide_among(colours: Tensor, lab: Tensor) -> Tensor:
     """float32 (n, colours): the share of each colour, float32 (colours, 3), in each point, float32 (n, 3)."""
-    return (-SHARPNESS * torch.cdist(lab, colours) ** 2).softmax(-1)
+    shares = (-SHARPNESS * torch.cdist(lab, colours) ** 2).softmax(-1)
+    return shares * (shares >= SMALLEST)
 
 
 def cells_of(images: Tensor) -> Tensor:

@@ -88,3 +88,9 @@ def test_without_gradients_readings_come_from_a_table() -> None:
         network.train().eval()
     with torch.no_grad():
         assert not torch.allclose(network(images), looked_up, atol=1e-2)
+
+
+def test_shares_are_0_or_large_enough_to_be_fast() -> None:
+    """Products of denormal numbers take ten times as long."""
+    shares = divide_among(spread_colours(192), lab_of_cells())
+    assert torch.finfo(torch.float32).tiny < shares[shares > 0].min() ** 2
