@@ -9,8 +9,9 @@ from contextlib import suppress
 
 from imagestore import stored_names
 from imagestore.console import UserError, did_you_mean, printable
+from imagestore.image_formats import has_image_suffix
 from imagestore.store.expand_paths import GLOB_CHARACTERS
-from imagestore.store.label_names import group_name
+from imagestore.store.label_names import path_in_group
 from imagestore.store.reader import ImageStore
 from imagestore.vfs.shown_names import unescape
 
@@ -28,12 +29,13 @@ def find_paths(store: ImageStore, arguments: Sequence[str]) -> list[int]:
 def label_argument(text: str, *, ends_in_slash: bool = False) -> str:
     """The label that an argument means. Raises UserError if it is empty.
 
-    With `ends_in_slash`, a text such as `red/1.jpg` is refused: only `red/1.jpg/` is a label then.
+    With `ends_in_slash`, a text such as `red/1.jpg` or `1.jpg` is refused: only `1.jpg/` is a label then.
     """
     label = stored_names.readings(text)[0].removeprefix("/")
     if label.strip("/") == "":
         raise UserError("the label is empty: give one, as in red/")
-    if ends_in_slash and "/" in label and not label.endswith("/"):
+    looks_like_image = "/" in label or has_image_suffix(label)
+    if ends_in_slash and looks_like_image and not label.endswith("/"):
         raise UserError(
             f"{printable(text)} looks like the path of an image, but the last argument is the label, "
             f"as in red/; a label {printable(text)} is given as {printable(text)}/"
@@ -43,9 +45,8 @@ def label_argument(text: str, *, ends_in_slash: bool = False) -> str:
 
 def find_path(store: ImageStore, path: str) -> int | None:
     """The image at a path as the store has it, as a mount shows it, or with its label unescaped."""
-    label, _, name = path.strip("/").rpartition("/")
     as_shown = stored_names.decode(unescape(stored_names.encode(path)))
-    for reading in (path, as_shown, f"{group_name(label)}/{name}"):
+    for reading in (path, as_shown, path_in_group(path)):
         with suppress(KeyError):
             return store.find(reading)
     return None
@@ -67,7 +68,7 @@ def _find(store: ImageStore, name: str) -> list[int]:
     if (position := find_path(store, name)) is not None:
         return [position]
     if GLOB_CHARACTERS & set(name):
-        if positions := _match(store, name.strip("/")):
+        if positions := _match(store, name.strip("/")) or _match(store, path_in_group(name)):
             return positions
         raise UserError(f"{store.path}: no image matches {printable(name)}")
     return [_find_name(store, name)]

@@ -21,6 +21,7 @@ from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
 from imagestore.reports.found_image import ArchiveImage, FoundImage, ImageFile, StoreImage, StreamedImage
 from imagestore.sources.open_archives import open_archives
 from imagestore.store.expand_paths import GLOB_CHARACTERS
+from imagestore.store.label_names import path_in_group
 from imagestore.store.labels import StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.reader import ImageStore
 from imagestore.tables.hdf5_archive import open_as_store
@@ -150,8 +151,9 @@ def _named_in_store(store: ImageStore, labels: StoreLabels, names: Sequence[str]
 
 def _find_positions(store: ImageStore, name: str) -> list[int]:
     """The positions of the images that a path, a name or a glob means. Raises UserError if there are none."""
-    with suppress(KeyError):
-        return [store.find(name)]
+    for path in (name, path_in_group(name)):
+        with suppress(KeyError):
+            return [store.find(path)]
     if GLOB_CHARACTERS & set(name):
         return _match_paths(store, name)
     return _match_names(store, name)
@@ -159,11 +161,11 @@ def _find_positions(store: ImageStore, name: str) -> list[int]:
 
 def _match_paths(store: ImageStore, glob: str) -> list[int]:
     """The positions of the images whose paths match a glob. Raises UserError if there are none."""
-    matches_glob = re.compile(fnmatch.translate(glob.strip("/"))).match
-    positions = [i for i in range(len(store)) if matches_glob(store.path_of(i))]
-    if not positions:
-        raise UserError(f"{store.path}: no image matches {glob!r}")
-    return positions
+    for reading in (glob.strip("/"), path_in_group(glob)):
+        matches_glob = re.compile(fnmatch.translate(reading)).match
+        if positions := [i for i in range(len(store)) if matches_glob(store.path_of(i))]:
+            return positions
+    raise UserError(f"{store.path}: no image matches {glob!r}")
 
 
 def _match_names(store: ImageStore, name: str) -> list[int]:

@@ -25,6 +25,12 @@ def group_name(label: str) -> str:
     return re.sub(r"[%/\0]", lambda found: ESCAPES[found[0]], label)
 
 
+def path_in_group(path: str) -> str:
+    """The path in a store of `AC/DC/1.jpg`, whose folder is a label: `AC%2FDC/1.jpg`."""
+    label, slash, name = path.strip("/").rpartition("/")
+    return f"{group_name(label)}/{name}" if slash else name
+
+
 def label_of_group(name: str) -> str:
     """The label that a group's name stands for: the inverse of `group_name`."""
     if not LOOKS_ESCAPED.search(name):

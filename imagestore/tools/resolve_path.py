@@ -7,7 +7,7 @@ from collections import deque
 
 from imagestore import stored_names
 from imagestore.console import UserError, did_you_mean, printable
-from imagestore.store.label_names import group_name
+from imagestore.store.label_names import group_name, path_in_group
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
 from imagestore.vfs.source import NoSuchName
@@ -21,8 +21,7 @@ def resolve_argument(tree: Tree, path: str) -> tuple[bytes, Node]:
 
     All of it, or its folder, may be a label such as AC/DC, whose group has another name.
     """
-    label, _, name = path.strip("/").rpartition("/")
-    of_labels = [group_name(path.strip("/")), f"{group_name(label)}/{name}"]
+    of_labels = [group_name(path.strip("/")), path_in_group(path)]
     first, *others = map(stored_names.encode, [*stored_names.readings(path), *of_labels])
     try:
         return resolve_path(tree, first)

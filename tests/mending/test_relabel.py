@@ -132,6 +132,7 @@ def test_a_label_may_be_any_text(store, argument, group, label):
         (["02.jpg", "/"], "the label is empty"),
         (["02.jpg", ""], "the label is empty"),
         (["02.jpg", "red/05.jpg"], "looks like the path of an image"),
+        (["02.jpg", "05.jpg"], "a label 05.jpg is given as 05.jpg/"),
         (["--from", "none.csv"], "none.csv: no such file"),
     ],
 )
@@ -140,6 +141,12 @@ def test_wrong_arguments_change_nothing(store, arguments, message):
     done = mend("mv", store, *arguments)
     assert done.status == 1 and message in done.err and done.err.count("\n") == 1
     assert store.read_bytes() == before
+
+
+def test_a_glob_may_begin_with_a_label_of_any_text(store):
+    assert mend("mv", store, "red/*", "AC/DC/").status == 0
+    assert mend("mv", store, "AC/DC/0[25].jpg", "AC/DC/*", "red/").status == 0
+    assert labels_of(store) == IN_ARCHIVE
 
 
 def test_a_label_that_looks_like_a_group_is_that_label(store):

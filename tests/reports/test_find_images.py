@@ -59,6 +59,16 @@ def test_a_name_in_a_store_means_all_images_of_that_name(store: Path) -> None:
     assert found(store, "1.png") == ["blue/1.png", "red/1.png"]
 
 
+def test_a_label_may_be_given_as_it_is(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "store.h5", "w") as file:
+        for path in ("AC%2FDC/1.png", "%empty/1.png", "%empty/2.png", "AC/3.png"):
+            file[path] = np.frombuffer(PICTURE, np.uint8)
+    store = tmp_path / "store.h5"
+    assert found(store, "AC/DC/1.png") == found(store, "AC/DC/*") == ["AC%2FDC/1.png"]
+    assert found(store, "1.png") == ["%empty/1.png", "AC%2FDC/1.png"]  # a name alone has no label
+    assert found(store, "AC/*") == ["AC/3.png"]
+
+
 def test_an_image_of_a_store_is_found_by_its_member(sample_store: Path, member: str) -> None:
     (path,) = found(sample_store, member)
     with h5py.File(sample_store) as file:
