@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,8 +16,10 @@ class AmbiguousName(UserError):
 class NameTable:
     """Values by the names of images: an image is found by its full name, or else by its base name.
 
-    A table with `jpg/1.jpg` or with `1.jpg` says something of the member `flowers/jpg/1.jpg`. Raises
-    AmbiguousName if a name has two different values.
+    A table with `jpg/1.jpg` or with `1.jpg` says something of the member `flowers/jpg/1.jpg`. Of several
+    names with that base name, the one counts that has most of the last folders in common. An accent that is
+    a character of its own (macOS) is equal to one that is not. Raises AmbiguousName if a name has two
+    different values.
     """
 
     def __init__(self, path: Path, rows: Iterable[tuple[str, str]]) -> None:
@@ -25,9 +28,7 @@ class NameTable:
         self._values: dict[str, str] = {}
         for name, value in rows:
             self._add(normal_name(name), value)
-        self._names_by_base: dict[str, list[str]] = {}
-        for name in self._values:
-            self._names_by_base.setdefault(base_name(name), []).append(name)
+        self._by_end: dict[int, dict[str, list[str]]] = {}  # for a number of last parts; see _names_by_end
         self._members: dict[str, str] = {}  # name in the table -> the member that was found by it
 
     def __len__(self) -> int:
@@ -40,7 +41,7 @@ class NameTable:
     def find(self, member_name: str) -> str | None:
         """The value of a member; None if the table does not name it. Raises AmbiguousName."""
         member_name = normal_name(member_name)
-        name = member_name if member_name in self._values else self._by_base_name(member_name)
+        name = member_name if member_name in self._values else self._find_by_end(member_name)
         if name is None:
             return None
         first = self._members.setdefault(name, member_name)
@@ -58,14 +59,32 @@ class NameTable:
                 f"{printable(value)}: leave one of them"
             )
 
-    def _by_base_name(self, member_name: str) -> str | None:
-        names = self._names_by_base.get(base_name(member_name), [])
+    def _find_by_end(self, member_name: str) -> str | None:
+        """The name that has most of its last parts in common with a member's, at least the base name."""
+        names: list[str] = []
+        for parts in range(1, 2 + member_name.count("/")):
+            longer = self._names_by_end(parts).get(last_parts(member_name, parts), [])
+            names = longer or names
+            if len(longer) < 2:
+                break
         if len({self._values[name] for name in names}) > 1:
             raise AmbiguousName(
                 f"{self.path}: {printable(member_name)} could be {printable(names[0])} or "
                 f"{printable(names[1])}: give the full names of the archive"
             )
         return names[0] if names else None
+
+    def _names_by_end(self, parts: int) -> dict[str, list[str]]:
+        """The names by their last parts: one or two for each, which have different values if any have."""
+        if parts not in self._by_end:
+            by_end = self._by_end[parts] = dict[str, list[str]]()
+            for name, value in self._values.items():
+                names = by_end.setdefault(last_parts(name, parts), [])
+                if len(names) == 2 and self._values[names[0]] == self._values[names[1]] != value:
+                    names.pop()
+                if len(names) < 2:
+                    names.append(name)
+        return self._by_end[parts]
 
 
 def normal_name(name: str) -> str:
@@ -75,6 +94,6 @@ def normal_name(name: str) -> str:
     return name.removeprefix("./")
 
 
-def base_name(name: str) -> str:
-    """The last part of a name."""
-    return name.rpartition("/")[2]
+def last_parts(name: str, count: int) -> str:
+    """The last parts of a name, the last of which is its base name, in Unicode's form NFC."""
+    return unicodedata.normalize("NFC", "/".join(name.rsplit("/", count)[-count:]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imagestore import stored_names
 from imagestore.console import UserError, printable
-from imagestore.labelling.name_table import base_name, normal_name
+from imagestore.labelling.name_table import last_parts, normal_name
 from imagestore.labelling.read_tables import NAME_COLUMNS, read_columns, read_table
 from imagestore.mending.find_paths import find_path
 from imagestore.mending.mend_report import MendReport
@@ -124,11 +124,11 @@ class _Images:
             name = stored_names.decode(store.index.name(i))
             member = normal_name(stored_names.decode(store.index.member(i)))
             self._by_member[member].append(i)
-            for base in {base_name(member) or base_name(name), base_name(name)}:
+            for base in {last_parts(member, 1) or last_parts(name, 1), last_parts(name, 1)}:
                 self._by_base[base].append(i)
 
     def find(self, name: str) -> list[int]:
         """The images with this path or member, or else with this base name."""
         if (position := find_path(self._store, name)) is not None:
             return [position]
-        return self._by_member.get(name) or self._by_base.get(base_name(name), [])
+        return self._by_member.get(name) or self._by_base.get(last_parts(name, 1), [])

@@ -20,6 +20,8 @@ TABLE = Path("labels.csv")
         ("1.jpg", "flowers/jpg/1.jpg"),
         ("/home/me/data/1.jpg", "flowers/jpg/1.jpg"),
         ("jpg\\1.jpg", "jpg/1.jpg"),
+        ("\u00fc/\u00e9.jpg", "photos/u\u0308/e\u0301.jpg"),  # as macOS packs it
+        ("e\u0301.jpg", "photos/\u00e9.jpg"),
     ],
 )
 def test_a_member_is_found_by_full_name_or_base_name(name, member):
@@ -39,6 +41,18 @@ def test_a_base_name_of_two_rows_is_an_error():
     table = NameTable(TABLE, [("a/1.jpg", "rose"), ("b/1.jpg", "tulip")])
     with pytest.raises(AmbiguousName, match=r"labels.csv: c/1.jpg could be a/1.jpg or b/1.jpg"):
         table.find("c/1.jpg")
+
+
+@pytest.mark.parametrize(("top", "listed"), [("flowers/", ""), ("", "/home/me/"), ("flowers/", "/home/me/")])
+def test_of_equal_base_names_the_folders_decide(top, listed):
+    names = ["a/1.jpg", "b/1.jpg", "c/1.jpg"]
+    table = NameTable(TABLE, [(listed + name, value) for name, value in zip(names, "xyy", strict=True)])
+    assert [table.find(top + name) for name in names] == ["x", "y", "y"]
+
+
+def test_a_table_of_equal_base_names_is_fast_to_search():
+    table = NameTable(TABLE, [(f"{i}/image.jpg", str(i)) for i in range(20_000)])
+    assert [table.find(f"top/{i}/image.jpg") for i in range(20_000)] == list(map(str, range(20_000)))
 
 
 def test_two_rows_of_equal_values_are_no_error():
