@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from imagestore.console import UserError, describe, did_you_mean, printable
 
+COLUMN_FLAGS = {"name": "--name-column", "label": "--label-column"}  # by the first of the usual titles
 NAME_COLUMNS = ("name", "path", "file", "filename", "file_name", "image", "member")
 DELIMITERS = ",;\t|"
 LONGEST_FIELD = 1 << 20  # characters; Python's csv refuses fields of more than 128 K by itself
@@ -36,7 +40,11 @@ def read_columns(path: Path, *columns: Sequence[str], optional: Sequence[str] = 
     if not text.strip():
         raise UserError(f"{path} is empty")
     csv.field_size_limit(LONGEST_FIELD)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path, text.splitlines()[0]))
+    first_line = text.splitlines()[0]
+    delimiter = _delimiter(path, first_line)
+    # Titles such as `name, label` tell that a blank belongs to the delimiter.
+    has_blanks = 0 < first_line.count(delimiter) == first_line.count(delimiter + " ")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=has_blanks)
     try:
         titles = [title.strip() for title in next(rows)]
         places = [_column(path, titles, candidates) for candidates in columns]
@@ -53,26 +61,43 @@ def read_columns(path: Path, *columns: Sequence[str], optional: Sequence[str] = 
 
 
 def read_text(path: Path) -> str:
-    """A text file as UTF-8, with or without a byte-order mark. Raises UserError."""
+    """A text file as UTF-8, with or without a byte-order mark, or as UTF-16 with one. Raises UserError."""
     try:
-        return path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        data = path.read_bytes()
     except OSError as error:
         raise UserError(describe(error)) from error
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8-sig", "surrogateescape")
 
 
 def read_json(path: Path) -> object:
-    """The value of a JSON file. Raises UserError."""
+    """The value of a JSON file. Raises UserError, also if an object has two values for one name."""
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), object_pairs_hook=partial(_object, path))
     except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{path} is no JSON file ({error})") from None
+
+
+def _object(path: Path, pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of a JSON file. Raises UserError if a name in it has two different values."""
+    values = dict[str, object]()
+    for name, value in pairs:
+        if name in values and values[name] != value:
+            raise UserError(f"{path} names {printable(name)} twice, with different values: leave one of them")
+        values[name] = value
+    return values
 
 
 def _read_json(path: Path) -> list[tuple[str, str]]:
     table = read_json(path)
     if not isinstance(table, dict) or any(isinstance(value, (dict, list)) for value in table.values()):
         raise UserError(f'{path} is not of the form {{"name": "label", ...}}')
-    return [(name, value_as_text(value)) for name, value in table.items() if value is not None]
+    return [(name, value_as_text(value)) for name, value in table.items() if not _is_missing(value)]
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def value_as_text(value: object) -> str:
@@ -98,7 +123,8 @@ def _column(path: Path, titles: Sequence[str], candidates: Sequence[str]) -> int
     if len(candidates) == 1:
         raise UserError(f"{path} has no column {candidates[0]!r}{did_you_mean(candidates[0], titles)}")
     columns = printable(", ".join(titles[:10]))
+    flag = COLUMN_FLAGS.get(candidates[0])
+    advice = f"name it with {flag}" if flag else "give one of its columns such a title"
     raise UserError(
-        f"{path} has no column {', '.join(candidates[:-1])} or {candidates[-1]}; it has {columns}: "
-        "name the columns with --name-column and --label-column"
+        f"{path} has no column {', '.join(candidates[:-1])} or {candidates[-1]}; it has {columns}: {advice}"
     )

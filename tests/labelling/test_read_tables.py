@@ -38,6 +38,16 @@ def test_labels_come_back_as_they_are_written(tmp_path):
     assert table(tmp_path, "name,label\na, rose \nb,\nc,007\n") == [("a", " rose "), ("b", ""), ("c", "007")]
 
 
+def test_blanks_behind_the_delimiters_of_the_titles_belong_to_them(tmp_path):
+    text = 'name, label, n\na.jpg, rose, 1\nb.jpg, "red, rose ", 2\n'
+    assert table(tmp_path, text) == [("a.jpg", "rose"), ("b.jpg", "red, rose ")]
+
+
+def test_utf16_with_a_byte_order_mark_is_read(tmp_path):
+    text = "name\tlabel\r\na.jpg\tgänse\r\n"
+    assert table(tmp_path, text, name="l.txt", encoding="utf-16") == [("a.jpg", "gänse")]
+
+
 def test_bytes_that_are_no_utf8_are_kept(tmp_path):
     assert table(tmp_path, "name,label\n\udce9.jpg,caf\udce9\n") == [("\udce9.jpg", "caf\udce9")]
 
@@ -51,8 +61,8 @@ def test_columns_can_be_named(tmp_path):
     ("text", "message"),
     [
         ("", "is empty"),
-        ("picture,label\na,b\n", "has no column name, path"),
-        ("name,kind\na,b\n", "has no column label, class or target; it has name, kind"),
+        ("picture,label\na,b\n", "has no column name, path.*: name it with --name-column"),
+        ("name,kind\na,b\n", "no column label, class or target; it has name, kind: name it with --label-c"),
         ("name,label\na,b\nc\n", "line 3: it has 1 of 2 columns"),
     ],
 )
@@ -67,7 +77,7 @@ def test_a_column_that_is_not_there_is_an_error(tmp_path):
 
 
 def test_json_values_may_be_numbers(tmp_path):
-    text = '{"a.jpg": "rose", "b.jpg": 3, "c.jpg": 4.0, "d.jpg": null}'
+    text = '{"a.jpg": "rose", "b.jpg": 3, "c.jpg": 4.0, "d.jpg": null, "e.jpg": NaN, "a.jpg": "rose"}'
     assert table(tmp_path, text, name="l.json") == [("a.jpg", "rose"), ("b.jpg", "3"), ("c.jpg", "4")]
 
 
@@ -75,6 +85,11 @@ def test_json_values_may_be_numbers(tmp_path):
 def test_other_json_is_refused(tmp_path, text):
     with pytest.raises(UserError, match=r"l\.json is n"):
         table(tmp_path, text, name="l.json")
+
+
+def test_json_with_two_values_for_a_name_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"l\.json names a\.jpg twice, with different values"):
+        table(tmp_path, '{"a.jpg": "rose", "a.jpg": "lily"}', name="l.json")
 
 
 def test_a_missing_file_is_named(tmp_path):
