@@ -51,7 +51,7 @@ class ColourNet(nn.Module):
             nn.Linear(hidden, label_count),
         )
         self.register_buffer("cell_lab", lab_of_cells(), persistent=False)  # float32 (CELLS, 3)
-        nearest = divide_among(spread_colours(colours), self.cell_lab)
+        nearest = shares_in_cells(colours).clone()
         self.register_buffer("nearest", nearest, persistent=False)  # float32 (CELLS, colours)
         self._readings: Tensor | None = None  # of each cell; see _look_up
 
@@ -92,6 +92,15 @@ def divide_among(colours: Tensor, lab: Tensor) -> Tensor:
     """float32 (n, colours): the share of each colour, float32 (colours, 3), in each point, float32 (n, 3)."""
     shares = (-SHARPNESS * torch.cdist(lab, colours) ** 2).softmax(-1)
     return shares * (shares >= SMALLEST)
+
+
+@cache
+def shares_in_cells(count: int) -> Tensor:
+    """float32 (CELLS, count): the share of each of `count` spread colours in the middle of each cell.
+
+    The same tensor at each call, because a network is built twice when it is loaded.
+    """
+    return divide_among(spread_colours(count), lab_of_cells())
 
 
 def cells_of(images: Tensor) -> Tensor:
