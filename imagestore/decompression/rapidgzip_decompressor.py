@@ -17,6 +17,7 @@ MANY_POINTS = 1024  # a larger file has its points further apart than SPACING
 DENSE_SPACING = 256 << 10  # for data that expand a lot: rapidgzip decompresses up to 20 spacings at once
 
 PROBE = 2 << 20  # decompressed bytes; enough to judge by, as decompressors read 64 KiB ahead
+PROBE_PIECE = 64 << 10  # of them are read at once
 EXPANDS_A_LOT = 4  # decompressed bytes for each compressed byte, in the first megabytes
 EXPANDS_TOO_MUCH = 12  # the same, in the middle of a first pass
 SPACINGS_BETWEEN_MEASUREMENTS = 8  # in decompressed bytes
@@ -215,9 +216,13 @@ def _spacing(descriptor: int) -> int:
 
 def _expands_a_lot(plain_decompressor: type[ForwardDecompressor], descriptor: int) -> bool:
     """Whether the first megabytes of a file decompress to much more."""
-    decompressor = plain_decompressor(descriptor)
+    decompressor, size = plain_decompressor(descriptor), 0
     try:
-        return len(decompressor.read(PROBE)) > EXPANDS_A_LOT * decompressor.tell_compressed()
+        while size < PROBE and (piece := decompressor.read(PROBE_PIECE)):
+            size += len(piece)
+            if EXPANDS_A_LOT * decompressor.tell_compressed() >= PROBE:
+                return False  # whatever follows
+        return size > EXPANDS_A_LOT * decompressor.tell_compressed()
     except Damaged:
         return False
     finally:
