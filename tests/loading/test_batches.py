@@ -21,7 +21,7 @@ from imagestore.loading.squares import Squares, empty_squares, fill_squares
 from imagestore.loading.views import View
 from imagestore.open_files import MostRecent
 from imagestore.processes import Stop
-from imagestore.store.reader import ImageStore
+from imagestore.store.reader import ImageStore, StoreError
 from tests.helpers.images import encode
 from tests.helpers.small_stores import add, make_store
 
@@ -222,3 +222,23 @@ def test_a_lack_of_open_files_is_no_fault_of_an_image(two_stores: list[Path]) ->
         for descriptor in opened:
             os.close(descriptor)
     assert len(next(batches.in_order(4)).labels) == 4
+
+
+def test_images_that_cannot_be_read_do_not_shift_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker reads several images before it decodes the first."""
+    dataset = HDF5Dataset(make_store(tmp_path / "a.h5", 30))
+    expected = next(Batches(dataset, View(16)).in_order(30)).images
+    read, cannot_be_read = dataset.read, {0, 5, *range(8, 20), 29}
+
+    def read_some(i: int) -> bytes:
+        if i in cannot_be_read:
+            raise StoreError("damaged")
+        return read(i)
+
+    monkeypatch.setattr(dataset, "read", read_some)
+    batch = next(Batches(dataset, View(16)).in_order(30))
+    kept = [i for i in range(30) if i not in cannot_be_read]
+    assert batch.positions.tolist() == kept
+    assert torch.equal(batch.images, expected[kept])
