@@ -40,7 +40,9 @@ class RunReport:
     already_stored: int = 0  # images that a store had before
     undecodable: list[str] = field(default_factory=list)  # a line for each image that cannot be decoded
     undecodable_kinds: PassedOver = field(default_factory=lambda: PassedOver({}))  # what they are
+    labels: str = ""  # where the labels come from: --labels
     unlabelled: list[str] = field(default_factory=list)  # the name of each image that has no label
+    not_in_split: list[str] = field(default_factory=list)  # the name of each new image that --split lacks
     first_of_several: int = 0  # new images whose files hold more frames or pages
     incomplete: list[str] = field(default_factory=list)  # the name of each new image that lacks its end
     unreadable: list[str] = field(default_factory=list)  # a line for each damaged image of a merged store
@@ -151,7 +153,8 @@ def _why(report: RunReport, skipped: PassedOver | None) -> str:
         count = len(_each_once(report.removed))
         return f" that is left: {count:,} were removed by hand (--again brings them back)"
     if report.unlabelled:
-        return " that has a label"
+        names = _count_and_first(report.unlabelled, UNLABELLED_SHOWN)
+        return f" that has a label: --labels {printable(report.labels)} has none for {names}"
     reason = " that can be decoded" if report.undecodable else ""
     return reason + (
         "" if skipped is None else why_no_image(report.source, skipped, report.undecodable_kinds)
@@ -182,6 +185,8 @@ def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping
         note(f"skipped because they cannot be decoded: {_count_and_first(report.undecodable)}")
     if report.unlabelled:
         note(f"left out because they have no label: {_count_and_first(report.unlabelled, UNLABELLED_SHOWN)}")
+    if report.not_in_split:
+        note(f"not named by --split, so FRACTION decides for them: {_count_and_first(report.not_in_split)}")
     if report.removed:
         note(
             f"left out because they were removed by hand: {_count_and_first(_each_once(report.removed))} "

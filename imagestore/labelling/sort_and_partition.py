@@ -150,7 +150,7 @@ def _open_run(archives: Sequence[Path], outputs: list[Path], options: RunOptions
             open_archives(archives, options.index, ignore_zeros=options.ignore_zeros, labels=labels)
         )
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
-        report = RunReport(source.path, stop, options.summary)
+        report = RunReport(source.path, stop, options.summary, labels=options.label_options.labels)
         yield Run(
             options=options,
             workers=workers,
@@ -207,8 +207,13 @@ def _positions_of_new(members: Sequence[Member], run: Run, label_of: LabelOf | N
             run.report.removed.append(printable(member.name))
         return key not in writer and key not in removed
 
-    new = filter(is_new, members)
-    return array("q", (member.position for member in new if label_of is None or label_of(member) is not None))
+    def has_label(member: Member) -> bool:
+        if label_of is None or label_of(member) is not None:
+            return True
+        run.report.unlabelled.append(printable(member.name))
+        return False
+
+    return array("q", (member.position for member in members if is_new(member) and has_label(member)))
 
 
 def _removed(run: Run) -> Container[int]:
@@ -230,7 +235,17 @@ def _split_source(run: Run) -> PartOf:
     """The function that says which part the split file gives to a member. Without a file, it says None."""
     if run.options.split is None:
         return lambda member: None
-    return split_source(run.options.split, run.options.label_options.name_column, lambda: _list_members(run))
+    part_in_file = split_source(
+        run.options.split, run.options.label_options.name_column, lambda: _list_members(run)
+    )
+
+    def part_of(member: Member) -> str | None:
+        part = part_in_file(member)
+        if part is None:
+            run.report.not_in_split.append(printable(member.name))
+        return part
+
+    return part_of
 
 
 def _raise_damage(source: Archive) -> None:

@@ -104,8 +104,9 @@ def test_images_without_a_label_are_left_out_counted_and_named(run, flowers_tgz,
 
 def test_sort_takes_its_count_from_the_images_with_a_label(run, flowers_tgz, tmp_path):
     (tmp_path / "labels.csv").write_text("name,label\n2.jpg,rose\n3.jpg,tulip\n")
-    run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 2, 1, "--labels", "labels.csv")
+    done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 2, 1, "--labels", "labels.csv")
     assert labels_of(tmp_path / "a.h5") == {"rose/2.jpg": "rose", "tulip/b/3.jpg": "tulip"}
+    assert "left out because they have no label: 2 images: rose/10.jpg; tulip/1.jpg\n" in done.stderr
 
 
 def test_a_store_keeps_what_labelled_it(run, flowers_tgz, tmp_path):
@@ -132,7 +133,10 @@ def test_labels_of_colours_are_kept_as_before(run, flowers_tgz, tmp_path):
     [
         ("name,label\n2.jpg,rose\n./2.jpg,tulip\n", "names 2.jpg twice, with rose and with tulip"),
         ("name,label\nx/2.jpg,rose\ny/2.jpg,tulip\n", "rose/2.jpg could be x/2.jpg or y/2.jpg"),
-        ("name,label\n", "holds no image that has a label"),
+        (
+            "name,label\nx.jpg,rose\n",
+            "holds no image that has a label: --labels labels.csv has none for 4 images: rose/2.jpg; ",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_right_stores_nothing(run, flowers_tgz, tmp_path, text, message):

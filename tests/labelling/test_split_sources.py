@@ -49,6 +49,14 @@ def test_a_table_decides_for_the_images_that_it_names(run, archive, tmp_path, fr
     assert test == {"1.jpg"} | (set() if fraction else {"11.jpg"})
 
 
+def test_images_that_the_table_does_not_name_are_counted(run, archive, tmp_path):
+    (tmp_path / "split.csv").write_text("name,split\n1.jpg,test\nother.jpg,train\n")
+    command = ["colourHeuristic.py", "partition", archive, "a.h5", "b.h5", 1, "--split", "split.csv"]
+    said = "not named by --split, so FRACTION decides for them: 3 images: jpg/2.jpg; jpg/10.jpg; jpg/11.jpg\n"
+    assert said in run(*command).stderr
+    assert "--split" not in run(*command).stderr  # all are stored by now
+
+
 def test_setid_mat_counts_the_images_in_natural_order(run, archive, tmp_path):
     savemat(tmp_path / "setid.mat", {"trnid": np.array([[1]]), "valid": [[3]], "tstid": [[2, 4]]})
     train, test = partition(run, archive, tmp_path, 1, "--split", "setid.mat")
