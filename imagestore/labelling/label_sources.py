@@ -111,11 +111,11 @@ def _label_in_mat_file(path: Path, options: LabelOptions, members: Sequence[Memb
     from imagestore.labelling.mat_file import read_vectors
 
     vectors = read_vectors(path)
+    if not vectors:
+        raise UserError(f"{path}: no variable is a row or a column of whole numbers: no other can be labels")
     name = options.label_column or ("labels" if "labels" in vectors else next(iter(vectors), ""))
     if name not in vectors or (len(vectors) > 1 and name != "labels" and not options.label_column):
-        raise UserError(
-            f"{path}: name one of its variables with --label-column: {', '.join(vectors) or 'it has none'}"
-        )
+        raise UserError(f"{path}: name one of its variables with --label-column: {', '.join(vectors)}")
     numbers = vectors[name]
     if len(numbers) != len(members):
         raise UserError(

@@ -83,7 +83,9 @@ def _label_column(path: Path, schema: pyarrow.Schema, key: str | None) -> str:
         return usual
     if len(classes) == 1:
         return classes[0]
-    others = printable(", ".join(classes or candidates)) or "none"
+    others = printable(", ".join(classes or candidates))
+    if not others:
+        raise NoLabels(f"{path}: no column can hold labels (numbers or texts): use --labels FILE or colour")
     raise NoLabels(f"{path}: name the column of the labels with --label-key ({others})")
 
 

@@ -186,6 +186,8 @@ def _image_column(path: Path, file: ParquetFile, named: str) -> str:
     found = found or [field.name for field in fields if _begins_with_image(path, file, field.name)]
     if len(found) == 1:
         return found[0]
+    if not found and not file.metadata.num_rows:
+        raise UserError(f"{path} has no rows")
     if not found:
         columns = printable(", ".join(file.schema_arrow.names))
         raise UserError(f"{path} has no column with the bytes of images; its columns: {columns}")

@@ -153,6 +153,9 @@ def test_numbers_that_do_not_belong_to_the_archive_are_refused(run, flowers_tgz,
     savemat(tmp_path / "l.mat", {"labels": np.array([[1, 1, 2]])})
     done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 1, 1, "--labels", "l.mat", check=False)
     assert "labels has 3 numbers, and the archive has 4 images" in done.stderr
+    savemat(tmp_path / "l.mat", {"labels": np.array(["rose", "lily", "rose", "lily"], dtype=object)})
+    done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 1, 1, "--labels", "l.mat", check=False)
+    assert "l.mat: no variable is a row or a column of whole numbers" in done.stderr
 
 
 def test_an_hdf5_file_of_labels_has_one_for_each_image(run, flowers_tgz, tmp_path):
