@@ -182,13 +182,10 @@ def _add_label_source(command: argparse.ArgumentParser) -> None:
 
 
 def _labelling_options(arguments: argparse.Namespace) -> "RunOptions":
-    from imagestore.labelling.label_sources import COLOUR, SOURCE, LabelOptions
+    from imagestore.labelling.label_sources import LabelOptions
     from imagestore.labelling.sort_and_partition import RunOptions
 
-    if arguments.no_palette and arguments.labels == COLOUR:
-        arguments.parser.error("--no-palette decodes no image: say with --labels where the labels come from")
-    if arguments.label_key is not None and arguments.labels != SOURCE:
-        arguments.parser.error("--label-key goes with --labels source")
+    _check_label_flags(arguments)
     label_options = LabelOptions(
         labels=arguments.labels,
         label_key=arguments.label_key,
@@ -209,6 +206,24 @@ def _labelling_options(arguments: argparse.Namespace) -> "RunOptions":
         summary=arguments.summary,
         again=arguments.again,
     )
+
+
+def _check_label_flags(arguments: argparse.Namespace) -> None:
+    """End with exit status 2 if a flag has no meaning for the labels that are asked for."""
+    from imagestore.labelling.label_sources import COLOUR, KINDS, SOURCE
+
+    if arguments.no_palette and arguments.labels == COLOUR:
+        arguments.parser.error("--no-palette decodes no image: say with --labels where the labels come from")
+    if arguments.label_key is not None and arguments.labels != SOURCE:
+        arguments.parser.error("--label-key goes with --labels source")
+    for flag in ("class_names", "unlabelled"):
+        if getattr(arguments, flag) is not None and arguments.labels == COLOUR:
+            arguments.parser.error(f"--{flag.replace('_', '-')} goes with other --labels than colours")
+    if arguments.label_column is not None and arguments.labels in KINDS:
+        arguments.parser.error("--label-column goes with --labels FILE")
+    has_table = arguments.labels not in KINDS or getattr(arguments, "split", None) is not None
+    if arguments.name_column is not None and not has_table:
+        arguments.parser.error("--name-column goes with --labels FILE or --split FILE")
 
 
 def shard(text: str) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from PIL import Image
 import colourHeuristic
 from tests.helpers.archives import pack
 from tests.helpers.commands import ROOT
+from tests.helpers.mended_stores import heuristic
 from tests.helpers.stored_images import stored_images
 
 ARRAY_VARIABLES = (
@@ -51,6 +52,21 @@ def test_options_may_stand_between_archives_and_outputs(run, tmp_path):
     assert "2 files" in run("h5vfs.py", "verify", "a.h5", "--follow-external", "c.h5").stdout
     run("h5vfs.py", "unpack", "a.h5", "--include", "*.png", "c.h5", "out")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 4
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--unlabelled", "x"], "--unlabelled goes with other --labels than colours"),
+        (["--class-names", "x"], "--class-names goes with other --labels than colours"),
+        (["--labels", "folder", "--label-column", "x"], "--label-column goes with --labels FILE"),
+        (["--labels", "source", "--name-column", "x"], "--name-column goes with --labels FILE or"),
+        (["--no-palette"], "--no-palette decodes no image: say with --labels"),
+    ],
+)
+def test_flags_that_do_not_fit_the_labels_are_refused(flags, message):
+    done = heuristic("partition", "a.tar", "a.h5", "b.h5", 1, *flags)
+    assert done.status == 2 and f"error: {message}" in done.err
 
 
 @pytest.mark.parametrize(

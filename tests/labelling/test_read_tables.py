@@ -38,7 +38,7 @@ def test_labels_come_back_as_they_are_written(tmp_path):
     assert table(tmp_path, "name,label\na, rose \nb,\nc,007\n") == [("a", " rose "), ("b", ""), ("c", "007")]
 
 
-def test_blanks_behind_the_delimiters_of_the_titles_belong_to_them(tmp_path):
+def test_blanks_behind_delimiters_of_the_titles_belong_to_them(tmp_path):
     text = 'name, label, n\na.jpg, rose, 1\nb.jpg, "red, rose ", 2\n'
     assert table(tmp_path, text) == [("a.jpg", "rose"), ("b.jpg", "red, rose ")]
 
