@@ -51,7 +51,8 @@ class HDF5Dataset(Dataset):
 
     `paths` is one store or several (files or quoted globs). Several stores are one dataset. An item is
     `(image, label)`. The image is what `transform` returns for a Pillow RGB image. With `as_tensor`, it gets
-    uint8 (3, H, W) as torchvision's `tv_tensors.Image`, which costs less time. Without a transform the image
+    uint8 (3, H, W) as torchvision's `tv_tensors.Image`, which costs less time, least if it begins with a
+    `v2.RandomResizedCrop` (see imagestore/loading/first_crop.py). Without a transform the image
     is what the transform would get, or, with a `size`, uint8 (3, size, size). The label is an index into
     `classes`, the sorted names of the labels; `target_transform` may change it. The labels are the top-level
     groups, or the groups below train/, val/ and test/ (see imagestore/store/labels.py). If `labels` are
