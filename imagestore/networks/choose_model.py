@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# Berlin and Kay's eleven basic colour terms, and two more that the ISCC-NBS names are made of (K. Kelly and
-# D. Judd, NBS Special Publication 440, 1976).
+# Berlin and Kay's eleven basic colour terms; two more that the ISCC-NBS names are made of (K. Kelly and
+# D. Judd, NBS Special Publication 440, 1976); the other names of CSS 2.1, section 4.3.6; and cyan, magenta, turquoise.
+# The older scripts have lime and cyan.
 TERMS = frozenset(
     ("black", "white", "grey", "gray", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown",
-     "olive", "violet")
+     "olive", "violet", "aqua", "fuchsia", "lime", "maroon", "navy", "silver", "teal", "cyan", "magenta",
+     "turquoise")
 )  # fmt: skip
 # What stands before a term there, in full and abbreviated.
 MIXTURES = frozenset(
@@ -18,7 +20,7 @@ MIXTURES = frozenset(
 )  # fmt: skip
 SHADES = frozenset(
     ("dark", "light", "deep", "pale", "bright", "brilliant", "medium", "mid", "vivid", "dull", "strong",
-     "moderate", "very", "d", "l", "v", "m", "s")
+     "moderate", "very", "d", "l", "v", "m", "s", "vd", "vl")
 )  # fmt: skip
 SHARE_OF_COLOURS = 0.9  # of the labels; others are such as "unknown"
 

@@ -13,6 +13,8 @@ from imagestore.networks.choose_model import choose_model
     [
         all_labels(),
         ["d._red", "l._blue", "green"],
+        ["d._lime", "vd._cyan", "vl._lime", "_cyan", "l._grey"],  # of the older scripts, as are these names
+        ["navy", "teal", "maroon", "magenta", "light turquoise"],
         ["dark red", "reddish brown", "Black"],
         ["v. pink", "gy. red", "m. olive", "deep yellowish green"],
         ["DarkRed", "lightblue", "LIGHT_GREEN"],
@@ -32,6 +34,8 @@ def test_labels_that_are_colours(labels: list[str]) -> None:
         ["rose", "tulip"],
         ["brown bear", "black bear", "polar bear"],
         ["apple", "orange", "banana"],
+        ["lime", "lemon", "orange"],
+        ["gold", "silver", "bronze"],
         ["1", "2", "3"],
         ["red rose", "yellow rose"],
         ["light", "dark"],
