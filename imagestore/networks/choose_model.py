@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 # Berlin and Kay's eleven basic colour terms; two more that the ISCC-NBS names are made of (K. Kelly and
-# D. Judd, NBS Special Publication 440, 1976); the other names of CSS 2.1, section 4.3.6; and cyan, magenta, turquoise.
-# The older scripts have lime and cyan.
+# D. Judd, NBS Special Publication 440, 1976); the other names of CSS 2.1, section 4.3.6; and cyan, magenta,
+# turquoise. The older scripts have lime and cyan.
 TERMS = frozenset(
     ("black", "white", "grey", "gray", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown",
      "olive", "violet", "aqua", "fuchsia", "lime", "maroon", "navy", "silver", "teal", "cyan", "magenta",
