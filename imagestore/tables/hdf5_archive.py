@@ -17,6 +17,7 @@ from imagestore.printed_commands import command_line, path_argument
 from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
 from imagestore.tables.label_arrays import may_be_labels
+from imagestore.tables.picture_datasets import PictureDatasets, is_picture
 from imagestore.tables.pixel_arrays import is_flattened, is_pixel_array, shape_if_flattened
 from imagestore.tables.pixel_rows import PixelRows
 from imagestore.tables.row_archive import RowArchive
@@ -82,7 +83,8 @@ def holds_arrays_only(store: ImageStore) -> bool:
     if store.index.written_with_store or find_labels(store).is_counted.any():
         return False
     try:
-        return bool(_arrays_of_pictures(list(datasets_below(store.hdf5(), store.path))))
+        datasets = list(datasets_below(store.hdf5(), store.path))
+        return bool(_arrays_of_pictures(datasets)) or any(is_picture(found.dataset) for found in datasets)
     except ERRORS_OF_H5PY:
         return False
 
@@ -101,8 +103,13 @@ def _store_rows(path: Path, descriptor: int, inner: str, labels: SourceLabels | 
     return None
 
 
-def _pixel_rows(path: Path, descriptor: int, inner: str, labels: SourceLabels | None) -> PixelRows | None:
-    """The pictures of the array at the path `inner` or below it; None if there is none there."""
+def _pixel_rows(
+    path: Path, descriptor: int, inner: str, labels: SourceLabels | None
+) -> PixelRows | PictureDatasets | None:
+    """The pictures of the array at the path `inner` or below it; None if there is none there.
+
+    Without an array, they are the datasets that are one picture each.
+    """
     file = open_hdf5(descriptor, path)
     try:
         found = _arrays_at(path, file, inner)
@@ -111,6 +118,10 @@ def _pixel_rows(path: Path, descriptor: int, inner: str, labels: SourceLabels | 
             raise UserError(f"{path} holds {len(found)} arrays of pictures: give one of them, as {choices}")
         if found:
             return PixelRows(path, file, found[0], labels)
+        if pictures := [
+            below.path for below in datasets_below(file, path, inner) if is_picture(below.dataset)
+        ]:
+            return PictureDatasets(path, file, pictures, inner, labels)
     except ERRORS_OF_H5PY as error:
         raise UserError(
             f"{path}: {DAMAGED_OR_UNFINISHED} ({first_line(error)}): copy or make it again"
