@@ -6,18 +6,20 @@
 `pack` is measured beside `tar cf` of the same folder, both with a sync of the file that they write. `unpack`
 of the packed file is measured beside `tar xzf`; neither is synced. `unpack --format` writes the same
 photographs from a labelled store. Each figure is that of a whole process, with its start-up. The jobs take
-turns, so that a slow moment of the machine hits all. What is read is in the kernel's cache.
+turns, so that a slow moment of the machine hits all. What is read is in the kernel's cache. Nothing is
+removed between two jobs: for minutes after many files were removed, ext4 takes several times as long to make
+a new one, as it looks through their inodes (`recently_deleted` in fs/ext4/ialloc.c). So a run takes 2 GB.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from common.measuring import command, seconds
@@ -45,18 +47,16 @@ def figures(folder: Path, store: Path, scratch: Path, runs: int) -> list[Figure]
     """`pack`, `unpack` and the other formats, each beside tar."""
     packed, tar, tgz = scratch / "packed.h5", scratch / "folder.tar", scratch / "folder.tgz"
     jobs = {
-        "tar cf": lambda: tar_and_sync(folder, tar),
-        "pack": lambda: command("h5vfs.py", "pack", folder, packed),
-        "tar xzf": lambda: command("tar", "-xzf", tgz, "-C", scratch, "--one-top-level=files"),
-        "unpack": lambda: command("h5vfs.py", "unpack", packed, scratch / "files"),
+        "tar cf": lambda files: tar_and_sync(folder, tar),
+        "pack": lambda files: command("h5vfs.py", "pack", folder, packed),
+        "tar xzf": lambda files: command("tar", "-xzf", tgz, "-C", scratch, f"--one-top-level={files.name}"),
+        "unpack": lambda files: command("h5vfs.py", "unpack", packed, files),
     }
     for name in FORMATS:
-        jobs[name] = lambda name=name: command(
-            "h5vfs.py", "unpack", "--format", name, store, scratch / "files"
-        )
+        jobs[name] = lambda files, name=name: command("h5vfs.py", "unpack", "--format", name, store, files)
     command("tar", "-cf", tgz, "-I", "gzip -1", "-C", folder, ".")
-    jobs["pack"]()
-    taken = take_turns(jobs, lambda: shutil.rmtree(scratch / "files", ignore_errors=True), runs)
+    command("h5vfs.py", "pack", folder, packed)
+    taken = take_turns(jobs, scratch, runs)
     pairs = [("pack", "tar cf", "<= 1.5 x"), ("unpack", "tar xzf", "<= 1.2 x")]
     pairs += [(name, "tar xzf", "") for name in FORMATS]
     return [
@@ -75,16 +75,16 @@ def tar_and_sync(folder: Path, tar: Path) -> None:
         os.fsync(file.fileno())
 
 
-def take_turns(
-    jobs: dict[str, Callable[[], object]], clean_up: Callable[[], object], runs: int
-) -> dict[str, float]:
-    """The median seconds of each job; nothing that was written before waits for the disk meanwhile."""
+def take_turns(jobs: dict[str, Callable[[Path], object]], scratch: Path, runs: int) -> dict[str, float]:
+    """The median seconds of each job, which gets the path of a new folder.
+
+    Nothing that was written before waits for the disk meanwhile.
+    """
     times: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(runs):
+    for run in range(runs):
         for name, job in jobs.items():
-            clean_up()
             os.sync()
-            times[name].append(seconds(job))
+            times[name].append(seconds(partial(job, scratch / f"{name} {run}")))
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
