@@ -25,9 +25,9 @@ def read_table(path: Path, value_columns: Sequence[str], name_column: str | None
     `value_columns` are the titles that the column of the values may have; `name_column` is the title of the
     column of the names, if it is none of NAME_COLUMNS. Capital and small letters of titles are equal.
     """
-    if path.suffix.lower() == ".json":
-        return _read_json(path)
     name_columns = (name_column,) if name_column else NAME_COLUMNS
+    if path.suffix.lower() == ".json":
+        return _read_json(path, name_columns, value_columns)
     return [(name, value) for name, value, _ in read_columns(path, name_columns, value_columns)]
 
 
@@ -89,11 +89,28 @@ def _object(path: Path, pairs: list[tuple[str, object]]) -> dict[str, object]:
     return values
 
 
-def _read_json(path: Path) -> list[tuple[str, str]]:
+def _read_json(
+    path: Path, name_columns: Sequence[str], value_columns: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The pairs of an object, or of a list of records such as {"name": "1.jpg", "label": "rose"}."""
     table = read_json(path)
-    if not isinstance(table, dict) or any(isinstance(value, (dict, list)) for value in table.values()):
-        raise UserError(f'{path} is not of the form {{"name": "label", ...}}')
-    return [(name, value_as_text(value)) for name, value in table.items() if not _is_missing(value)]
+    pairs = list(table.items()) if isinstance(table, dict) else None
+    if isinstance(table, list) and table and all(isinstance(record, dict) for record in table):
+        pairs = _pairs_of_records(path, table, name_columns, value_columns)
+    if pairs is None or any(isinstance(cell, (dict, list)) for pair in pairs for cell in pair):
+        raise UserError(f'{path} is not of the form {{"name": "label", ...}}, and no list of records')
+    return [(value_as_text(name), value_as_text(value)) for name, value in pairs if not _is_missing(value)]
+
+
+def _pairs_of_records(
+    path: Path, records: list[dict[str, object]], name_columns: Sequence[str], value_columns: Sequence[str]
+) -> list[tuple[object, object]]:
+    titles = list(dict.fromkeys(title for record in records for title in record))
+    name, value = (titles[_column(path, titles, columns)] for columns in (name_columns, value_columns))
+    for number, record in enumerate(records, 1):
+        if _is_missing(record.get(name)):
+            raise UserError(f"{path}: record {number:,} has no {printable(name)}")
+    return [(record[name], record.get(value)) for record in records]
 
 
 def _is_missing(value: object) -> bool:

@@ -74,7 +74,7 @@ def _read(table: Path, options: TableOptions) -> list[_Row]:
     if options.min_confidence is not None:
         return [_Row(*cells) for cells in read_columns(table, names, labels, CONFIDENCE, optional=STORES)]
     if table.suffix.lower() == ".json":
-        return [_Row(name, label, "", "") for name, label in read_table(table, labels, None)]
+        return [_Row(name, label, "", "") for name, label in read_table(table, labels, options.name_column)]
     cells = read_columns(table, names, labels, optional=STORES)
     return [_Row(name, label, "", store) for name, label, store in cells]
 

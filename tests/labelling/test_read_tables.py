@@ -81,7 +81,21 @@ def test_json_values_may_be_numbers(tmp_path):
     assert table(tmp_path, text, name="l.json") == [("a.jpg", "rose"), ("b.jpg", "3"), ("c.jpg", "4")]
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", '{"a": {"b": 1}}', "{", "[" * 100_000])
+def test_json_may_be_a_list_of_records(tmp_path):
+    text = '[{"id": 1, "File_name": "a.jpg", "label": 3}, {"label": "rose", "File_name": "b.jpg"}, '
+    assert table(tmp_path, text + '{"File_name": "c.jpg"}]', name="l.json") == [
+        ("a.jpg", "3"),
+        ("b.jpg", "rose"),
+    ]
+    with pytest.raises(UserError, match=r"l\.json: record 3 has no File_name"):
+        table(tmp_path, text + '{"label": "lily"}]', name="l.json")
+    with pytest.raises(UserError, match=r"l\.json has no column 'species'"):
+        table(tmp_path, text[:-2] + "]", name="l.json", columns=["species"])
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"name": {}, "label": 1}]', "[]", "[1, 2]", '{"a": {"b": 1}}', "{", "[" * 100_000]
+)
 def test_other_json_is_refused(tmp_path, text):
     with pytest.raises(UserError, match=r"l\.json is n"):
         table(tmp_path, text, name="l.json")
