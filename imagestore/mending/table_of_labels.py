@@ -71,9 +71,12 @@ def _read(table: Path, options: TableOptions) -> list[_Row]:
         raise UserError(f"--from {printable(str(table))}: no such file")
     names = (options.name_column,) if options.name_column else NAME_COLUMNS
     labels = (options.label_column,) if options.label_column else LABELS
+    is_json = table.suffix.lower() == ".json"
+    if is_json and options.min_confidence is not None:
+        raise UserError(f"{printable(str(table))}: --min-confidence needs a CSV or TSV file")
     if options.min_confidence is not None:
         return [_Row(*cells) for cells in read_columns(table, names, labels, CONFIDENCE, optional=STORES)]
-    if table.suffix.lower() == ".json":
+    if is_json:
         return [_Row(name, label, "", "") for name, label in read_table(table, labels, options.name_column)]
     cells = read_columns(table, names, labels, optional=STORES)
     return [_Row(name, label, "", store) for name, label, store in cells]

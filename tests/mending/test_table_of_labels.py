@@ -115,6 +115,15 @@ def test_a_wrong_table_changes_nothing(store, text, options, message):
     assert store.read_bytes() == before
 
 
+def test_json_tells_no_confidence(store):
+    Path("t.json").write_text('[{"name": "02.jpg", "label": "rose", "confidence": 1}]')
+    done = mend("mv", store, "--from", "t.json", "--min-confidence", "0.5")
+    assert (done.status, done.err) == (
+        1, "h5vfs: error: t.json: --min-confidence needs a CSV or TSV file\n",
+    )  # fmt: skip
+    assert "(1 relabelled)" in mend("mv", store, "--from", "t.json").out
+
+
 def test_a_table_may_be_applied_again(store):
     """After the first time, the paths in the table are those of before."""
     path = table(("name", "label"), *((f"red/{i:02d}.jpg", "rose") for i in (2, 5, 8, 11)))
