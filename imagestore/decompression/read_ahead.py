@@ -14,9 +14,10 @@ BLOCKS_AHEAD = 4
 class ReadAhead:
     """A decompressor for one pass from front to back, which another decompressor serves from a thread.
 
-    The libraries release the interpreter lock while they decompress. If something goes wrong, or for a step
-    back, the other decompressor takes over at the same position without the thread, so that errors come at
-    the same places. Do not use it after a fork.
+    Most libraries release the interpreter lock while they decompress. rapidgzip 0.16.2 keeps it in `read`:
+    then only system calls of the other thread go on meanwhile. If something goes wrong, or for a step back,
+    the other decompressor takes over at the same position without the thread, so that errors come at the
+    same places. Do not use it after a fork.
     """
 
     def __init__(self, decompressor: Decompressor) -> None:
