@@ -36,8 +36,9 @@ def labels_in_table(
 ) -> dict[int, str]:
     """The label of each image that the table names, by the image's position. Raises UserError.
 
-    A row names an image by its path in the store, by its member's name, or by the base name of either if only
-    one image has that. Other rows are noted in the report, by the reason why they are left out.
+    A row names an image by its path in the store, by its member's name, or by the base name of either. If
+    several images have that, those count that have most of the last folders too. Other rows are noted in the
+    report, by the reason why they are left out.
     """
     images, wanted = _Images(store), dict[int, str]()
     contradicted = set()
@@ -122,16 +123,32 @@ class _Images:
 
     def __init__(self, store: ImageStore) -> None:
         self._store = store
-        self._by_member, self._by_base = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
-        for i in range(len(store)):
-            name = stored_names.decode(store.index.name(i))
-            member = normal_name(stored_names.decode(store.index.member(i)))
+        self._by_member = defaultdict[str, list[int]](list)
+        self._by_end: dict[int, dict[str, list[int]]] = {}  # for a number of last parts
+        self._members = [normal_name(stored_names.decode(store.index.member(i))) for i in range(len(store))]
+        for i, member in enumerate(self._members):
             self._by_member[member].append(i)
-            for base in {last_parts(member, 1) or last_parts(name, 1), last_parts(name, 1)}:
-                self._by_base[base].append(i)
 
     def find(self, name: str) -> list[int]:
-        """The images with this path or member, or else with this base name."""
+        """The images with this path or member, or else those that have most of its last parts in common."""
         if (position := find_path(self._store, name)) is not None:
             return [position]
-        return self._by_member.get(name) or self._by_base.get(last_parts(name, 1), [])
+        if name in self._by_member:
+            return self._by_member[name]
+        found: list[int] = []
+        for parts in range(1, 2 + name.count("/")):
+            longer = self._with_end(parts).get(last_parts(name, parts), [])
+            found = longer or found
+            if len(longer) < 2:
+                break
+        return found
+
+    def _with_end(self, parts: int) -> dict[str, list[int]]:
+        """The images by the last parts of their members and of their paths."""
+        if parts not in self._by_end:
+            by_end = self._by_end[parts] = defaultdict[str, list[int]](list)
+            for i, member in enumerate(self._members):
+                path = self._store.path_of(i)
+                for end in {last_parts(member or path, parts), last_parts(path, parts)}:
+                    by_end[end].append(i)
+        return self._by_end[parts]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.mended_stores import PHOTOS, heuristic, labels_of, mend
+from tests.helpers.archives import pack
+from tests.helpers.mended_stores import BY_FOLDER, PHOTOS, heuristic, labels_of, mend
 
+BASES = ["a/1.jpg", "b/1.jpg", "c/1.jpg"]
 IN_ARCHIVE = {name: name.split("/")[1] for name, _ in PHOTOS}
 
 
@@ -113,6 +115,17 @@ def test_a_wrong_table_changes_nothing(store, text, options, message):
     done = mend("mv", store, "--from", "t.csv", *options)
     assert done.status == 1 and message in done.err and done.err.count("\n") == 1
     assert store.read_bytes() == before
+
+
+def test_of_equal_base_names_the_folders_decide(made):
+    """Also when the images are no longer under the labels that the table's paths have."""
+    Path("b.tar").write_bytes(pack([(f"top/{path}", PHOTOS[i][1]) for i, path in enumerate(BASES)]))
+    assert heuristic("partition", "b.tar", "b.h5", "c.h5", 1, *BY_FOLDER).status == 0
+    path = table(("path", "class"), *zip(BASES, "xyz", strict=True), ("d/1.jpg", "q"))
+    assert "(3 relabelled)" in mend("mv", "b.h5", "--from", path).out
+    done = mend("mv", "b.h5", "--from", path)
+    assert done.err == "already under that label: 3 images\nrows that match several images: 1: d/1.jpg\n"
+    assert labels_of(Path("b.h5")) == {f"top/{base}": label for base, label in zip(BASES, "xyz", strict=True)}
 
 
 def test_json_tells_no_confidence(store):
