@@ -55,7 +55,8 @@ def h5vfs_as_nobody(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     The imports come first, since nobody may not be able to read this checkout.
     """
     script = (
-        "import ctypes, hashlib, locale, multiprocessing.connection, os, sys; import h5vfs\n"
+        "import concurrent.futures.thread, ctypes, hashlib, locale, multiprocessing.connection, os, sys\n"
+        "import h5vfs\n"
         "from imagestore.tools import pack, unpack; from imagestore.vfs import hdf5_source\n"
         "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: without it, root owns /proc/self\n"
