@@ -351,7 +351,12 @@ def add_machine(group: argparse._ArgumentGroup) -> None:
 
 def main() -> int:
     """Run the command; returns the exit status."""
-    return console.main(PROGRAM, build_parser(), summarised(PROGRAM, train))
+    status = console.main(PROGRAM, build_parser(), summarised(PROGRAM, train))
+    if "imagestore.training.process_group" in sys.modules:  # torch is imported
+        from imagestore.training.process_group import end_one_of_several
+
+        end_one_of_several(status)
+    return status
 
 
 if __name__ == "__main__":
