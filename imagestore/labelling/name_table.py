@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from imagestore.console import UserError, printable
+
+T = TypeVar("T")
 
 
 class AmbiguousName(UserError):
@@ -61,12 +64,7 @@ class NameTable:
 
     def _find_by_end(self, member_name: str) -> str | None:
         """The name that has most of its last parts in common with a member's, at least the base name."""
-        names: list[str] = []
-        for parts in range(1, 2 + member_name.count("/")):
-            longer = self._names_by_end(parts).get(last_parts(member_name, parts), [])
-            names = longer or names
-            if len(longer) < 2:
-                break
+        names = with_same_end(member_name, self._names_by_end)
         if len({self._values[name] for name in names}) > 1:
             raise AmbiguousName(
                 f"{self.path}: {printable(member_name)} could be {printable(names[0])} or "
@@ -92,6 +90,20 @@ def normal_name(name: str) -> str:
     if "\\" in name and "/" not in name:
         name = name.replace("\\", "/")
     return name.removeprefix("./")
+
+
+def with_same_end(name: str, by_end: Callable[[int], Mapping[str, list[T]]]) -> list[T]:
+    """What has most of its last parts in common with a name, at least the base name.
+
+    `by_end(parts)` gives what there is by its last parts, as `last_parts` has them.
+    """
+    found: list[T] = []
+    for parts in range(1, 2 + name.count("/")):
+        longer = by_end(parts).get(last_parts(name, parts), [])
+        found = longer or found
+        if len(longer) < 2:
+            break
+    return found
 
 
 def last_parts(name: str, count: int) -> str:

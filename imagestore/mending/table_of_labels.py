@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imagestore import stored_names
 from imagestore.console import UserError, printable
-from imagestore.labelling.name_table import last_parts, normal_name
+from imagestore.labelling.name_table import last_parts, normal_name, with_same_end
 from imagestore.labelling.read_tables import NAME_COLUMNS, read_columns, read_table
 from imagestore.mending.find_paths import find_path
 from imagestore.mending.mend_report import MendReport
@@ -135,13 +135,7 @@ class _Images:
             return [position]
         if name in self._by_member:
             return self._by_member[name]
-        found: list[int] = []
-        for parts in range(1, 2 + name.count("/")):
-            longer = self._with_end(parts).get(last_parts(name, parts), [])
-            found = longer or found
-            if len(longer) < 2:
-                break
-        return found
+        return with_same_end(name, self._with_end)
 
     def _with_end(self, parts: int) -> dict[str, list[int]]:
         """The images by the last parts of their members and of their paths."""
