@@ -36,9 +36,8 @@ from imagestore.store.trailer import write_trailer
 
 METADATA_BLOCK = 1 << 20  # HDF5 metadata in blocks of this size, not scattered between the images
 SMALL_BLOCK = 4 << 10  # for few changes: each run may leave most of a block unused
-WAITING_IMAGES = (
-    32  # these are written together; fewer, if they have WAITING_BYTES or WAITING_SECONDS are over
-)
+# Images are written together as soon as there are so many, or they have so many bytes, or so long has passed.
+WAITING_IMAGES = 32
 WAITING_BYTES = 2 << 20
 WAITING_SECONDS = 0.5
 
