@@ -148,6 +148,22 @@ def add_ignore_zeros(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_stores(parser: argparse.ArgumentParser) -> None:
+    """Add STORE.h5..., for the commands that read stores."""
+    parser.add_argument("stores", metavar="STORE.h5", nargs="+", help="stores, or quoted globs")
+
+
+def add_archive_options(parser: argparse.ArgumentParser) -> None:
+    """Add --index and --ignore-zeros, for the commands that read an archive."""
+    parser.add_argument(
+        "--index",
+        metavar="FILE",
+        type=given_path,
+        help="where the archive's index is kept (default: in the user's cache folder)",
+    )
+    add_ignore_zeros(parser)
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add --device and --workers, for the commands that run a network."""
     parser.add_argument("--device", help="cuda, cuda:1, mps or cpu (default: the first there is)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import stat
 import subprocess
@@ -11,18 +10,10 @@ import sys
 import pytest
 from PIL import Image
 
-import colourHeuristic
 from tests.helpers.archives import pack
 from tests.helpers.commands import ROOT
 from tests.helpers.mended_stores import heuristic
 from tests.helpers.stored_images import stored_images
-
-ARRAY_VARIABLES = (
-    "SLURM_ARRAY_TASK_ID",
-    "SLURM_ARRAY_TASK_COUNT",
-    "SLURM_ARRAY_TASK_MIN",
-    "SLURM_ARRAY_TASK_STEP",
-)
 
 
 def test_options_may_stand_between_archives_and_outputs(run, tmp_path):
@@ -142,40 +133,6 @@ def test_closed_standard_streams(sample, tmp_path, closed):
     command = f"'{sys.executable}' '{ROOT}/colourHeuristic.py' sort '{sample}' a.h5 9 3 --index i {closed}"
     assert subprocess.run(["sh", "-c", command], cwd=tmp_path, timeout=60).returncode == 0
     assert len(stored_images(tmp_path / "a.h5")) == 9
-
-
-# ----- --shard -----
-
-
-@pytest.mark.parametrize(("text", "value"), [("1/1", (1, 1)), ("2/3", (2, 3)), ("3/3", (3, 3))])
-def test_shards_that_are_taken(text, value):
-    assert colourHeuristic.shard(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "1", "/", "0/3", "4/3", "-1/3", "1/0", "1/3/5", "a/b", "1.0/2", "²/3"])
-def test_shards_that_are_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="not K/N"):
-        colourHeuristic.shard(text)
-
-
-@pytest.mark.parametrize(
-    ("task", "count", "first", "step", "value"),
-    [(1, 4, None, None, (1, 4)), (4, 4, None, None, (4, 4)), (0, 3, 0, 1, (1, 3)), (7, 3, 3, 2, (3, 3))],
-    ids=["first", "last", "from zero", "step two"],
-)
-def test_auto_is_the_place_in_the_array_job(monkeypatch, task, count, first, step, value):
-    for name, number in zip(ARRAY_VARIABLES, (task, count, first, step), strict=True):
-        monkeypatch.delenv(name, raising=False)
-        if number is not None:
-            monkeypatch.setenv(name, str(number))
-    assert colourHeuristic.shard("auto") == value
-
-
-def test_auto_refuses_a_task_outside_the_array(monkeypatch):
-    for name, number in zip(ARRAY_VARIABLES, (9, 3, 1, 1), strict=True):
-        monkeypatch.setenv(name, str(number))
-    with pytest.raises(argparse.ArgumentTypeError, match="array task 9"):
-        colourHeuristic.shard("auto")
 
 
 def test_auto_refuses_a_step_of_zero(run, sample):
