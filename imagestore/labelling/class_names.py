@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from imagestore.console import UserError, note, printable
-from imagestore.labelling.read_tables import read_json, read_text, value_as_text
+from imagestore.labelling.read_tables import is_missing, read_json, read_text, value_as_text
 
 LABELS_SHOWN = 5  # of those that have no name
 
@@ -22,7 +22,7 @@ def read_class_names(path: Path, labels: Collection[str]) -> dict[str, str]:
     if path.suffix.lower() == ".json":
         names = read_json(path)
         if isinstance(names, Mapping):
-            numbered = {key: value_as_text(name) for key, name in names.items()}
+            numbered = {key: value_as_text(name) for key, name in names.items() if not is_missing(name)}
             if unnamed := _without_name(labels, numbered):
                 note(f"--class-names {printable(str(path))}: has no name for {unnamed}")
             return numbered

@@ -25,10 +25,10 @@ class NameTable:
     different values.
     """
 
-    def __init__(self, path: Path, rows: Iterable[tuple[str, str]]) -> None:
-        """`rows` are (name, value); `path` is the file that they come from, for messages."""
+    def __init__(self, path: Path, rows: Iterable[tuple[str, str | None]]) -> None:
+        """`rows` are (name, value), where None is no value; `path` is their file, for messages."""
         self.path = path
-        self._values: dict[str, str] = {}
+        self._values: dict[str, str | None] = {}
         for name, value in rows:
             self._add(normal_name(name), value)
         self._by_end: dict[int, dict[str, list[str]]] = {}  # for a number of last parts; see _names_by_end
@@ -39,10 +39,10 @@ class NameTable:
 
     def values(self) -> set[str]:
         """All values of the table."""
-        return set(self._values.values())
+        return {value for value in self._values.values() if value is not None}
 
     def find(self, member_name: str) -> str | None:
-        """The value of a member; None if the table does not name it. Raises AmbiguousName."""
+        """The value of a member; None if the table has none for it. Raises AmbiguousName."""
         member_name = normal_name(member_name)
         name = member_name if member_name in self._values else self._find_by_end(member_name)
         if name is None:
@@ -55,10 +55,14 @@ class NameTable:
             )
         return self._values[name]
 
-    def _add(self, name: str, value: str) -> None:
-        if self._values.setdefault(name, value) != value:
+    def _add(self, name: str, value: str | None) -> None:
+        """Add a row. If another one has the same name, a row without a value says nothing."""
+        known = self._values.get(name)
+        if known is None or value is None:
+            self._values[name] = known if value is None else value
+        elif known != value:
             raise AmbiguousName(
-                f"{self.path} names {printable(name)} twice, with {printable(self._values[name])} and with "
+                f"{self.path} names {printable(name)} twice, with {printable(known)} and with "
                 f"{printable(value)}: leave one of them"
             )
 

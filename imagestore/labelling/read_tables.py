@@ -19,16 +19,24 @@ DELIMITERS = ",;\t|"
 LONGEST_FIELD = 1 << 20  # characters; Python's csv refuses fields of more than 128 K by itself
 
 
-def read_table(path: Path, value_columns: Sequence[str], name_column: str | None) -> list[tuple[str, str]]:
+def read_table(
+    path: Path, value_columns: Sequence[str], name_column: str | None
+) -> list[tuple[str, str | None]]:
     """The (name, value) pairs of a CSV, TSV or JSON file, by its suffix. Raises UserError.
 
-    `value_columns` are the titles that the column of the values may have; `name_column` is the title of the
-    column of the names, if it is none of NAME_COLUMNS. Capital and small letters of titles are equal.
+    The value of an empty cell, of JSON's null and of NaN is None. `value_columns` are the titles that the
+    column of the values may have; `name_column` is the title of the column of the names, if it is none of
+    NAME_COLUMNS. Capital and small letters of titles are equal.
     """
     name_columns = (name_column,) if name_column else NAME_COLUMNS
     if path.suffix.lower() == ".json":
         return _read_json(path, name_columns, value_columns)
-    return [(name, value) for name, value, _ in read_columns(path, name_columns, value_columns)]
+    return [(name, value_of(cell)) for name, cell, _ in read_columns(path, name_columns, value_columns)]
+
+
+def value_of(cell: str) -> str | None:
+    """What a cell of a CSV file says; None if it is empty. JSON alone can tell an empty text from none."""
+    return cell if cell.strip() else None
 
 
 def read_columns(path: Path, *columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[list[str]]:
@@ -91,7 +99,7 @@ def _object(path: Path, pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _read_json(
     path: Path, name_columns: Sequence[str], value_columns: Sequence[str]
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, str | None]]:
     """The pairs of an object, or of a list of records such as {"name": "1.jpg", "label": "rose"}."""
     table = read_json(path)
     pairs = list(table.items()) if isinstance(table, dict) else None
@@ -99,7 +107,9 @@ def _read_json(
         pairs = _pairs_of_records(path, table, name_columns, value_columns)
     if pairs is None or any(isinstance(cell, (dict, list)) for pair in pairs for cell in pair):
         raise UserError(f'{path} is not of the form {{"name": "label", ...}}, and no list of records')
-    return [(value_as_text(name), value_as_text(value)) for name, value in pairs if not _is_missing(value)]
+    return [
+        (value_as_text(name), None if is_missing(value) else value_as_text(value)) for name, value in pairs
+    ]
 
 
 def _pairs_of_records(
@@ -108,12 +118,13 @@ def _pairs_of_records(
     titles = list(dict.fromkeys(title for record in records for title in record))
     name, value = (titles[_column(path, titles, columns)] for columns in (name_columns, value_columns))
     for number, record in enumerate(records, 1):
-        if _is_missing(record.get(name)):
+        if is_missing(record.get(name)):
             raise UserError(f"{path}: record {number:,} has no {printable(name)}")
     return [(record[name], record.get(value)) for record in records]
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
+    """Whether a value of JSON is null or NaN, as pandas writes what it does not have."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 

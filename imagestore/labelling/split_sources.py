@@ -27,7 +27,7 @@ def split_source(path: Path, name_column: str | None, list_members: Callable[[],
     if path.suffix.lower() == ".mat":
         return _part_in_mat_file(path, list_members())
     rows = read_table(path, SPLIT_COLUMNS, name_column)
-    table = NameTable(path, [(name, _part(path, word)) for name, word in rows if word])
+    table = NameTable(path, [(name, word and _part(path, word)) for name, word in rows])
     return lambda member: table.find(member.name)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from imagestore import stored_names
 from imagestore.console import UserError, printable
 from imagestore.labelling.name_table import last_parts, normal_name, with_same_end
-from imagestore.labelling.read_tables import NAME_COLUMNS, read_columns, read_table
+from imagestore.labelling.read_tables import NAME_COLUMNS, read_columns, read_table, value_of
 from imagestore.mending.find_paths import find_path
 from imagestore.mending.mend_report import MendReport
 from imagestore.store.reader import ImageStore
@@ -44,7 +44,7 @@ def labels_in_table(
     contradicted = set()
     for row in _sure(_of_this_store(_read(table, options), store, report), table, options, report):
         found = images.find(normal_name(row.name))
-        if not row.label.strip():
+        if row.label is None:
             report.note("rows without a label", row.name)
         elif len(found) != 1:
             report.note(f"rows that match {'no image' if not found else 'several images'}", row.name)
@@ -61,7 +61,7 @@ class _Row:
     """A row of a table."""
 
     name: str
-    label: str
+    label: str | None  # None if the table has none
     confidence: str  # empty if it is not asked for
     store: str  # the file that the image is in, as the table has it; empty if it does not say that
 
@@ -75,12 +75,13 @@ def _read(table: Path, options: TableOptions) -> list[_Row]:
     is_json = table.suffix.lower() == ".json"
     if is_json and options.min_confidence is not None:
         raise UserError(f"{printable(str(table))}: --min-confidence needs a CSV or TSV file")
-    if options.min_confidence is not None:
-        return [_Row(*cells) for cells in read_columns(table, names, labels, CONFIDENCE, optional=STORES)]
     if is_json:
         return [_Row(name, label, "", "") for name, label in read_table(table, labels, options.name_column)]
-    cells = read_columns(table, names, labels, optional=STORES)
-    return [_Row(name, label, "", store) for name, label, store in cells]
+    more = () if options.min_confidence is None else (CONFIDENCE,)
+    rows = read_columns(table, names, labels, *more, optional=STORES)
+    return [
+        _Row(name, value_of(label), *(confidence or [""]), store) for name, label, *confidence, store in rows
+    ]
 
 
 def _of_this_store(rows: list[_Row], store: ImageStore, report: MendReport) -> list[_Row]:

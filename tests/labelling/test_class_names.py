@@ -12,6 +12,7 @@ from imagestore.labelling.class_names import read_class_names
     ("file", "text", "labels", "names"),
     [
         ("c.json", '{"1": "rose", "7": "tulip"}', set(), {"1": "rose", "7": "tulip"}),
+        ("c.json", '{"1": "rose", "7": null}', set(), {"1": "rose"}),
         ("c.json", '["rose", "tulip"]', set(), {"0": "rose", "1": "tulip"}),
         ("c.txt", "rose\n\n tulip \n", set(), {"0": "rose", "1": "tulip"}),
         ("c.txt", "rose\ntulip\n", {"0", "1"}, {"0": "rose", "1": "tulip"}),

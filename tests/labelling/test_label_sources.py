@@ -102,6 +102,28 @@ def test_images_without_a_label_are_left_out_counted_and_named(run, flowers_tgz,
     assert labels_of(tmp_path / "a.h5")["tulip/1.jpg"] == "other"
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("l.csv", 'name,label\n2.jpg,rose\n10.jpg,\n1.jpg,""\n3.jpg,  \n'),
+        ("l.json", '{"2.jpg": "rose", "10.jpg": null, "1.jpg": NaN, "3.jpg": null}'),
+        (
+            "l.json",
+            '[{"name": "2.jpg", "label": "rose"}, {"name": "10.jpg", "label": null}, {"name": "1.jpg"}]',
+        ),
+    ],
+)
+def test_an_empty_cell_means_no_label(run, flowers_tgz, tmp_path, file, text):
+    (tmp_path / file).write_text(text)
+    command = ["colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1, "--labels", file]
+    done = run(*command, "--no-palette")
+    others = "rose/10.jpg; tulip/1.jpg; tulip/b/3.jpg"
+    assert f"left out because they have no label: 3 images: {others}\n" in done.stderr
+    assert labels_of(tmp_path / "a.h5") == {"rose/2.jpg": "rose"}
+    run(*command, "--no-palette", "--unlabelled", "other")
+    assert set(labels_of(tmp_path / "a.h5").values()) == {"rose", "other"}
+
+
 def test_sort_takes_its_count_from_the_images_with_a_label(run, flowers_tgz, tmp_path):
     (tmp_path / "labels.csv").write_text("name,label\n2.jpg,rose\n3.jpg,tulip\n")
     done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 2, 1, "--labels", "labels.csv")

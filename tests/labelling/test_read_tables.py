@@ -35,7 +35,7 @@ def test_quoted_fields_hold_separators_quotes_and_line_ends(tmp_path):
 
 
 def test_labels_come_back_as_they_are_written(tmp_path):
-    assert table(tmp_path, "name,label\na, rose \nb,\nc,007\n") == [("a", " rose "), ("b", ""), ("c", "007")]
+    assert table(tmp_path, "name,label\na, rose \nc,007\n") == [("a", " rose "), ("c", "007")]
 
 
 def test_blanks_behind_delimiters_of_the_titles_belong_to_them(tmp_path):
@@ -78,7 +78,16 @@ def test_a_column_that_is_not_there_is_an_error(tmp_path):
 
 def test_json_values_may_be_numbers(tmp_path):
     text = '{"a.jpg": "rose", "b.jpg": 3, "c.jpg": 4.0, "d.jpg": null, "e.jpg": NaN, "a.jpg": "rose"}'
-    assert table(tmp_path, text, name="l.json") == [("a.jpg", "rose"), ("b.jpg", "3"), ("c.jpg", "4")]
+    assert table(tmp_path, text, name="l.json") == [
+        ("a.jpg", "rose"), ("b.jpg", "3"), ("c.jpg", "4"), ("d.jpg", None),
+        ("e.jpg", None),
+    ]  # fmt: skip
+
+
+def test_an_empty_cell_has_no_value_and_an_empty_text_is_one(tmp_path):
+    rows = [("a.jpg", None), ("b.jpg", None), ("c.jpg", "3")]
+    assert table(tmp_path, 'name,label\na.jpg,\nb.jpg,"  "\nc.jpg,3\n') == rows
+    assert table(tmp_path, '{"a.jpg": "", "b.jpg": null}', name="l.json") == [("a.jpg", ""), ("b.jpg", None)]
 
 
 def test_json_may_be_a_list_of_records(tmp_path):
@@ -86,6 +95,7 @@ def test_json_may_be_a_list_of_records(tmp_path):
     assert table(tmp_path, text + '{"File_name": "c.jpg"}]', name="l.json") == [
         ("a.jpg", "3"),
         ("b.jpg", "rose"),
+        ("c.jpg", None),
     ]
     with pytest.raises(UserError, match=r"l\.json: record 3 has no File_name"):
         table(tmp_path, text + '{"label": "lily"}]', name="l.json")

@@ -52,6 +52,13 @@ def test_json_and_named_columns(store):
     assert labels_of(store)["photos/red/02.jpg"] == "AC%2FDC"
 
 
+def test_json_tells_an_empty_label_from_none(store):
+    Path("t.json").write_text(json.dumps({"02.jpg": "", "05.jpg": None}))
+    done = mend("mv", store, "--from", "t.json")
+    assert (done.status, done.err) == (0, "rows without a label: 1: 05.jpg\n")
+    assert labels_of(store) == IN_ARCHIVE | {"photos/red/02.jpg": "%empty"}
+
+
 def test_the_table_of_summary_is_one(store):
     text = heuristic("summary", store, "--csv").out
     Path("t.csv").write_text(text.replace("red/02.jpg,red,", "red/02.jpg,rose,"))
@@ -71,6 +78,7 @@ def test_rows_that_say_nothing_are_counted_and_named(store):
         ("05.jpg", "rose"),
         ("red/05.jpg", "rose"),
         ("08.jpg", ""),
+        ("11.jpg", "  "),
     ]
     done = mend("mv", store, "--from", table(("name", "label"), *rows))
     assert done.status == 0 and "(2 relabelled)" in done.out
@@ -78,7 +86,7 @@ def test_rows_that_say_nothing_are_counted_and_named(store):
     assert "none/x9.jpg; and 2 more" in done.err and "x10" not in done.err
     assert "rows that match several images: 1: x/07.jpg\n" in done.err
     assert "rows that contradict another row, so the image stays as it is: 1: red/02.jpg\n" in done.err
-    assert "rows without a label: 1: 08.jpg\n" in done.err
+    assert "rows without a label: 2: 08.jpg; 11.jpg\n" in done.err
     assert labels_of(store) == IN_ARCHIVE | {"photos/red/05.jpg": "rose", "07.jpg": "rose"}
 
 
