@@ -21,6 +21,9 @@ from imagestore.decompression.forward_decompressor import PreadFile
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 LOCAL_HEADER = struct.Struct("<4s2x4H3I2H")  # signature, ..., length of the name, length of the extra field
 LOCAL_SIGNATURE = b"PK\3\4"
+END_RECORD = struct.Struct("<4s16xH")  # signature, ..., length of the comment, which ends the file; 4.3.16
+END_SIGNATURE = b"PK\5\6"
+LONGEST_COMMENT = 0xFFFF
 ENCRYPTED, SIZES_BEHIND, UTF8 = 1, 1 << 3, 1 << 11  # bits of the flags
 EXTENDED_TIMESTAMP, ZIP64 = 0x5455, 0x0001  # extra fields
 IN_ZIP64 = 0xFFFFFFFF  # in place of a size that stands in the field ZIP64
@@ -60,11 +63,41 @@ class ZipEntry:
 def read_directory(descriptor: int) -> list[ZipEntry]:
     """The entries that the directory at the end of the file lists. Raises NoDirectory, OSError."""
     try:
-        with zipfile.ZipFile(io.BufferedReader(PreadFile(descriptor))) as file:
+        with zipfile.ZipFile(io.BufferedReader(_UpToComment(descriptor))) as file:
             entries = [_from_directory(info) for info in file.infolist()]
     except (zipfile.BadZipFile, struct.error, ValueError, LookupError, NotImplementedError) as error:
         raise NoDirectory(first_line(error)) from error
     return sorted(entries, key=lambda entry: entry.header_offset)
+
+
+class _UpToComment(PreadFile):
+    """A zip file without its comment, in which zipfile would take an end record for that of the file."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Look for the comment."""
+        super().__init__(descriptor)
+        self._size = super().size()
+        start = max(0, self._size - END_RECORD.size - LONGEST_COMMENT)
+        self._size = start + _end_of_record(os.pread(descriptor, self._size - start, start))
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read into `buffer`, as PreadFile does."""
+        return super().readinto(memoryview(buffer)[: max(0, self._size - self.tell())])
+
+    def size(self) -> int:
+        """Return the number of bytes before the comment."""
+        return self._size
+
+
+def _end_of_record(data: bytes) -> int:
+    """The offset behind the first end record whose comment goes to the end of the data; else their length."""
+    at = data.find(END_SIGNATURE)
+    while 0 <= at <= len(data) - END_RECORD.size:
+        end = at + END_RECORD.size
+        if end + END_RECORD.unpack_from(data, at)[1] == len(data):
+            return end
+        at = data.find(END_SIGNATURE, at + 1)
+    return len(data)
 
 
 def _from_directory(info: zipfile.ZipInfo) -> ZipEntry:

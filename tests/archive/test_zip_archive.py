@@ -20,7 +20,7 @@ from tests.helpers.stored_images import stored_images
 
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 ENCRYPTED = 1
-CENTRAL_HEADER, LOCAL_HEADER = b"PK\1\2", b"PK\3\4"
+CENTRAL_HEADER, LOCAL_HEADER, END_HEADER = b"PK\1\2", b"PK\3\4", b"PK\5\6"
 
 
 class Unseekable(io.BytesIO):
@@ -36,9 +36,12 @@ class Unseekable(io.BytesIO):
         raise OSError("a pipe")
 
 
-def make_zip(images: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED, buffer=None) -> bytes:
+def make_zip(
+    images: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED, buffer=None, comment=b""
+) -> bytes:
     buffer = buffer or io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as file:
+        file.comment = comment
         for name, data in images:
             file.writestr(name, data)
     return buffer.getvalue()
@@ -80,6 +83,29 @@ def test_a_zip64_file_is_read(tmp_path):
     with zipfile.ZipFile(buffer, "w") as file, file.open("a.jpg", "w", force_zip64=True) as member:
         member.write(noise(1000, 1))
     assert_reads(write(tmp_path / "a.zip", buffer.getvalue()), [("a.jpg", noise(1000, 1))])
+
+
+@pytest.mark.parametrize("most_members", [zipfile.ZIP_FILECOUNT_LIMIT, 1], ids=["zip", "zip64"])
+@pytest.mark.parametrize(
+    "comment",
+    [
+        b"of 2026",
+        b"a PK\5\6 in words, and more words",
+        b"PK\5\6",
+        END_HEADER + bytes(18),
+        b"x" * 0xFFFF,
+        None,
+    ],
+)
+def test_a_comment_may_hold_the_mark_of_an_end(tmp_path, monkeypatch, comment, most_members):
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", most_members)  # from then on, zipfile writes zip64
+    comment = make_zip(photographs(1)) if comment is None else comment
+    path = write(tmp_path / "a.zip", make_zip(photographs(3), comment=comment))
+    assert_reads(path, photographs(3))
+
+
+def test_bytes_behind_the_end_are_no_comment(tmp_path):
+    assert_reads(write(tmp_path / "a.zip", make_zip(photographs(3)) + b"more"), photographs(3))
 
 
 def test_a_program_before_the_archive_is_passed_over(tmp_path):
