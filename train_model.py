@@ -81,11 +81,11 @@ examples:
 
 {ENVIRONMENT}"""
 AUTO = "auto"
-STORE_SUFFIXES = (".h5", ".hdf5", ".hdf")  # whatever the file holds, it was meant to be a store
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Check the files, train, and return the exit status."""
+    from imagestore.sources.no_store import check_are_stores
     from imagestore.store.open_stores import open_stores  # here: h5py and torch would slow --help down
 
     with stopping() as stop:
@@ -126,37 +126,6 @@ def train_until_stopped(stores: "list[ImageStore]", arguments: argparse.Namespac
             )
             return stop.status
         return 0
-
-
-def check_are_stores(patterns: list[str], outputs: str = "train.h5 test.h5 0.8") -> None:
-    """Raise UserError, with the command that makes stores, if something is an archive or a folder.
-
-    `outputs` are the stores in this command, and the share of the first.
-    """
-    from imagestore.sources.open_archive import is_table, open_archive
-    from imagestore.store.expand_paths import expand_paths
-
-    for path in expand_paths(patterns):
-        if is_archive(path):
-            with open_archive(path):  # raises UserError if it is a file of another kind
-                labels = ["--labels", "source"] if is_table(path) else []
-            command = [*script("colourHeuristic.py"), "partition", *map(path_argument, patterns)]
-            line = command_line(*command, *outputs.split(), *labels)
-            raise UserError(f"{path} is no store; this makes stores of the images in it: {line}")
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a path is that of a folder, or of a file that is no store. Raises UserError."""
-    from imagestore.hdf5.superblock import is_hdf5
-    from imagestore.sources.open_archive import split_inner_path
-    from imagestore.tables.hdf5_archive import is_archive_of_arrays
-
-    _, inner = split_inner_path(path)
-    if inner or path.is_dir():
-        return True
-    if is_hdf5(path):
-        return is_archive_of_arrays(path)
-    return path.is_file() and path.suffix not in STORE_SUFFIXES
 
 
 def check_output_folder(folder: Path) -> None:

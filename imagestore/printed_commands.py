@@ -85,7 +85,7 @@ def _quoted(word: str | os.PathLike[str]) -> str:
 
 def _can_be_printed(character: str) -> bool:
     try:
-        character.encode(sys.stderr.encoding)
+        character.encode(sys.stderr.encoding or "utf-8")
     except UnicodeEncodeError:
         return False
     return character.isprintable()

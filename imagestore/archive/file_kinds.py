@@ -138,6 +138,7 @@ def _kind(one: str, members: str, advice: str, *marks: bytes, at: int = 0) -> Fi
 _TO_FOLDER = "unpack it ({}) and give the folder"
 _TO_TAR = "decompress it ({}) and give the .tar"
 _TO_FILES = "write the pictures in it to image files first, and give their folder"
+_DECOMPRESS = "decompress it first"  # as it is, it is read
 _CONVERT = "convert it to PNG or TIFF first"
 
 TEXT = FileKind("a text file", "", "perhaps a server sent an error in place of the archive", _is_text)
@@ -182,7 +183,7 @@ KINDS = (
     _kind("an encrypted file", ARCHIVES, "decrypt it first",
           b"Salted__", b"-----BEGIN PGP MESSAGE", b"age-encryption.org/"),
     # arrays and databases
-    _kind("a Parquet file", ARRAYS, _TO_FILES, b"PAR1"),
+    _kind("a Parquet file", ARRAYS, _DECOMPRESS, b"PAR1"),
     _kind("an Arrow file", ARRAYS, _TO_FILES, b"ARROW1", b"FEA1"),
     _kind("a NumPy array", ARRAYS, _TO_FILES, b"\x93NUMPY"),
     _kind("a Python pickle", ARRAYS, _TO_FILES, b"\x80\2", b"\x80\3", b"\x80\4\x95", b"\x80\5\x95"),
@@ -190,7 +191,7 @@ KINDS = (
     _kind("an SQLite database", ARRAYS, _TO_FILES, b"SQLite format 3\0"),
     _kind("an LMDB database", ARRAYS, _TO_FILES, b"\xde\xc0\xef\xbe", at=16),
     _kind("a record file of MXNet", ARRAYS, _TO_FILES, b"\x0a\x23\xd7\xce"),
-    _kind("an HDF5 file", ARRAYS, _TO_FILES, b"\x89HDF\r\n\x1a\n"),
+    _kind("an HDF5 file", ARRAYS, _DECOMPRESS, b"\x89HDF\r\n\x1a\n"),
     # pictures that are not read
     FileKind("a raw camera file", RAW, "develop it first (darktable-cli, dcraw)", _is_raw),
     FileKind("an SVG drawing", DRAWINGS, "draw it as PNG first (rsvg-convert)", _is_svg),

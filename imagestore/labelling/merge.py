@@ -16,6 +16,7 @@ from imagestore.labelling.merge_corrections import AllCorrections, correct_copie
 from imagestore.labelling.run_report import RunReport, finish, noting_errors
 from imagestore.processes import Stop, stopping
 from imagestore.run_summary import RunSummary
+from imagestore.sources.no_store import check_are_stores
 from imagestore.store.corrections import corrections_of
 from imagestore.store.image_attributes import read_palette
 from imagestore.store.label_names import group_name
@@ -32,6 +33,7 @@ def merge(output: Path, patterns: list[str], again: bool = False, summary: RunSu
     What people corrected by hand in one of the stores counts in all; see corrections.py. Images that they
     removed come back only if they are taken `again`. Returns the exit status. Raises UserError.
     """
+    check_are_stores(patterns)
     with contextlib.ExitStack() as opened:
         stores = [opened.enter_context(store) for store in open_stores(patterns, require_images=False)]
         by_hand = [corrections_of(store) for store in stores]

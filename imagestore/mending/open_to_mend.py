@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagestore.console import UserError, first_line
+from imagestore.sources.no_store import check_is_hdf5
 from imagestore.store.reader import ImageStore
 from imagestore.store.writer import StoreWriter
 
@@ -21,6 +22,7 @@ def open_to_mend(path: Path, dry_run: bool) -> Iterator[tuple[ImageStore, StoreW
     If the block raises, the store stays as it was. Raises UserError if there is no such store, if it is
     write-protected, or if another process is writing it.
     """
+    check_is_hdf5(path)
     if dry_run:
         with ImageStore(path, require_images=False) as store:
             yield store, None

@@ -13,6 +13,7 @@ from imagestore import stored_names
 from imagestore.colour.palette import Palette
 from imagestore.console import note, printable
 from imagestore.reports.label_sheet import NO_LABEL_TITLE
+from imagestore.sources.no_store import check_are_stores
 from imagestore.store.corrections import corrections_of, counts_text
 from imagestore.store.labels import NO_LABEL, StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.open_stores import open_stores
@@ -26,6 +27,7 @@ def summary(paths: list[str], *, as_csv: bool, follow_external: bool = False) ->
 
     `follow_external` is that of ImageStore.
     """
+    check_are_stores(paths)
     with ExitStack() as opened:
         stores = [opened.enter_context(store) for store in open_stores(paths, follow_external)]
         labels = [find_labels(store) for store in stores]

@@ -6,16 +6,28 @@ import re
 from pathlib import Path
 
 from imagestore.archive.file_kinds import TEXT, kind_of
+from imagestore.console import UserError
 from imagestore.decompression.compression_formats import UNCOMPRESSED, Compression, compression_of
 from imagestore.decompression.damage import Damaged
 from imagestore.image_formats import begins_as_image
 
 DECOMPRESSED_BYTES = 0x8010  # by which a compressed file is recognised
+UNKNOWN = "is no tar archive, or is damaged: an archive is a .tar (also .gz, .bz2, .xz, .zst, .lz4) or a .zip"
 SHOWN_BYTES = 60  # of a text file
 PIECE = 512  # bytes that are decompressed at once: those before damage count
 PART = re.compile(
     r"\.(?:\d{2,3}|part[-_.]?\w+|z\d\d)$", re.IGNORECASE
 )  # how the parts of a split file are named
+
+
+class NoArchive(UserError):
+    """A file is no archive that is read here. `words` say what it is, if that is known."""
+
+    def __init__(self, path: Path, descriptor: int, beginning: bytes) -> None:
+        """Look at an open file; `beginning` begins it."""
+        self.words = describe_no_archive(path, descriptor, beginning)
+        self.is_known = self.words != UNKNOWN
+        super().__init__(f"{path} {self.words}")
 
 
 def describe_no_archive(path: Path, descriptor: int, beginning: bytes) -> str:
@@ -39,9 +51,7 @@ def _describe_content(path: Path, beginning: bytes) -> str:
         return f"is a text file ({_first_words(beginning)}): {kind.advice}"
     if kind is not None:
         return f"is {kind.one}: {kind.advice}"
-    return (
-        "is no tar archive, or is damaged: an archive is a .tar (also .gz, .bz2, .xz, .zst, .lz4) or a .zip"
-    )
+    return UNKNOWN
 
 
 def _first_words(text: bytes) -> str:

@@ -17,7 +17,7 @@ from imagestore.archive.protocol import Archive
 from imagestore.archive.tar_archive import TarArchive, find_tar
 from imagestore.console import UserError, describe
 from imagestore.hdf5.superblock import has_signature
-from imagestore.sources.no_archive import describe_no_archive
+from imagestore.sources.no_archive import NoArchive
 
 PARQUET_SIGNATURE = b"PAR1"
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK00PK\3\4")  # with members, without any, and split in one
@@ -100,7 +100,7 @@ def _open_by_content(
         return TarArchive(path, descriptor, compression, index, ignore_zeros=ignore_zeros, labels=labels)
     if has_signature(descriptor):
         return _open_hdf5(path, path, descriptor, "", index, labels)
-    raise UserError(f"{path} {describe_no_archive(path, descriptor, beginning)}")
+    raise NoArchive(path, descriptor, beginning)
 
 
 def _open_part(

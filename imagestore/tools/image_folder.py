@@ -5,12 +5,13 @@
 No name is lost, and none is passed over by those who read such folders. What cannot stand in the name of a
 visible file is escaped (`AC%2FDC`, `%2Ehidden.jpg`). A name without the suffix of an image gets one, and a
 name that is taken gets a number. If the name of a folder does not tell its label, labels.csv tells the labels
-of all images.
+of all images; or labels.json if a label is blank, since an empty cell of a CSV file means no label.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from imagestore.tools.folder_writer import set_time
 from imagestore.tools.labelled_images import ImageList, LabelledImage
 from imagestore.vfs import shown_names
 
-TABLE = "labels.csv"
+TABLE, TABLE_OF_BLANKS = "labels.csv", "labels.json"
 MADE_BY_MACOS = b"__MACOSX"  # what readers of folders pass over
 LONGEST = shown_names.LONGEST - 8  # bytes: a number may follow
 
@@ -34,7 +35,7 @@ def write_image_folder(
 ) -> None:
     """Write the images of all lists, which have one of `labels` each. Raises OSError."""
     parts = {os.fsencode(images.name) for images in lists if images.is_part}
-    writer = _FolderWriter(folder, labels, taken={os.fsencode(TABLE), *parts})
+    writer = _FolderWriter(folder, labels, taken={*map(os.fsencode, (TABLE, TABLE_OF_BLANKS)), *parts})
     for images in lists:
         top = os.fsencode(images.name) if images.is_part else b""
         for image in images.read(on_image):
@@ -74,11 +75,14 @@ class _FolderWriter:
         """Write the labels of all images, if the names of the folders do not tell them."""
         if not self._needs_table:
             return
-        path = os.path.join(self._folder, os.fsencode(TABLE))
+        has_blanks = any(not label.strip() for label in self._folder_of)
+        path = os.path.join(self._folder, os.fsencode(TABLE_OF_BLANKS if has_blanks else TABLE))
+        rows = [(stored_names.decode(place), label) for place, label in self._rows]
         with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(("name", "label"))
-            rows.writerows((stored_names.decode(place), label) for place, label in self._rows)
+            if has_blanks:
+                json.dump(dict(rows), file, indent=0)
+            else:
+                csv.writer(file).writerows([("name", "label"), *rows])
 
 
 def folder_name(label: str) -> bytes:

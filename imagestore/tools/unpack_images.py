@@ -17,6 +17,7 @@ import numpy as np
 from imagestore.console import UserError, progress
 from imagestore.files.atomic_write import LONGEST_STEM, check_writable
 from imagestore.run_summary import RunSummary
+from imagestore.sources.no_store import check_are_stores
 from imagestore.store.labels import NO_LABEL
 from imagestore.store.open_stores import open_stores
 from imagestore.tools.copy_report import WITHOUT_LABEL, CopyReport
@@ -47,6 +48,7 @@ def unpack_images(
     report = CopyReport(summary=summary or RunSummary())
     if kind == PARQUET:
         import pyarrow.parquet  # noqa: F401  (before any work, since it may be missing)
+    check_are_stores(stores)
     with contextlib.ExitStack() as opened:
         all_stores = [opened.enter_context(store) for store in open_stores(stores, follow_external)]
         lists = list_images(all_stores, Globs(include, exclude), report)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from imagestore.hdf5.helper_process import HelperProcess
 from imagestore.open_files import MostRecent, may_open
+from imagestore.sources.no_store import check_is_hdf5
 from imagestore.store.expand_paths import expand_paths
 from imagestore.vfs.indexed_source import IndexedSource, complete_index
 from imagestore.vfs.source import Source
@@ -54,6 +55,7 @@ class _Limits(NamedTuple):
 
 def _open_source(path: Path, number: int, follow_external: bool, use_index: bool, limits: _Limits) -> Source:
     """The store at `path`, which is store `number` of the tree. Raises UserError."""
+    check_is_hdf5(path)
     file = StoreFile(path, limits.files)
     helper = HelperProcess(file.path, lambda: file.fd, follow_external, limits.helpers)
     try:

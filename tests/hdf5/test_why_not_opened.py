@@ -66,13 +66,16 @@ def test_what_a_crashed_writer_had_flushed_is_read(run: Run, tmp_path):
     assert f"{IMAGES} files" in run("h5vfs.py", "verify", store).stdout
 
 
-@pytest.mark.parametrize("content", [b"", b"no HDF5" * 999])
-def test_another_file_is_not_said_to_be_unfinished(run: Run, tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", " is empty: download or copy it again"), (b"\1\2" * 999, ": not an HDF5 file, or damaged")],
+)
+def test_another_file_is_not_said_to_be_unfinished(run: Run, tmp_path, content, reason):
     store = tmp_path / "a.h5"
     store.write_bytes(content)
     for command in ("ls", "verify"):
         done = run("h5vfs.py", command, store, check=False)
-        assert (done.returncode, done.stderr) == (1, f"h5vfs: error: {store}: not an HDF5 file, or damaged\n")
+        assert (done.returncode, done.stderr) == (1, f"h5vfs: error: {store}{reason}\n")
 
 
 def test_a_group_that_cannot_be_listed_may_be_unfinished(run: Run, tmp_path):

@@ -72,7 +72,7 @@ def test_a_name_with_two_values_is_an_error_that_names_it():
         NameTable(TABLE, [("1.jpg", "rose"), ("./1.jpg", "tulip")])
 
 
-def test_a_row_without_a_value_gives_none_and_contradicts_no_other():
+def test_a_row_without_a_value_contradicts_no_other():
     table = NameTable(TABLE, [("a/1.jpg", None), ("b/1.jpg", "rose"), ("b/1.jpg", None), ("a/2.jpg", None)])
     names = ["a/1.jpg", "b/1.jpg", "c/2.jpg"]
     assert [table.find(name) for name in names] == [None, "rose", None]

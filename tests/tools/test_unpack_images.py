@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import re
@@ -126,7 +125,7 @@ def test_a_round_trip_gives_the_same_images_and_labels(run, store, tmp_path, kin
 def test_odd_labels_and_equal_names_come_back_too(run, odd, tmp_path, kind):
     run("h5vfs.py", "unpack", "--format", kind, "--shard-size", "20K", odd[0], "out")
     if kind == "imagefolder":
-        assert read_back(run, tmp_path, "out", "--labels", "out/labels.csv") == odd[1]
+        assert read_back(run, tmp_path, "out", "--labels", "out/labels.json") == odd[1]
     else:
         assert len(os.listdir(tmp_path / "out")) > 1
         assert read_back(run, tmp_path, *READ_BACK[kind]) == odd[1]
@@ -143,6 +142,17 @@ def test_labels_of_folders_need_no_table_if_their_names_tell(run, tmp_path):
     assert read_back(run, tmp_path, "out", "--labels", "folder") == expected
 
 
+@pytest.mark.parametrize(
+    ("labels", "table"), [([".a", 'b, "c"'], "labels.csv"), ([".a", "", "  "], "labels.json")]
+)
+def test_a_table_tells_what_folders_cannot(run, tmp_path, labels, table):
+    images = [(label, b"1.jpg", encode(blobs((24, 16), i), "JPEG")) for i, label in enumerate(labels)]
+    expected = write_store(tmp_path / "odd.h5", images)
+    run("h5vfs.py", "unpack", "--format", "imagefolder", "odd.h5", "out")
+    assert [path.name for path in (tmp_path / "out").glob("*.*") if path.is_file()] == [table]
+    assert read_back(run, tmp_path, "out", "--labels", f"out/{table}") == expected
+
+
 # ----- each format -----
 
 
@@ -151,8 +161,7 @@ def test_an_image_folder_is_one_for_torchvision(run, odd, tmp_path):
     from torchvision.datasets import ImageFolder
 
     run("h5vfs.py", "unpack", "--format", "imagefolder", odd[0], "out")
-    with (tmp_path / "out/labels.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        label_of = {row["name"]: row["label"] for row in csv.DictReader(file)}
+    label_of = json.loads((tmp_path / "out/labels.json").read_text())
     found = ImageFolder(str(tmp_path / "out"))
     paths = [os.path.relpath(path, tmp_path / "out") for path, _ in found.samples]
     assert sorted((label_of[path], (tmp_path / "out" / path).read_bytes()) for path in paths) == odd[1]

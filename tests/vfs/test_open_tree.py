@@ -34,7 +34,7 @@ def test_a_store_with_a_compressed_image_shows_all_of_it(run, sample, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "not an HDF5 file"), (b"no HDF5 here" * 100, "not an HDF5 file"), (None, "no such file")],
+    [(b"", "is empty"), (b"no HDF5 here" * 100, "not an HDF5 file"), (None, "no such file")],
 )
 def test_a_file_that_is_no_store_is_refused(tmp_path, content, message):
     path = tmp_path / "bad.h5"
