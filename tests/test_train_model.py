@@ -15,6 +15,7 @@ import torch
 
 import train_model
 from imagestore import console
+from imagestore.training.command_line import requested_settings
 from imagestore.training.training_settings import BOUNDS, TrainingSettings
 from tests.helpers.commands import ROOT, Run
 from tests.helpers.small_stores import COLOURS, add, make_store, picture
@@ -106,7 +107,7 @@ def test_an_epoch_shows_its_progress(
 def test_a_single_image_trains_without_validation(tmp_path: Path, capsys: pytest.CaptureFixture):
     store = make_store(tmp_path / "one.h5", 1)
     status, _, messages = train_here(capsys, store, "-o", tmp_path, "--epochs", 2)
-    told = any("1 images to train on, 0 to validate" in line for line in messages)
+    told = any("1 image to train on, 0 to validate" in line for line in messages)
     assert (status, told) == (0, True)
 
 
@@ -226,7 +227,7 @@ def test_the_command_line_takes_what_a_checkpoint_takes(name: str):
     flag = "--" + name.replace("_", "-")
     parser = train_model.build_parser()
     for value in BOUNDS[name]:
-        requested = train_model.requested_settings(parser.parse_args(["a.h5", flag, repr(value)]))
+        requested = requested_settings(parser.parse_args(["a.h5", flag, repr(value)]))
         assert requested == {name: value}
         assert TrainingSettings(**requested)
     low, high = BOUNDS[name]

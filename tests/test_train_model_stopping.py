@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import train_model
+from imagestore.training.resume_command import resume_command
 from tests.helpers.commands import ROOT
 from tests.helpers.small_stores import make_store
 from tests.helpers.training_runs import have_equal_weights, metrics_in, train_here, train_until_check
@@ -175,7 +176,7 @@ def test_the_resume_command_repeats_the_given_options(tmp_path: Path):
     given = ("--cache", 5000, "--device", "cpu", "-j", 19)
     for options in ((), given):
         arguments = train_model.build_parser().parse_args([*map(str, (store, "-o", tmp_path, *options))])
-        command = train_model.resume_command(arguments)
+        command = resume_command(arguments)
         assert command.endswith(shlex.join(map(str, ("--resume", tmp_path / "checkpoint.pth", *options))))
 
 
