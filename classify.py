@@ -41,7 +41,7 @@ from imagestore.arguments import (
     positive,
     seed,
 )
-from imagestore.console import UserError, note, printable, progress
+from imagestore.console import UserError, counted, note, printable, progress
 from imagestore.files.atomic_write import check_writable
 from imagestore.networks.labels_file import load_labels
 from imagestore.processes import Stop, share_processors, stopping
@@ -121,7 +121,8 @@ def classify_images(
                     sheet.add(answer)
             bar.update()
         if not accuracy.answers and not stop.requested:
-            raise UserError(f"{arguments.source}: none of the {len(chosen)} images could be decoded")
+            chosen_images = counted(len(chosen), "image")
+            raise UserError(f"{arguments.source}: none of the {chosen_images} could be decoded")
     tell_results(accuracy, sheet, [] if stop.requested else files.paths, arguments)
     arguments.summary.images = accuracy.answers
     if not stop.requested:

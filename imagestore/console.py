@@ -209,6 +209,14 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number and its noun, such as "1 image" or "1,200 images".
+
+    `plural` is given where more than an s makes it: "1 entry", "2 entries"; "1 image is", "2 images are".
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def did_you_mean(name: str, others: Iterable[str]) -> str:
     """The end of a message that `name` is missing: similar names among `others`, or nothing."""
     import difflib

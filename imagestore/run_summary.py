@@ -11,12 +11,21 @@ import json
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagestore.arguments import given_path
-from imagestore.console import FAILED, INTERRUPTED, TERMINATED, Terminated, UserError, note, printable
+from imagestore.console import (
+    FAILED,
+    INTERRUPTED,
+    TERMINATED,
+    Terminated,
+    UserError,
+    counted,
+    note,
+    printable,
+)
 from imagestore.files.atomic_write import check_writable, write_whole
 
 KIB, MB = 1024, 1e6  # getrusage(2) and proc(5) count memory in KiB
@@ -29,7 +38,7 @@ class RunSummary:
     """What a command counts while it runs. Without `images`, it says nothing at its end."""
 
     images: int | None = None  # that it worked on, also if they needed nothing
-    what: str = "images"
+    what: Sequence[str] = ("image",)  # the noun of `images`, and its plural if that needs more than an s
     counts: dict[str, int] = field(default_factory=dict)  # of special kinds, by name
     outputs: list[Path] = field(default_factory=list)
     workers: int = 0  # child processes that do the work beside this process
@@ -53,9 +62,9 @@ class RunSummary:
         """Counts, seconds, images per second, peak memory and outputs."""
         seconds, images = time.monotonic() - self.started, self.images or 0
         special = ", ".join(f"{count:,} {name}" for name, count in self.counts.items() if count)
-        counted = f"{images:,} {self.what}" + (f" ({special})" if special else "")
+        done = counted(images, *self.what) + (f" ({special})" if special else "")
         rate = f"{images / seconds:,.0f}/s" if seconds else "-"
-        return f"{counted} in {seconds:,.1f} s, {rate}, peak memory {self._memory()}{self._outputs()}"
+        return f"{done} in {seconds:,.1f} s, {rate}, peak memory {self._memory()}{self._outputs()}"
 
     def _memory(self) -> str:
         own = f"{own_peak_memory() / MB:,.0f} MB"

@@ -204,7 +204,7 @@ def test_labels_are_matched_by_name(trained: Path, tmp_path: Path, capsys) -> No
     assert (status, err) == (0, [])
     assert out[8:10] == ["accuracy 100.0 % (8 of 8)", "balanced accuracy 100.0 %"]
     assert [line.split()[0] for line in out[-3:]] == ["green", "red", "1"]
-    assert out[-1] == "1 more labels have no image here and were never predicted"
+    assert out[-1] == "1 more label has no image here and was never predicted"
 
 
 def test_labels_the_network_does_not_know_are_wrong(trained: Path, tmp_path: Path, capsys) -> None:
@@ -306,7 +306,7 @@ def test_no_file_is_left_if_nothing_can_be_decoded(trained: Path, tmp_path: Path
     flags = ("--csv", tmp_path / "a.csv", "--features", tmp_path / "f.npy")
     status, out, err = classify_here(capsys, tmp_path / "bad.h5", trained, "all", *flags)
     assert (status, out) == (1, [])
-    assert "none of the 1 images could be decoded" in err[-1]
+    assert "none of the 1 image could be decoded" in err[-1]
     assert os.listdir(tmp_path) == ["bad.h5"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from imagestore.console import did_you_mean, first_line, printable
+from imagestore.console import counted, did_you_mean, first_line, printable
 from tests.helpers.commands import ROOT, Run, environment
 from tests.helpers.small_commands import run_body, start
 
@@ -201,3 +201,9 @@ def test_similar_names_are_suggested() -> None:
 def test_the_first_line_of_an_error() -> None:
     assert first_line(ValueError("one\ntwo")) == "one"
     assert first_line(ValueError()) == "ValueError"
+
+
+def test_a_number_and_its_noun():
+    numbers = (0, 1, 2, 1200)
+    assert [counted(n, "image") for n in numbers] == ["0 images", "1 image", "2 images", "1,200 images"]
+    assert [counted(n, "entry", "entries") for n in (1, 2)] == ["1 entry", "2 entries"]

@@ -22,7 +22,7 @@ from imagestore.archive.protocol import Archive, DamagedArchive, WrongImages, fi
 from imagestore.archive.sample_labels import SampleLabels, with_labels
 from imagestore.archive.tar_headers import TAR_ERRORS
 from imagestore.archive.tar_pass import TarPass, read_at
-from imagestore.console import UserError, note
+from imagestore.console import UserError, counted, note
 from imagestore.decompression.compression_formats import UNCOMPRESSED, Compression, compression_of
 from imagestore.decompression.damage import Damaged, WrongChecksum
 from imagestore.decompression.decompressor import Decompressor
@@ -152,7 +152,8 @@ class TarArchive(Archive):
 
     def _remarks_on_compression(self, decompressor: Decompressor) -> Iterator[str]:
         if count := decompressor.bytes_behind():
-            yield f"has {count:,} bytes behind its {self._compression.name} data, which are ignored"
+            data, are = f"{self._compression.name} data", "is" if count == 1 else "are"
+            yield f"has {counted(count, 'byte')} behind its {data}, which {are} ignored"
 
     def _open_again(self, descriptor: int, first_pass: Decompressor) -> Decompressor:
         """Return a decompressor for single members, by the seek points of the index or of the first pass."""

@@ -18,6 +18,7 @@ from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.sample_labels import SampleLabels
 from imagestore.archive.tar_headers import TAR_ERRORS, TarHeaders
 from imagestore.archive.tar_links import LinkedFile, TarLinks
+from imagestore.console import counted
 from imagestore.decompression.damage import CutShort, Damaged, WrongChecksum
 from imagestore.decompression.decompressor import PIECE, Decompressor
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, has_image_suffix
@@ -255,11 +256,15 @@ class TarPass:
             yield "has no end mark: perhaps it was cut short between two members"
         if self.images_behind:
             yield (
-                f"has {self.images_behind:,} more images behind its end mark, which are not read: "
+                f"has {counted(self.images_behind, 'more image')} behind its end mark, "
+                f"which {'is' if self.images_behind == 1 else 'are'} not read: "
                 "--ignore-zeros reads them, too"
             )
         elif count := self._headers.bytes_passed_over:
-            yield f"has {count:,} bytes behind its end mark that are no archive, which are ignored"
+            are = "is" if count == 1 else "are"
+            yield (
+                f"has {counted(count, 'byte')} behind its end mark that {are} no archive, which {are} ignored"
+            )
 
     def describe(self, damage: Damaged) -> str:
         """Return in words what is wrong with the archive, to follow its path in a message."""

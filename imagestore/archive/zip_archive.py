@@ -13,7 +13,7 @@ from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import Archive, DamagedArchive, find_last
 from imagestore.archive.zip_data import DamagedEntry, read_entry
 from imagestore.archive.zip_entries import NoDirectory, ZipEntry, read_directory, scan_headers
-from imagestore.console import UserError, note, printable
+from imagestore.console import UserError, counted, note, printable
 from imagestore.image_formats import FIRST_BYTES, has_image_suffix
 
 ENCRYPTED, LINKS, FOLDERS, UNREADABLE = "encrypted", "links", "folders", "unreadable"
@@ -50,9 +50,9 @@ class ZipArchive(Archive):
                     f"{self.path} is a zip file that is damaged, or ends in its first member: "
                     "download or copy it again"
                 ) from error
+            whole = counted(len(entries), "whole member")
             self.damage = DamagedArchive(
-                f"{self.path} has no directory at its end ({error}), and {len(entries):,} whole members: "
-                "download or copy it again"
+                f"{self.path} has no directory at its end ({error}), and {whole}: download or copy it again"
             )
             return entries
 
@@ -138,5 +138,5 @@ def _count_and_first(names: list[str]) -> str:
     """The number of members, and the first of their names."""
     shown = ", ".join(map(printable, names[:NAMES_SHOWN]))
     more = len(names) - NAMES_SHOWN
-    count = f"{len(names):,} member{'' if len(names) == 1 else 's'}"
+    count = counted(len(names), "member")
     return f"{count}: {shown}, and {more:,} more" if more > 0 else f"{count}: {shown}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imagestore.classifying.answer import Answer
-from imagestore.console import printable
+from imagestore.console import counted, printable
 from imagestore.training.last_lines import percent
 from imagestore.training.predictions import Predictions
 
@@ -60,7 +60,8 @@ class Accuracy:
         named = ", ".join(map(printable, untrained[:LABELS_NAMED]))
         others = f" and {len(untrained) - LABELS_NAMED:,} more" if len(untrained) > LABELS_NAMED else ""
         rest = self.predictions.count - images
-        line = f"{images:,} of them have a label that the network was not trained on ({named}{others})"
+        have = counted(images, "of them has", "of them have")
+        line = f"{have} a label that the network was not trained on ({named}{others})"
         if not rest:
             return line
         right = self.predictions.right
@@ -85,4 +86,5 @@ class Accuracy:
             aligned = (number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
             yield "  ".join([label.ljust(widths[0]), *aligned])
         if left_out := len(rows) - len(shown):
-            yield f"{left_out:,} more labels have no image here and were never predicted"
+            have = counted(left_out, "more label has", "more labels have")
+            yield f"{have} no image here and {'was' if left_out == 1 else 'were'} never predicted"

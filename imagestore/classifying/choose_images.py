@@ -17,7 +17,7 @@ from imagestore.archive.protocol import Archive
 from imagestore.archive.why_no_image import why_no_image
 from imagestore.classifying.answer import Picture
 from imagestore.classifying.true_labels import heuristic_label
-from imagestore.console import note, printable
+from imagestore.console import counted, note, printable
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.sources.joined_archives import JoinedArchives
 from imagestore.sources.open_archives import open_archives
@@ -96,7 +96,8 @@ def choose_images(images: Images, count: int | None, seed: int | None) -> list[i
     If there are fewer images, all are chosen and the user is told. Without a `seed`, each call chooses anew.
     """
     if count is not None and count > len(images) > 0:
-        note(f"classify: there are only {len(images):,} images: taking all of them")
+        are = "is" if len(images) == 1 else "are"
+        note(f"classify: there {are} only {counted(len(images), 'image')}: taking all of them")
     total = len(images) if count is None else min(count, len(images))
     return sorted(random.Random(seed).sample(range(len(images)), total))
 

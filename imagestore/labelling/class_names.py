@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from imagestore.console import UserError, note, printable
+from imagestore.console import UserError, counted, note, printable
 from imagestore.labelling.read_tables import is_missing, read_json, read_text, value_as_text
 
 LABELS_SHOWN = 5  # of those that have no name
@@ -40,7 +40,7 @@ def _counted(path: Path, names: list[str], labels: Collection[str]) -> dict[str,
     numbered = {str(number): name for number, name in enumerate(names, first)}
     if unnamed := _without_name(labels, numbered):
         raise UserError(
-            f"--class-names {path}: has {len(names):,} names, and counted from {first}, none is for "
+            f"--class-names {path}: has {counted(len(names), 'name')}, and counted from {first}, none is for "
             f'{unnamed}; give JSON with the number of each name, {{"1": "rose"}}'
         )
     if "0" not in labels and first == 0 and not numbered.keys().isdisjoint(labels):
@@ -57,4 +57,4 @@ def _without_name(labels: Collection[str], names: Mapping[str, str]) -> str:
     if not unnamed:
         return ""
     more = ", …" if len(unnamed) > LABELS_SHOWN else ""
-    return f"label{'s' * (len(unnamed) > 1)} {', '.join(unnamed[:LABELS_SHOWN])}{more}"
+    return f"{'label' if len(unnamed) == 1 else 'labels'} {', '.join(unnamed[:LABELS_SHOWN])}{more}"

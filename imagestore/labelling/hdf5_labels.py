@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imagestore.archive.label_text import NoLabels
 from imagestore.archive.members import SourceLabels
-from imagestore.console import UserError, first_line
+from imagestore.console import UserError, counted, first_line
 from imagestore.hdf5.open_descriptor import open_descriptor
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.tables.label_arrays import find_labels_of
@@ -22,8 +22,8 @@ def read_labels(path: Path, array: str | None, count: int) -> list[str | None]:
             return find_labels_of(file, path, "", count, SourceLabels(array))
         except NoLabels:
             raise UserError(
-                f"{path}: no array, or several, with {count:,} labels, as many as the archive has images: "
-                "name one with --label-column"
+                f"{path}: no array, or several, with {counted(count, 'label')}, as many as the archive has "
+                "images: name one with --label-column"
             ) from None
         except ERRORS_OF_H5PY as error:
             raise UserError(f"{path}: cannot be read ({first_line(error)})") from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagestore.archive.members import Member, SourceLabels
-from imagestore.console import UserError, did_you_mean, printable
+from imagestore.console import UserError, counted, did_you_mean, printable
 from imagestore.labelling.class_names import read_class_names
 from imagestore.labelling.name_table import NameTable
 from imagestore.labelling.natural_order import numbers_in_natural_order
@@ -119,7 +119,8 @@ def _label_in_mat_file(path: Path, options: LabelOptions, members: Sequence[Memb
     numbers = vectors[name]
     if len(numbers) != len(members):
         raise UserError(
-            f"{path}: {name} has {len(numbers):,} numbers, and the archive has {len(members):,} images: "
+            f"{path}: {name} has {counted(len(numbers), 'number')}, and the archive has "
+            f"{counted(len(members), 'image')}: "
             "they do not belong together"
         )
     place = numbers_in_natural_order(members)

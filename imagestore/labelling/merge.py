@@ -11,7 +11,7 @@ from h5py.h5d import DatasetID
 from isal.isal_zlib import crc32
 
 from imagestore import stored_names
-from imagestore.console import Progress, UserError, note, printable, progress
+from imagestore.console import Progress, UserError, counted, note, printable, progress
 from imagestore.labelling.merge_corrections import AllCorrections, correct_copied
 from imagestore.labelling.run_report import RunReport, finish, noting_errors
 from imagestore.processes import Stop, stopping
@@ -85,7 +85,8 @@ def _copy_images(
     copyable, labels = store.copyable(), find_labels(store)
     note_what_is_left_out("colourHeuristic", store, labels)
     if labels.without_label:
-        note(f"colourHeuristic: {store.path}: left out: {labels.without_label:,} images under no label")
+        images = counted(labels.without_label, "image")
+        note(f"colourHeuristic: {store.path}: left out: {images} under no label")
     for i in store.positions_by_offset():
         if labels.name_of(i) is None:
             bar.update()

@@ -12,7 +12,7 @@ from imagestore.archive.file_kinds import kind_of_undecodable
 from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import DamagedArchive, WrongImages
 from imagestore.archive.why_no_image import why_no_image
-from imagestore.console import FAILED, UserError, fail, note, printable
+from imagestore.console import FAILED, UserError, counted, fail, note, printable
 from imagestore.files.disk_room import DiskFull
 from imagestore.labelling.name_table import AmbiguousName
 from imagestore.processes import Stop
@@ -138,10 +138,9 @@ def decide_ending(report: RunReport, writers: list[StoreWriter], skipped: Passed
     if report.error:
         return Ending(FAILED, _early_end(report.error))
     if report.unreadable:
-        count = len(report.unreadable)
-        return Ending(
-            FAILED, f"{count:,} images could not be read and were left out; all other images are stored"
-        )
+        were = "was" if len(report.unreadable) == 1 else "were"
+        left_out = f"{counted(len(report.unreadable), 'image')} could not be read and {were} left out"
+        return Ending(FAILED, f"{left_out}; all other images are stored")
     if not any(len(writer) for writer in writers):
         return Ending(FAILED, f"{report.source}: holds no image{_why(report, skipped)}", without_result=True)
     return Ending(0)
@@ -151,7 +150,7 @@ def _why(report: RunReport, skipped: PassedOver | None) -> str:
     """The end of the message of a run that stored no image."""
     if report.removed:
         count = len(_each_once(report.removed))
-        return f" that is left: {count:,} were removed by hand (--again brings them back)"
+        return f" that is left: {counted(count, 'was', 'were')} removed by hand (--again brings them back)"
     if report.unlabelled:
         names = _count_and_first(report.unlabelled, UNLABELLED_SHOWN)
         return f" that has a label: --labels {printable(report.labels)} has none for {names}"
@@ -168,17 +167,16 @@ def _early_end(reason: str) -> str:
 def _print_stores(writers: list[StoreWriter]) -> None:
     """Print on standard output how many images each store has now."""
     for writer in writers:
-        images, labels = len(writer), writer.label_count()
-        new = writer.images_new()
-        print(f"{writer.path.name}: {images:,} images under {labels:,} labels ({new:,} new)")
+        images, labels = counted(len(writer), "image"), counted(writer.label_count(), "label")
+        print(f"{writer.path.name}: {images} under {labels} ({writer.images_new():,} new)")
 
 
 def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping[str, int]) -> None:
     """Print on standard error which images are not new, and which are missing."""
     if recovered := sum(writer.images_recovered for writer in writers):
-        note(f"taken over from an interrupted run: {recovered:,} images")
+        note(f"taken over from an interrupted run: {counted(recovered, 'image')}")
     if report.already_stored:
-        note(f"already stored: {report.already_stored:,} images")
+        note(f"already stored: {counted(report.already_stored, 'image')}")
     if reasons := [f"{reason} ({n:,})" for reason, n in skipped.items() if n and reason != "folders"]:
         note(f"passed over: {', '.join(reasons)}")
     if report.undecodable:
@@ -193,12 +191,13 @@ def _print_notes(report: RunReport, writers: list[StoreWriter], skipped: Mapping
             "(--again brings them back)"
         )
     if report.corrected:
-        note(f"labelled as somebody corrected them by hand: {report.corrected:,} images")
+        note(f"labelled as somebody corrected them by hand: {counted(report.corrected, 'image')}")
     if report.disputed:
         shown = _count_and_first(report.disputed, DISPUTED_SHOWN)
         note(f"corrected by hand in two ways, the later one counts: {shown}")
     if report.first_of_several:
-        note(f"only the first of several frames or pages is labelled: {report.first_of_several:,} images")
+        images = counted(report.first_of_several, "image")
+        note(f"only the first of several frames or pages is labelled: {images}")
     if report.incomplete:
         note(
             f"incomplete, because only the end of the file is missing: {_count_and_first(report.incomplete)}"
@@ -214,6 +213,6 @@ def _each_once(names: list[str]) -> list[str]:
 
 def _count_and_first(lines: list[str], shown: int = NAMES_SHOWN) -> str:
     """The number of lines, and the first of them."""
-    text = f"{len(lines):,} images: {'; '.join(lines[:shown])}"
+    text = f"{counted(len(lines), 'image')}: {'; '.join(lines[:shown])}"
     more = len(lines) - shown
     return f"{text}; and {more:,} more" if more > 0 else text

@@ -23,7 +23,7 @@ from imagestore import stored_names
 from imagestore.archive.image_files import LONGEST_NAME
 from imagestore.archive.members import Member
 from imagestore.archive.protocol import Archive, DamagedArchive
-from imagestore.console import Progress, UserError, note, printable, progress
+from imagestore.console import Progress, UserError, counted, note, printable, progress
 from imagestore.labelling.added_images import AddedImages
 from imagestore.labelling.choose_members import choose_runs, choose_runs_in_shard, is_for_training, share
 from imagestore.labelling.label_sources import (
@@ -190,7 +190,8 @@ def _choose_positions(run: Run, label_of: LabelOf | None, count: int, chunk: int
     new = _positions_of_new(members, run, label_of)
     if members and len(new) < count:
         output = run.writers[0].path.name
-        note(f"{run.source.path}: {len(new):,} images are not in {output} yet; taking all of them")
+        are = counted(len(new), "image is", "images are")
+        note(f"{run.source.path}: {are} not in {output} yet; taking all of them")
     return choose_runs(new, count, chunk, random.Random(options.seed))
 
 

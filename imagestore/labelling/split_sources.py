@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from imagestore.archive.members import Member
-from imagestore.console import UserError, printable
+from imagestore.console import UserError, counted, printable
 from imagestore.labelling.name_table import NameTable
 from imagestore.labelling.natural_order import numbers_in_natural_order
 from imagestore.labelling.read_tables import read_table
@@ -49,7 +49,8 @@ def _part_in_mat_file(path: Path, members: Sequence[Member]) -> PartOf:
     first, last = min(part_of_number), max(part_of_number)
     if first < 1 or last > len(members):
         raise UserError(
-            f"{path} has numbers from {first:,} to {last:,}, and the archive has {len(members):,} images: "
+            f"{path} has numbers from {first:,} to {last:,}, and the archive has "
+            f"{counted(len(members), 'image')}: "
             "they do not belong together"
         )
     place = numbers_in_natural_order(members)

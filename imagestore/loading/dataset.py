@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from torch.utils.data import Dataset
 
-from imagestore.console import UserError, note
+from imagestore.console import UserError, counted, note
 from imagestore.decode.decode_image import decode_rgb, decode_rgb_array
 from imagestore.decode.errors import NotAnImage, NotEnoughMemory
 from imagestore.decode.memory_bound import memory_bound
@@ -216,7 +216,7 @@ def _is_decodable(store: ImageStore, i: int) -> bool:
 def _what_is_left_out(stores: Sequence[ImageStore], labels: Sequence[StoreLabels]) -> Iterator[str]:
     """A line for each store of which something is left out: images without a label, and what is no label."""
     for store, found in zip(stores, labels, strict=True):
-        at_fault = [f"{found.without_label:,} images under no label"] if found.without_label else []
+        at_fault = [f"{counted(found.without_label, 'image')} under no label"] if found.without_label else []
         if lines := at_fault + found.left_out:
             yield f"{store.path}: left out: {'; '.join(lines)}"
 
@@ -225,7 +225,8 @@ def _why_no_label(stores: Sequence[ImageStore], labels: Sequence[StoreLabels]) -
     """What was found in place of labels, and what to do."""
     for store, found in zip(stores, labels, strict=True):
         if found.without_label:
-            return f"{store.path}: {found.without_label:,} images at the root, under no label: {HOW_TO_LABEL}"
+            images = counted(found.without_label, "image")
+            return f"{store.path}: {images} at the root, under no label: {HOW_TO_LABEL}"
     return f"{'; '.join(_what_is_left_out(stores, labels))}: name another store"
 
 

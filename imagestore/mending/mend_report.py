@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imagestore.console import fail, note, printable
+from imagestore.console import counted, fail, note, printable
 from imagestore.run_summary import RunSummary
 from imagestore.store.writer import StoreWriter
 
@@ -43,10 +43,10 @@ class MendReport:
         if writer is None:
             print(f"{name}: {count} would be {self.did}; nothing is written")
         else:
-            total = f"{len(writer):,} images under {writer.label_count():,} labels"
+            total = f"{counted(len(writer), 'image')} under {counted(writer.label_count(), 'label')}"
             print(f"{name}: {total} ({count} {self.did})")
         if self.unchanged:
-            note(f"already under that label: {self.unchanged:,} images")
+            note(f"already under that label: {counted(self.unchanged, 'image')}")
         for reason, names in self.notes.items():
             note(f"{reason}: {_count_and_first(names)}")
         if self.refused:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from imagestore.console import UserError, printable
+from imagestore.console import UserError, counted, printable
 from imagestore.networks.description import TIMM
 from imagestore.networks.first_colour_network import OLD_VALUES
 from imagestore.networks.image_network import ImageNetwork
@@ -157,13 +157,14 @@ def report(
 ) -> list[str]:  # fmt: skip
     """The lines for the user: what was taken, and `how`; the head; what is missing; what is not used."""
     part = f" ({file.part})" if file.part else ""
-    counted = [name for name in own if name in taken or not name.endswith(COUNTERS)]
-    lines = [f"{file.path}{part}: {len(taken):,} of the model's {len(counted):,} tensors taken{how}"]
+    all_names = [name for name in own if name in taken or not name.endswith(COUNTERS)]
+    tensors = counted(len(all_names), "tensor")
+    lines = [f"{file.path}{part}: {len(taken):,} of the model's {tensors} taken{how}"]
     if not head.isdisjoint(taken):
         lines.append("the head is that of the file, too")
     else:
         lines.append(f"the head stays as it was initialised: {_why_not_the_head(own, head, theirs)}")
-    if missing := [name for name in counted if name not in taken and name not in head]:
+    if missing := [name for name in all_names if name not in taken and name not in head]:
         lines.append(f"not in the file, or of another shape there: {_few(missing)}")
     known = {*taken, *head, *OLD_VALUES}
     if unused := [name for name in theirs if name not in known]:
@@ -178,7 +179,7 @@ def _why_not_the_head(own: Mapping[str, Tensor], head: set[str], theirs: Mapping
     name = next(name for name in head if name in theirs)
     if fits(other, own[name]):
         return "the file is for other labels"
-    return f"it has {len(own[name]):,} labels, and that of the file {len(other):,}"
+    return f"it has {counted(len(own[name]), 'label')}, and that of the file {len(other):,}"
 
 
 def _todays_name(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from imagestore.console import UserError
+from imagestore.console import UserError, counted
 from imagestore.networks.description import FIRST, OWN_MODELS, VIEWS, NetworkDescription
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.labels_file import labels_crc32
@@ -127,8 +127,8 @@ def _check_labels(
     label_count = len(description.labels)
     if label_count != len(labels):
         raise UserError(
-            f"{path}: the weights are for {label_count} labels, but the labels file has {len(labels)}: "
-            "use two files of the same training"
+            f"{path}: the weights are for {counted(label_count, 'label')}, but the labels file has "
+            f"{len(labels)}: use two files of the same training"
         )
     is_old = "state_dict" not in content
     checksum = int(content["labels_crc32"]) if is_old else labels_crc32(description.labels)

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 from imagestore import stored_names
+from imagestore.console import counted
 from imagestore.drawing.canvas import Canvas
 from imagestore.drawing.contact_sheet import CaptionedImage, SheetRow, contact_sheet
 from imagestore.store.labels import NO_LABEL, StoreLabels, find_labels, note_what_is_left_out
@@ -24,7 +25,8 @@ def draw_label_sheet(path: Path, follow_external: bool = False) -> Canvas:
         rows = sorted(_images_by_row(labels), key=lambda row: -len(row[1]))
         sheet = [SheetRow(f"{name}\n{len(images):,}", _sample_images(store, images)) for name, images in rows]
         total = int(labels.is_counted.sum())
-        return contact_sheet(sheet, f"{path.name}: {total:,} images, {len(labels.names)} labels")
+        title = f"{path.name}: {counted(total, 'image')}, {counted(len(labels.names), 'label')}"
+        return contact_sheet(sheet, title)
 
 
 def _images_by_row(labels: StoreLabels) -> list[tuple[str, list[int]]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from imagestore import stored_names
 from imagestore.colour.palette import Palette
-from imagestore.console import note, printable
+from imagestore.console import counted, note, printable
 from imagestore.reports.label_sheet import NO_LABEL_TITLE
 from imagestore.sources.no_store import check_are_stores
 from imagestore.store.corrections import corrections_of, counts_text
@@ -66,7 +66,7 @@ def _print_counts(labels: list[StoreLabels]) -> None:
     width = max(map(len, [*counts, "total"]))
     for label, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         print(f"{printable(label):{width}}  {count:9,}  {count / total:6.1%}")
-    print(f"{'total':{width}}  {total:9,}  {label_count} labels")
+    print(f"{'total':{width}}  {total:9,}  {counted(label_count, 'label')}")
 
 
 def _print_csv(stores: list[ImageStore], labels: list[StoreLabels]) -> None:

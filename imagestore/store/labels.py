@@ -13,13 +13,13 @@ A store that this suite wrote needs no such search, and is not looked through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from imagestore import stored_names
-from imagestore.console import note, printable
+from imagestore.console import counted, note, printable
 from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
 from imagestore.store.label_names import label_of_group
 from imagestore.store.reader import ImageStore, StoreError
@@ -115,15 +115,10 @@ def _numbered(
     return StoreLabels(names=names, label=label, is_counted=is_counted, left_out=left_out)
 
 
-def _count(images: Sized, noun: str) -> str:
-    """Such as "1 image" and "1,200 images"."""
-    return f"{len(images):,} {noun}" + ("" if len(images) == 1 else "s")
-
-
 def _why_storage(images: np.ndarray, without_label: int) -> str:
     if not without_label:
-        return f"{_count(images, 'image')}, under other labels too"
-    return f"{_count(images, 'image')}, {without_label:,} of them under no other label"
+        return f"{counted(len(images), 'image')}, under other labels too"
+    return f"{counted(len(images), 'image')}, {without_label:,} of them under no other label"
 
 
 class _Search:
@@ -146,7 +141,7 @@ class _Search:
             elif (group := stored_names.decode(name)) in storage:
                 self._leave_out(images, name, _why_storage(images, storage[group]))
             elif not self._holds_an_image(images):
-                self._leave_out(images, name, f"{NO_IMAGE} among {_count(images, 'dataset')}")
+                self._leave_out(images, name, f"{NO_IMAGE} among {counted(len(images), 'dataset')}")
         parts = self._parts(groups)
         labels = self._below_the_split(groups, parts) if parts else None
         labels = labels or _numbered(names, groups, self._is_counted, self._left_out)
@@ -168,7 +163,7 @@ class _Search:
         if others:
             more = ", …" if len(others) > 1 else ""
             name = printable(self._index.name(others[0]))
-            self._left_out.append(f"{name}{more} at the root (no image: {_count(others, 'dataset')})")
+            self._left_out.append(f"{name}{more} at the root (no image: {counted(len(others), 'dataset')})")
 
     def _parts(self, groups: np.ndarray) -> dict[int, int]:
         """The part of a split that each group is; empty if some group is no part of one."""
@@ -203,7 +198,7 @@ class _Search:
         for name, first, last in zip(in_order, ends[:-1], ends[1:], strict=True):
             images = by_label[first:last]
             if not self._holds_an_image(images):
-                self._leave_out(images, name, f"{NO_IMAGE} among {_count(images, 'dataset')}")
+                self._leave_out(images, name, f"{NO_IMAGE} among {counted(len(images), 'dataset')}")
         labels = _numbered(in_order, group, self._is_counted, self._left_out)
         labels.split = split
         return labels

@@ -10,7 +10,7 @@ import numpy as np
 
 from imagestore.archive.label_text import LABEL_KEYS, OTHER_KEYS, NoLabels, text_of
 from imagestore.archive.members import SourceLabels
-from imagestore.console import UserError, did_you_mean, printable
+from imagestore.console import UserError, counted, did_you_mean, printable
 from imagestore.hdf5.datasets_below import datasets_below
 
 # Words in the names of arrays that are as long as the images, and say something else of them.
@@ -63,7 +63,7 @@ def _labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | 
                             "name one with --label-key")  # fmt: skip
     others = f" ({printable(', '.join(candidates))})" if candidates else ""
     raise NoLabels(
-        f"{path}: no array of {count:,} labels stands beside {printable(images)}: "
+        f"{path}: no array of {counted(count, 'label')} stands beside {printable(images)}: "
         f"name it with --label-key{others}, or take the labels from elsewhere (--labels)"
     )
 

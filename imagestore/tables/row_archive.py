@@ -20,7 +20,7 @@ from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Location, Member, Members, SourceLabels
 from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import Archive, DamagedArchive, find_last
-from imagestore.console import UserError, note, printable
+from imagestore.console import UserError, counted, note, printable
 from imagestore.decode.memory_bound import memory_bound
 
 EMPTY = "without bytes"  # a reason to skip a row
@@ -161,4 +161,4 @@ def _remarks(empty: list[str]) -> list[str]:
     if not empty:
         return []
     names = ", ".join(map(printable, empty[:NAMES_SHOWN])) + (", …" if len(empty) > NAMES_SHOWN else "")
-    return [f"has {len(empty):,} row{'' if len(empty) == 1 else 's'} without the bytes of an image: {names}"]
+    return [f"has {counted(len(empty), 'row')} without the bytes of an image: {names}"]

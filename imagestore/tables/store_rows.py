@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from imagestore import stored_names
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import DamagedArchive
-from imagestore.console import UserError, printable
+from imagestore.console import UserError, counted, printable
 from imagestore.store.labels import StoreLabels
 from imagestore.store.reader import ImageStore, StoreError
 from imagestore.tables.row_archive import Row
@@ -51,7 +51,7 @@ class StoreRows:
         if broken:
             more = ", …" if len(broken) > NAMES_SHOWN else ""
             raise DamagedArchive(
-                f"{self._store.path} is damaged: {len(broken):,} images cannot be read: "
+                f"{self._store.path} is damaged: {counted(len(broken), 'image')} cannot be read: "
                 f"{', '.join(broken[:NAMES_SHOWN])}{more}: copy or make it again"
             )
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imagestore.console import FAILED, note, printable
+from imagestore.console import FAILED, counted, note, printable
 from imagestore.run_summary import RunSummary
 
 MOST_NAMED_FAILURES = 20  # further failures are only counted
@@ -55,18 +55,16 @@ class CopyReport:
     def summarise(self, verb: str, target: Path) -> int:
         """Print the summary, "packed 3 files into x.h5"; return the exit status."""
         note(f"h5vfs: {verb} {_in_words(self.done) or 'nothing'} into {target}")
-        self.summary.images, self.summary.what = self.done.total(), "entries"
+        self.summary.images, self.summary.what = self.done.total(), ("entry", "entries")
         self.summary.counts = {"failed": self.failures, "passed over": self.skipped.total()}
         self.summary.outputs = [target]
         if self.skipped:
             note(f"h5vfs: passed over {_in_words(self.skipped)}")
         if self.failures:
-            entries = "entry" if self.failures == 1 else "entries"
-            note(f"h5vfs: error: {self.failures:,} {entries} could not be {verb}; all others are {verb}")
+            failed = counted(self.failures, "entry", "entries")
+            note(f"h5vfs: error: {failed} could not be {verb}; all others are {verb}")
         return FAILED if self.failures else 0
 
 
 def _in_words(counts: Counter[Kind]) -> str:
-    return ", ".join(
-        f"{count:,} {kind.singular if count == 1 else kind.plural}" for kind, count in counts.items()
-    )
+    return ", ".join(counted(count, kind.singular, kind.plural) for kind, count in counts.items())

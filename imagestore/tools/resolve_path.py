@@ -6,7 +6,7 @@ import contextlib
 from collections import deque
 
 from imagestore import stored_names
-from imagestore.console import UserError, did_you_mean, printable
+from imagestore.console import UserError, counted, did_you_mean, printable
 from imagestore.store.label_names import group_name, path_in_group
 from imagestore.vfs import shown_names
 from imagestore.vfs.node import Node
@@ -78,7 +78,7 @@ def _find_child(tree: Tree, folder: bytes, name: bytes, path: bytes) -> tuple[by
 
 
 def _no_such_file(tree: Tree, folder: bytes, name: bytes, path: bytes) -> str:
-    where = tree.files[0] if len(tree.files) == 1 else f"{len(tree.files)} stores"
+    where = tree.files[0] if len(tree.files) == 1 else counted(len(tree.files), "store")
     node = tree.find(folder or b"/")
     if node.is_folder:
         hint = did_you_mean(printable(name), (printable(other) for other, _ in tree.children(node)))

@@ -26,7 +26,7 @@ from types import FrameType
 
 from isal.isal_zlib import crc32
 
-from imagestore.console import UserError, note
+from imagestore.console import UserError, counted, note
 from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.loading.free_memory import available_memory
@@ -207,7 +207,7 @@ def _make_copies(stores: Sequence[Path], folder: Path) -> None:
         raise
     write_list(folder / COPIES, dict(zip(names, stores, strict=True)))
     size = sum((folder / name).stat().st_size for name in names)
-    what = "1 store" if len(names) == 1 else f"{len(names):,} stores"
+    what = counted(len(names), "store")
     note(f"{PROGRAM}: copied {what}, {size / 1e6:,.0f} MB, to {folder}; all checksums are right")
 
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from isal.isal_zlib import crc32
 
-from imagestore.console import FAILED, UserError, note, printable, progress
+from imagestore.console import FAILED, UserError, counted, note, printable, progress
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.run_summary import RunSummary
 from imagestore.store.expand_paths import expand_paths
@@ -37,7 +37,7 @@ def verify(
     Raises UserError if a glob matches nothing.
     """
     status, summary = 0, summary or RunSummary()
-    summary.images, summary.what, summary.counts = 0, "files", {"bad": 0}
+    summary.images, summary.what, summary.counts = 0, ("file",), {"bad": 0}
     for path in expand_paths(stores):
         try:
             verdict = verify_store(path, follow_external)
@@ -88,7 +88,7 @@ class Verdict:
 
     def summary(self) -> str:
         """The line for standard output."""
-        parts = [f"{self.files():,} files", f"{self.right:,} checksums right"]
+        parts = [counted(self.files(), "file"), f"{counted(self.right, 'checksum')} right"]
         if self.unchecked:
             parts.append(f"{self.unchecked:,} readable, without a checksum")
         if self.elsewhere:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imagestore.console import UserError
+from imagestore.console import UserError, counted
 from imagestore.networks.tensor_files import UNEXPECTED_CONTENT, load_file, save_file
 from imagestore.training.evaluation import Score
 from imagestore.training.training_state import Best, Training
@@ -64,7 +64,8 @@ class Checkpoint:
         labels, images = training.training_batches.dataset.classes, len(training.training_batches)
         if (len(self.labels), self.images) != (len(labels), images):
             raise UserError(
-                f"{path}: made from {self.images:,} images with {len(self.labels)} labels, not from these "
+                f"{path}: made from {counted(self.images, 'image')} with "
+                f"{counted(len(self.labels), 'label')}, not from these "
                 f"{images:,} with {len(labels)}: name the same stores, or leave --resume out"
             )
         if self.labels != labels:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imagestore.console import UserError, note, printable
+from imagestore.console import UserError, counted, note, printable
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.make_batches import Part
 from imagestore.store.labels import TEST, TRAIN, VAL
@@ -56,7 +56,7 @@ def images_of_stores(options: RunOptions, labels: list[str]) -> Part:
     if other := len(dataset) - len(positions):
         names = sorted(set().union(*(found.names for found in dataset.labels)) - set(labels))
         named = ", ".join(map(printable, names[:LABELS_NAMED])) + (", …" if names[LABELS_NAMED:] else "")
-        note(f"train_model: --val: does not use {other:,} images with other labels ({named})")
+        note(f"train_model: --val: does not use {counted(other, 'image')} with other labels ({named})")
     return Part(dataset, positions)
 
 
@@ -80,7 +80,7 @@ def _note_parts(dataset: HDF5Dataset, settings: TrainingSettings, use_val: bool)
     unused = [f"{name}/ ({count:,})" for name, count in (("val", in_val), ("test", in_test)) if count]
     unused = unused[use_val:]
     note(
-        f"train_model: trains on train/ ({in_train:,} images), "
+        f"train_model: trains on train/ ({counted(in_train, 'image')}), "
         + (f"validates with val/ ({in_val:,})" if use_val else share)
         + (f"; does not use {' and '.join(unused)}" if unused else "")
     )

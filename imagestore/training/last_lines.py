@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from imagestore.console import printable
+from imagestore.console import counted, printable
 from imagestore.training.predictions import Predictions
 
 CONFUSIONS = 3  # pairs of labels that are named
@@ -31,7 +31,8 @@ def confusion_lines(predictions: Predictions) -> Iterator[str]:
     """A line for each of the pairs of labels that were confused most often."""
     for pair in predictions.most_confused(CONFUSIONS):
         true, predicted = quoted(pair.true_label), quoted(pair.predicted_label)
-        yield f"often wrong: {pair.count:,} of {pair.images:,} images of {true} were predicted as {predicted}"
+        images, were = counted(pair.images, "image"), "was" if pair.images == 1 else "were"
+        yield f"often wrong: {pair.count:,} of {images} of {true} {were} predicted as {predicted}"
 
 
 def percent(share: float | None) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imagestore.console import counted
 from imagestore.drawing.figures import plain_line, save_figure
 from imagestore.training.metrics_file import EpochMetrics, read_metrics
 from imagestore.training.predictions import Predictions
@@ -136,7 +137,7 @@ def _name_squares(axes: Axes, images: np.ndarray, names: Sequence[str]) -> None:
 
 
 def _title(predictions: Predictions, shown: Sequence[int]) -> str:
-    title = f"validation: {predictions.count:,} images, {len(predictions.labels):,} labels"
+    title = f"validation: {counted(predictions.count, 'image')}, {counted(len(predictions.labels), 'label')}"
     left_out = len(predictions.labels) - len(shown)
     if not left_out:
         return title

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from imagestore.console import UserError, note, printable
+from imagestore.console import UserError, counted, note, printable
 from imagestore.loading.batches import Batches
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.make_batches import Part, make_batches
@@ -161,13 +161,12 @@ def log_prior(batches: Batches) -> Tensor:
 def note_what_is_trained(training: Training) -> None:
     """Say how many images and labels there are, and how many processes share a step."""
     processes = training.group.size
-    shared = (
-        f", by {processes} processes: {training.batch_of_all:,} images in a step" if processes > 1 else ""
-    )
+    in_a_step = f"{counted(training.batch_of_all, 'image')} in a step"
+    shared = f", by {processes} processes: {in_a_step}" if processes > 1 else ""
     note(
-        f"train_model: {training.training_batches.decodable_count:,} images to train on, "
+        f"train_model: {counted(training.training_batches.decodable_count, 'image')} to train on, "
         f"{training.validation_batches.decodable_count:,} to validate with, "
-        f"{len(training.labels)} label{'s' * (len(training.labels) > 1)}, on {training.device.type}{shared}"
+        f"{counted(len(training.labels), 'label')}, on {training.device.type}{shared}"
     )
     if len(training.labels) == 1:
         note("train_model: with one label alone, each answer is right: there is nothing to learn")
@@ -180,4 +179,5 @@ def note_untrained_labels(labels: Sequence[str], batches: Batches) -> None:
     names = [printable(label) for label, count in zip(labels, counts, strict=True) if not count]
     if names:
         named = ", ".join(names[:LABELS_NAMED]) + (", …" if names[LABELS_NAMED:] else "")
-        note(f"train_model: {len(names):,} of the labels have no image to train on ({named})")
+        have = counted(len(names), "of the labels has", "of the labels have")
+        note(f"train_model: {have} no image to train on ({named})")

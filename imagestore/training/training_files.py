@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from imagestore.console import note, printable
+from imagestore.console import counted, note, printable
 from imagestore.files.atomic_write import write_whole
 from imagestore.networks.labels_file import save_labels
 from imagestore.networks.weights_file import plain_description, save_network
@@ -107,7 +107,7 @@ class TrainingFiles:
         if not training.images or not training.group.is_first or not training.is_between_steps:
             return
         self._write_checkpoint(training.score() if training.group.size == 1 else training.known)
-        note(f"train_model: wrote a checkpoint after {training.step:,} steps: {self._checkpoint}")
+        note(f"train_model: wrote a checkpoint after {counted(training.step, 'step')}: {self._checkpoint}")
 
     @property
     def _checkpoint(self) -> Path:

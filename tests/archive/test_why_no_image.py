@@ -108,7 +108,7 @@ def test_a_hidden_folder_below_a_folder(run: Run, tmp_path: Path) -> None:
     line = message(run, "photos", *COMMANDS[0])
     assert line.endswith("1 passed over: hidden images (1); give the hidden folder itself (photos/.cache)")
     assert (
-        "a.h5: 1 images" in run("colourHeuristic.py", "partition", "photos/.cache", "a.h5", "b.h5", 1).stdout
+        "a.h5: 1 image" in run("colourHeuristic.py", "partition", "photos/.cache", "a.h5", "b.h5", 1).stdout
     )
 
 
@@ -138,5 +138,5 @@ def test_some_images_leave_the_line_as_it_was(run: Run, tmp_path: Path) -> None:
     done = run("colourHeuristic.py", "partition", "a.tar", "a.h5", "b.h5", 1)
     assert without_summary(done.stderr) == (
         "passed over: not images (1), hidden images (1), videos (1)\n"
-        "skipped because they cannot be decoded: 1 images: b.jpg (an HTML page)\n"
+        "skipped because they cannot be decoded: 1 image: b.jpg (an HTML page)\n"
     )

@@ -84,7 +84,7 @@ def archive(tmp_path: Path) -> Path:
 
 def test_partition_obeys_the_bound(run: Run, archive: Path) -> None:
     done = run("colourHeuristic.py", "partition", archive, "a.h5", "b.h5", 1, env={VARIABLE: "8M"})
-    assert "a.h5: 1 images" in done.stdout
+    assert "a.h5: 1 image" in done.stdout
     assert "passed over: too large (1)" in done.stderr
     assert "images/large.png (2,000 x 1,500 pixels would take 11 MB to decode, more than 8 MB" in done.stderr
     again = run("colourHeuristic.py", "partition", archive, "a.h5", "b.h5", 1)

@@ -178,7 +178,7 @@ def test_a_damaged_archive_costs_no_images_of_a_killed_run(tmp_path, sample, run
     data[-8] ^= 1  # in the CRC-32 that ends a gzip file: RFC 1952
     (tmp_path / "bad.tgz").write_bytes(data)
     done = run("colourHeuristic.py", "sort", "bad.tgz", path, 5, 5, check=False)
-    assert (done.returncode, done.stdout) == (1, "store.h5: 10 images under 1 labels (10 new)\n")
+    assert (done.returncode, done.stdout) == (1, "store.h5: 10 images under 1 label (10 new)\n")
     assert len(stored_images(path)) == 10
 
 

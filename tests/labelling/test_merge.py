@@ -72,7 +72,7 @@ def test_merge_leaves_out_damaged_images_and_says_so(run, sample, tmp_path, orde
         file.seek(offset)
         file.write(bytes([first[0] ^ 1]))
     done = run("colourHeuristic.py", "merge", "all.h5", *order, check=False)
-    assert done.returncode == 1 and "1 images could not be read" in done.stderr and name in done.stderr
+    assert done.returncode == 1 and "1 image could not be read" in done.stderr and name in done.stderr
     assert len(stored_images(tmp_path / "all.h5")) == 59
     again = run("colourHeuristic.py", "merge", "all.h5", *order, check=False)
     assert again.returncode == 1 and "(0 new)" in again.stdout

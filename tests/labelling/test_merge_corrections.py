@@ -63,7 +63,7 @@ def test_a_correction_wins_over_the_old_label(stores, order, into):
     done = heuristic("merge", "m.h5", *order)
     assert done.status == 0 and "-" not in done.out
     assert labels_of(stores / "m.h5") == CORRECTED
-    assert f"removed by hand: 1 images: {GONE} (--again brings them back)" in done.err
+    assert f"removed by hand: 1 image: {GONE} (--again brings them back)" in done.err
     assert mend("verify", "m.h5").status == 0
     assert kept(stores / "m.h5") == kept(stores / "mended.h5")
     again = heuristic("merge", "m.h5", *order)
@@ -75,7 +75,7 @@ def test_a_correction_wins_over_the_old_label(stores, order, into):
 def test_the_later_label_wins_and_a_removal_always(stores, order):
     done = heuristic("merge", "m.h5", *order)
     assert labels_of(stores / "m.h5") == CORRECTED | {MOVED: "tulip"}
-    assert f"in two ways, the later one counts: 1 images: {MOVED} (tulip, not rose)" in done.err
+    assert f"in two ways, the later one counts: 1 image: {MOVED} (tulip, not rose)" in done.err
     assert kept(stores / "m.h5")[GONE] == ("removed", None)
 
 

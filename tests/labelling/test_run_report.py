@@ -183,7 +183,7 @@ def test_stores_are_listed_on_standard_output(report, grown, unchanged, capsys):
     assert finish(report, [grown, unchanged]) == 0
     output = capsys.readouterr()
     assert output.out == (
-        "grown.h5: 2 images under 2 labels (1 new)\nunchanged.h5: 1 images under 1 labels (0 new)\n"
+        "grown.h5: 2 images under 2 labels (1 new)\nunchanged.h5: 1 image under 1 label (0 new)\n"
     )
     assert output.err == ""
 
@@ -198,8 +198,8 @@ def test_images_that_are_not_new_or_missing_are_noted(report, grown, capsys):
     assert "links (2)" in lines[1] and "folders" not in lines[1] and "hidden" not in lines[1]
     assert "6 images: 0.jpg (broken)" in lines[2] and "4.jpg" in lines[2] and "5.jpg" not in lines[2]
     assert lines[2].endswith("1 more")
-    assert lines[3].endswith("1 images: damaged: red/a.jpg")
-    assert lines[4].startswith("colourHeuristic: error: 1 images")
+    assert lines[3].endswith("1 image: damaged: red/a.jpg")
+    assert lines[4].startswith("colourHeuristic: error: 1 image")
     assert len(lines) == 5
 
 
@@ -211,7 +211,7 @@ def test_recovered_images_are_noted(report, tmp_path, capsys):
         finish(report, [writer])
     output = capsys.readouterr()
     assert "(1 new)" in output.out
-    assert output.err.startswith("taken over from an interrupted run: 1 images")
+    assert output.err.startswith("taken over from an interrupted run: 1 image")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_images_of_a_killed_run_stay_for_the_next_run(store, made):
     assert mend("mv", store, "02.jpg", "rose/").status == 0
     assert "killed.jpg" not in labels_of(store) and len(hidden_files(made)) == 2
     done = heuristic("sort", "a.tar", store, 1, 1, *BY_FOLDER)
-    assert "taken over from an interrupted run: 1 images" in done.err
+    assert "taken over from an interrupted run: 1 image" in done.err
     assert labels_of(store)["killed.jpg"] == "red" and labels_of(store)["photos/red/02.jpg"] == "rose"
     assert hidden_files(made) == []
 

@@ -65,7 +65,7 @@ def test_an_emptied_label_is_gone(store):
 def test_an_image_under_its_label_stays_uncorrected(store):
     before = store.read_bytes()
     done = mend("mv", store, "red/02.jpg", "red/")
-    assert (done.status, done.err) == (0, "already under that label: 1 images\n")
+    assert (done.status, done.err) == (0, "already under that label: 1 image\n")
     assert store.read_bytes() == before
 
 

@@ -32,7 +32,7 @@ def test_a_removed_image_comes_back_into_neither_store(made):
     for fraction in (0.6, 0.0):  # with 0.0, each image that is new belongs into test.h5
         done = heuristic("partition", "a.tar", train, test, fraction, *BY_FOLDER)
         assert done.status == 0 and labels_of(train, test).keys() == rest
-        assert f"removed by hand: 1 images: {gone} (--again brings them back)" in done.err
+        assert f"removed by hand: 1 image: {gone} (--again brings them back)" in done.err
     heuristic("sort", "a.tar", shutil.copy(train, "copy.h5"), 12, 3, *BY_FOLDER)
     heuristic("sort", "a.tar", "copy.h5", 12, 3, *BY_FOLDER, "--shard", "1/1", "--seed", 3)
     assert labels_of(made / "copy.h5").keys() == rest

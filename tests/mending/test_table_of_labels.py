@@ -34,7 +34,7 @@ def test_rows_name_images_by_path_member_or_base_name(store, titles, file):
         ("00.jpg", "blue"),
     ]
     done = mend("mv", store, "--from", table(titles, *rows, name=file))
-    assert (done.status, done.err) == (0, "already under that label: 1 images\n")
+    assert (done.status, done.err) == (0, "already under that label: 1 image\n")
     assert "(3 relabelled)" in done.out
     expected = {"photos/red/02.jpg": "rose", "photos/red/05.jpg": "rose", "photos/red/08.jpg": "tulip"}
     assert labels_of(store) == IN_ARCHIVE | expected

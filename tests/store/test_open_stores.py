@@ -134,7 +134,7 @@ def test_a_store_that_changed_while_it_was_closed_is_refused(many, change):
     ("command", "said"),
     [
         (["colourHeuristic.py", "summary", "{}"], "{count}  100.0%"),
-        (["colourHeuristic.py", "merge", "all.h5", "{}"], "{count} images under 1 labels"),
+        (["colourHeuristic.py", "merge", "all.h5", "{}"], "{count} images under 1 label"),
         (["h5vfs.py", "unpack", "{}", "out"], "unpacked {count} files"),
         (["h5vfs.py", "{}", "mnt", "--", "sh", "-c", "cat mnt/*/* | wc -c"], "{bytes}"),
     ],

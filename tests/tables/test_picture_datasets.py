@@ -39,7 +39,7 @@ def file(tmp_path, monkeypatch):
 
 def test_the_group_or_an_attribute_is_the_label(file):
     done = heuristic("partition", "a.h5", "b.h5", "c.h5", 1, "--labels", "source", "--no-palette")
-    assert done.status == 0 and "left out because they have no label: 1 images: top.png" in done.err
+    assert done.status == 0 and "left out because they have no label: 1 image: top.png" in done.err
     assert stored_labels("b.h5") == {
         "x/rose/1.png": "rose", "x/rose/2.png": "3", "x/AC%2FDC/1.png": "AC%2FDC",
     }  # fmt: skip

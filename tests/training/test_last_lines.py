@@ -34,7 +34,7 @@ def test_a_label_of_any_name_stays_on_its_line() -> None:
     predictions.add(np.array([1]), np.array([0]))
     assert last_lines(predictions) == [
         r'validation: accuracy 0.0 %, balanced accuracy 0.0 %, always "dark\x1b[1m\nred" 100.0 %',
-        r'often wrong: 1 of 1 images of "dark\x1b[1m\nred" were predicted as "no-utf8-\xff"',
+        r'often wrong: 1 of 1 image of "dark\x1b[1m\nred" was predicted as "no-utf8-\xff"',
     ]
 
 
