@@ -4,7 +4,7 @@
 Both read the same 1,600 photographs, transform them to squares of 224 pixels, and give batches of 64 through
 the same DataLoader in the same random order. The files are in the kernel's cache.
 
-Batches are what train_model.py is fed with: two threads decode. Whole pictures and random crops
+Batches are what train_model.py is fed with: two processes decode. Whole pictures and random crops
 (RandomResizedCrop(224) and a flip) are compared with ImageFolder and its two workers; crops also with
 WebDataset, if that is installed. A cached epoch is cut from pictures in memory. A plot of the crops follows
 the table.
@@ -152,6 +152,9 @@ def crop_figures(store: Path, folder: Path) -> list[Figure]:
         "HDF5Dataset": lambda: epoch_seconds(HDF5Dataset(store, CROP_OF_PICTURE), WORKERS),
         "HDF5Dataset, as_tensor": lambda: epoch_seconds(
             HDF5Dataset(store, CROP_OF_TENSOR, as_tensor=True), WORKERS
+        ),
+        f"HDF5Dataset, as_tensor, size={SIDE}": lambda: epoch_seconds(
+            HDF5Dataset(store, CROP_OF_TENSOR, SIDE, as_tensor=True), WORKERS
         ),
         "Batches": lambda: seconds(lambda: count_images(first.epoch(0, BATCH))),
         "making the cache": lambda: seconds(lambda: cache_of(dataset, CROP_VIEW)),

@@ -9,8 +9,8 @@
         for images, labels, _ in batches.epoch(epoch, batch_size=64):  # uint8 (64, 3, 224, 224), int64 (64,)
             images = images.float() / 255  # on the device that the network is on
 
-The decoder and torch release the interpreter's lock while they work. So one or two workers are threads, which
-start at once. More are processes (see pixel_processes.py).
+One worker is a thread, which starts at once. Several are processes (see pixel_processes.py). For few images,
+and with `squares` for two workers, they are threads, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from imagestore.loading.ahead import run_ahead
 from imagestore.loading.crops import draw
 from imagestore.loading.dataset import UNDECODABLE, HDF5Dataset
 from imagestore.loading.image_keys import epoch_order, image_keys
-from imagestore.loading.pixel_processes import PixelProcesses, are_worth_it
+from imagestore.loading.pixel_processes import MOST_THREADS, PixelProcesses, are_worth_it
 from imagestore.loading.skipped_images import SkippedImages
 from imagestore.loading.squares import Squares
 from imagestore.loading.views import BegunView, View, begin_view, cut_view, finish_view
@@ -39,6 +39,7 @@ from imagestore.loading.views import BegunView, View, begin_view, cut_view, fini
 TASKS = 4  # of a batch, for each thread: so all threads finish at about the same time
 BEGUN, BEGUN_BYTES = 8, 1 << 20  # images that a worker begins before it decodes the first; see begin_view
 SMALL_TASK = 1 << 18  # bytes of pixels: less is not worth a task of its own
+MOST_DECODING_THREADS = 1  # two wait for each other more than two processes cost
 MOST_ROWS = 128  # that a process is asked for at a time: a request must fit into a pipe
 
 
@@ -111,7 +112,9 @@ class Batches:
         ends its threads.
         """
         count_before = self.skipped.count
-        make = self._by_processes if are_worth_it(self.workers, len(self)) else self._by_threads
+        most_threads = MOST_DECODING_THREADS if self.squares is None else MOST_THREADS
+        by_processes = are_worth_it(self.workers, len(self), most_threads)
+        make = self._by_processes if by_processes else self._by_threads
         with closing(make(chunks, epoch)) as batches:
             for made, failed in batches:
                 yield self._finish(made, failed)

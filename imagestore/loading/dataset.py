@@ -60,9 +60,9 @@ class HDF5Dataset(Dataset):
     part of the dataset, nor are groups in which no image can be decoded: `left_out` tells about them.
 
     With a `size` (pixels), a JPEG is decoded at the smallest scale (1/1, 1/2, 1/4, 1/8) whose sides are at
-    least `size`. That is several times as fast, and the transform works on fewer pixels. Leave `size` out if
-    the transform needs the full picture. A `loader` gets the encoded bytes in place of all that, and returns
-    what the transform gets.
+    least `size`. That is several times as fast, and the transform works on fewer pixels: a random crop has fewer,
+    too, and may be less sharp. Leave `size` out if the transform needs the full picture. A `loader` gets the
+    encoded bytes in place of all that, and returns what the transform gets.
 
     The length never changes. An image that cannot be decoded or read is replaced by the next one of its
     label; it is named once, and `replaced_count` counts. With `on_error="raise"`, `dataset[i]` raises
@@ -145,8 +145,8 @@ class HDF5Dataset(Dataset):
         return image, self.target_transform(label) if self.target_transform else label
 
     def _load_and_transform(self, data: bytes) -> object:
-        if self.as_tensor and not self.size and not self.loader and (crop := find_first_crop(self.transform)):
-            image = decode_and_transform(data, crop)
+        if self.as_tensor and not self.loader and (crop := find_first_crop(self.transform)):
+            image = decode_and_transform(data, crop, self.size)
             if image is not None:
                 return image
         image = self._load(data)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from imagestore.decode.plain_jpeg import decode_at_scale, plain_jpeg_size, upper_part
+from imagestore.decode.plain_jpeg import decode_at_scale, plain_jpeg_size, scale_for, upper_part
 from imagestore.loading.views import as_tv_tensor
 
 if TYPE_CHECKING:
@@ -38,17 +38,20 @@ def find_first_crop(transform: object) -> FirstCrop | None:
     return FirstCrop(steps[0], steps[1:])
 
 
-def decode_and_transform(data: bytes, transform: FirstCrop) -> object | None:
-    """What the transform returns for the tensor of a plain JPEG. None for other or damaged files."""
+def decode_and_transform(data: bytes, transform: FirstCrop, enough: int | None = None) -> object | None:
+    """What the transform returns for the tensor of a plain JPEG. None for other or damaged files.
+
+    With `enough` (pixels), the transform gets the picture at the smallest scale (1/1, 1/2, 1/4, 1/8) whose
+    sides are at least that.
+    """
     if (size := plain_jpeg_size(data)) is None:
         return None
-    width, height = size
+    scale = scale_for(size, (enough, enough)) if enough else 1
     random_state = torch.get_rng_state()
+    width, height = (-(-side // scale) for side in size)
     of_this_size = np.empty((height, width, 3), np.uint8)  # only its size is looked at
     drawn = transform.crop.make_params([as_tv_tensor(of_this_size)])
-    upper = upper_part(data, height, drawn["top"] + drawn["height"])
-    data, height = upper or (data, height)
-    pixels = decode_at_scale(data, (width, height), 1, is_upper_part=upper is not None)
+    pixels = _decode_down_to(drawn["top"] + drawn["height"], data, size, scale)
     if pixels is None:
         torch.set_rng_state(random_state)  # the crop is drawn again
         return None
@@ -56,3 +59,11 @@ def decode_and_transform(data: bytes, transform: FirstCrop) -> object | None:
     for step in transform.rest:
         image = step(image)
     return image
+
+
+def _decode_down_to(bottom: int, data: bytes, size: tuple[int, int], scale: int) -> np.ndarray | None:
+    """uint8 (H, W, 3): a JPEG of `size` (width, height) at 1/`scale`: its `bottom` upper rows, or more."""
+    width, height = size
+    upper = upper_part(data, height, bottom * scale)
+    data, height = upper or (data, height)
+    return decode_at_scale(data, (width, height), scale, is_upper_part=upper is not None)

@@ -10,5 +10,5 @@ __all__ = ["broken_stores", "two_stores"]
 
 @pytest.fixture(autouse=True)
 def few_images_are_worth_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than two workers are processes, also for the few images of the tests."""
+    """Workers that are processes for many images are so, too, for the few images of the tests."""
     monkeypatch.setattr(pixel_processes, "FEWEST_IMAGES", 1)

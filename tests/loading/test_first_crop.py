@@ -41,40 +41,43 @@ def encoded() -> list[bytes]:
     return [*jpegs, progressive, encode(blobs((80, 60))), damaged(jpegs[1]), jpegs[1][:-500]]
 
 
+@pytest.mark.parametrize("size", [None, 200, 20])  # 20: scales from 1/2 to 1/8
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_picture_and_random_numbers_are_the_same(
-    encoded: list[bytes], transform: Callable, tmp_path: Path
+    encoded: list[bytes], transform: Callable, size: int | None, tmp_path: Path
 ) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for i, data in enumerate(encoded):
             file[f"label/{i}.jpg"] = np.frombuffer(data, np.uint8)
-    dataset = HDF5Dataset(tmp_path / "a.h5", transform, as_tensor=True)
+    dataset = HDF5Dataset(tmp_path / "a.h5", transform, size, as_tensor=True)
+    at_least = None if size is None else (size, size)
     for i, data in enumerate(encoded):
         for seed in range(8):
             torch.manual_seed(seed)
             image, after = dataset[i][0], torch.get_rng_state()
             torch.manual_seed(seed)
-            expected = transform(as_tv_tensor(decode_rgb_array(data)))
+            expected = transform(as_tv_tensor(decode_rgb_array(data, at_least)))
             assert type(image) is type(expected) and torch.equal(image, expected)
             assert torch.equal(after, torch.get_rng_state())
 
 
 class Top:
-    """A crop of the upper part of a picture, which remembers how many rows it gets."""
+    """A crop of the upper part of a picture, which remembers how many rows it may crop."""
 
     def make_params(self, images: list[torch.Tensor]) -> dict[str, int]:
         self.rows = images[0].shape[1]
-        return {"top": 20, "left": 0, "height": 100, "width": 100}
+        return {"top": 20, "left": 0, "height": 50, "width": 50}
 
     def transform(self, image: torch.Tensor, drawn: dict[str, int]) -> torch.Tensor:
         self.decoded_rows = image.shape[1]
         return image
 
 
-def test_rows_below_the_crop_are_not_decoded(encoded: list[bytes]) -> None:
+@pytest.mark.parametrize(("size", "scale"), [(None, 1), (100, 2)])
+def test_rows_below_the_crop_are_not_decoded(encoded: list[bytes], size: int | None, scale: int) -> None:
     top = Top()
-    assert decode_and_transform(encoded[0], FirstCrop(top, [])) is not None
-    assert top.rows == 500 and 120 <= top.decoded_rows < 200
+    assert decode_and_transform(encoded[0], FirstCrop(top, []), size) is not None
+    assert top.rows == 500 // scale and 70 <= top.decoded_rows < 128
 
 
 def test_only_crops_as_torchvision_has_them_are_found() -> None:
