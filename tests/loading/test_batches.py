@@ -179,6 +179,17 @@ def test_leaving_an_epoch_early_ends_its_threads(
     assert threads_of_decoding() == 0
 
 
+def test_two_workers_decode_in_processes_and_cut_in_threads(two_stores: list[Path]) -> None:
+    dataset, view = HDF5Dataset(two_stores), View(32)
+    squares = empty_squares(len(dataset), 32)
+    fill_squares(squares, dataset, np.arange(len(dataset)), 0, Stop())
+    for kept, threads in ((None, 0), (squares, 2)):
+        batches = Batches(dataset, view, 2, squares=kept).epoch(0, 2)
+        next(batches)
+        assert threads_of_decoding() == threads
+        batches.close()
+
+
 def test_some_images_of_a_dataset(two_stores: list[Path]) -> None:
     """Positions are those among the images of the Batches."""
     dataset = HDF5Dataset(two_stores, size=16)
