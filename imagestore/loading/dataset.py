@@ -60,9 +60,9 @@ class HDF5Dataset(Dataset):
     part of the dataset, nor are groups in which no image can be decoded: `left_out` tells about them.
 
     With a `size` (pixels), a JPEG is decoded at the smallest scale (1/1, 1/2, 1/4, 1/8) whose sides are at
-    least `size`. That is several times as fast, and the transform works on fewer pixels, so a random crop may be
-    less sharp. Leave `size` out if the transform needs the full picture. A `loader` gets the encoded bytes in
-    place of all that, and returns what the transform gets.
+    least `size`. That is several times as fast, and the transform works on fewer pixels, so a random crop may
+    be less sharp. Leave `size` out if the transform needs the full picture. A `loader` gets the encoded bytes
+    in place of all that, and returns what the transform gets.
 
     The length never changes. An image that cannot be decoded or read is replaced by the next one of its
     label; it is named once, and `replaced_count` counts. With `on_error="raise"`, `dataset[i]` raises
