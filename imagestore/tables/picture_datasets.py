@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imagestore.archive.label_text import LABEL_KEYS, text_of
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, first_line, printable
@@ -16,6 +15,7 @@ from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.datasets_below import find_object
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
 from imagestore.store.label_names import label_of_group
+from imagestore.tables.labels_beside import LabelsBeside
 from imagestore.tables.pixel_arrays import CHANNELS, SMALLEST_GREY_SIDE
 from imagestore.tables.png import encode_png
 from imagestore.tables.row_archive import Row
@@ -34,8 +34,8 @@ def is_picture(dataset: h5py.Dataset) -> bool:
 class PictureDatasets:
     """The pictures at some paths of a file.
 
-    The label of a picture is its attribute `label`, `class` or `cls`, or that which `labels` names. Without
-    one, it is the name of the group, if there is one.
+    The label of a picture is what labels_beside.py finds. Without that, it is the name of the group, if there
+    is one.
     """
 
     def __init__(
@@ -44,13 +44,14 @@ class PictureDatasets:
         """Take over an open file. `inner` is the group that the user named."""
         self._path, self._file, self._names = path, file, names
         self.name, self._labels = inner, labels
+        self._beside = LabelsBeside(names, labels.key if labels else None)
 
     def __iter__(self) -> Iterator[Row]:
         """See Rows."""
         for place, name in enumerate(self._names):
             try:
                 dataset = self._dataset(name)
-                data, label = encode_png(dataset[()]), self._label(name, dataset)
+                data, label = encode_png(dataset[()]), self._label(name)
             except ERRORS_OF_H5PY as error:
                 raise DamagedArchive(
                     f"{self._path} is damaged at {printable(name)} ({first_line(error)}): "
@@ -71,20 +72,14 @@ class PictureDatasets:
         check_readable(dataset.id)
         return dataset
 
-    def _label(self, name: str, dataset: h5py.Dataset) -> str | None:
+    def _label(self, name: str) -> str | None:
         if self._labels is None:
             return None
-        for key in LABEL_KEYS if self._labels.key is None else (self._labels.key,):
-            if key in dataset.attrs and (label := text_of(_plain(dataset.attrs[key]))) is not None:
-                return label
+        if (label := self._beside.of(self._file, name)) is not None:
+            return label
         group = name.rpartition("/")[0].rpartition("/")[2]
         return label_of_group(group) if group and self._labels.key is None else None
 
     def close(self) -> None:
         """See Rows."""
         self._file.close()
-
-
-def _plain(value: object) -> object:
-    """An attribute as a value of Python; an array of one value as that value."""
-    return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.size == 1 else value

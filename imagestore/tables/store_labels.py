@@ -17,13 +17,14 @@ from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
 from imagestore.store.labels import StoreLabels
 from imagestore.store.reader import ImageStore
 from imagestore.tables.label_arrays import find_labels_of
+from imagestore.tables.labels_beside import LabelsBeside
 
 
 class LabelsOfImages:
     """The label of each image of an open store.
 
     It is that of the store. If an image is an element of a dataset of images, the array of labels beside that
-    dataset decides.
+    dataset decides. In files of others, a label at the image itself decides; see labels_beside.py.
     """
 
     def __init__(
@@ -31,27 +32,50 @@ class LabelsOfImages:
     ) -> None:
         """`positions` are those of the images whose labels are asked for. Raises UserError."""
         self._store, self._found = store, found
-        self._arrays = _label_arrays(store, positions, labels)
+        self._positions = list(positions)
+        self._arrays = _label_arrays(store, self._positions, labels)
+        self._beside: LabelsBeside | None = None
+        if not _is_of_this_suite(store) and not self._arrays:
+            self._beside = LabelsBeside(map(store.path_of, self._positions), labels.key)
+            # To open all datasets takes time: if no first image of a group has a label, none is looked for.
+            first_of_groups = {os.path.dirname(store.path_of(i)): i for i in reversed(self._positions)}
+            if all(self._label_beside(i) is None for i in first_of_groups.values()):
+                self._beside = None
 
     def of(self, position: int) -> str | None:
         """The label of the image at `position`; None if it has none."""
+        if self._beside is not None and (label := self._label_beside(position)) is not None:
+            return label
         if not self._arrays:
             return self._found.name_of(position)
         folder, _, name = self._store.path_of(position).rpartition("/")
         number = element_number(stored_names.encode(name)) if folder in self._arrays else None
         return self._found.name_of(position) if number is None else self._arrays[folder][number]
 
+    def _label_beside(self, position: int) -> str | None:
+        assert self._beside is not None
+        try:
+            return self._beside.of(self._store.hdf5(), self._store.path_of(position))
+        except ERRORS_OF_H5PY:
+            return None  # whoever reads the image meets the damage
+
     def all(self) -> set[str]:
-        """All labels of the store and of its arrays."""
+        """All labels of the store and of its arrays, and those at images."""
+        if self._beside is not None:
+            return {label for i in self._positions if (label := self.of(i)) is not None}
         of_arrays = (label for labels in self._arrays.values() for label in labels if label is not None)
         return {*self._found.names, *of_arrays}
+
+
+def _is_of_this_suite(store: ImageStore) -> bool:
+    return store.index.written_with_store and store.index.covers_whole_file
 
 
 def _label_arrays(
     store: ImageStore, positions: Iterable[int], labels: SourceLabels
 ) -> dict[str, list[str | None]]:
     """The labels in arrays beside datasets of images, by the path of the dataset."""
-    if store.index.written_with_store and store.index.covers_whole_file:
+    if _is_of_this_suite(store):
         return {}
     folders = dict.fromkeys(os.path.dirname(store.path_of(i)) for i in positions)
     arrays: dict[str, list[str | None]] = {}
