@@ -25,8 +25,9 @@ from imagestore.archive.tar_pass import TarPass, read_at
 from imagestore.console import UserError, counted, note
 from imagestore.decompression.compression_formats import UNCOMPRESSED, Compression, compression_of
 from imagestore.decompression.damage import Damaged, WrongChecksum
+from imagestore.decompression.decompressing_processes import DecompressingProcesses
 from imagestore.decompression.decompressor import Decompressor
-from imagestore.decompression.read_ahead import ReadAhead
+from imagestore.decompression.read_ahead import read_ahead
 
 
 def find_tar(path: Path, descriptor: int, beginning: bytes) -> Compression | None:
@@ -62,14 +63,16 @@ class TarArchive(Archive):
         *,
         ignore_zeros: bool = False,
         labels: SourceLabels | None = None,
+        processes: DecompressingProcesses | None = None,
     ) -> None:
         """Take over an open file, and look for its index at `index` or in the cache folder.
 
         `ignore_zeros` is explained in tar_headers.py. With `labels`, images get the labels that stand beside
-        them; see sample_labels.py.
+        them; see sample_labels.py. One of the `processes` decompresses for `stream`, if one is idle.
         """
         self.path = path
         self._labels = labels
+        self._processes = processes
         self._ignore_zeros = ignore_zeros
         self._descriptor = descriptor
         self._compression = compression
@@ -111,15 +114,10 @@ class TarArchive(Archive):
                 note(f"{self.path} {remark}")
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
-        open_decompressor = (
-            self._compression.open_for_streaming if self.indexed else self._compression.open_for_first_pass
-        )
         with contextlib.ExitStack() as opened:
             descriptor = os.dup(self._descriptor)
             opened.callback(os.close, descriptor)
-            decompressor = open_decompressor(descriptor)
-            if self._compression is not UNCOMPRESSED:
-                decompressor = ReadAhead(decompressor)
+            decompressor = self._open_for_pass(descriptor)
             opened.callback(decompressor.close)
             samples = SampleLabels(self._labels) if self._labels else None
             tar_pass = TarPass(
@@ -139,6 +137,16 @@ class TarArchive(Archive):
                 points = decompressor.points()
                 self._keep(ArchiveIndex(tar_pass.members, tar_pass.skipped, points, remarks))
         self._tell(remarks)
+
+    def _open_for_pass(self, descriptor: int) -> Decompressor:
+        """Return a decompressor that goes from front to back."""
+        compression = self._compression
+        open_decompressor = (
+            compression.open_for_streaming if self.indexed else compression.open_for_first_pass
+        )
+        if compression is UNCOMPRESSED:
+            return open_decompressor(descriptor)
+        return read_ahead(open_decompressor, descriptor, self._processes, is_slow=compression.is_slow)
 
     def _error(self, damage: Damaged, tar_pass: TarPass) -> UserError:
         """Return the error in which a pass ends. If its images are right, use them from now on."""

@@ -38,6 +38,7 @@ class Compression:
     streaming: Callable[[int], Decompressor]
     fetching: Callable[[int], Decompressor]
     fetching_by_points: Callable[[int, bytes], Decompressor] | None = None
+    is_slow: bool = False  # it takes longer to decompress than images take to be stored
 
     def open_for_first_pass(self, descriptor: int) -> Decompressor:
         """Return a decompressor that goes from front to back; at the end, `points` gives its seek points."""
@@ -78,6 +79,7 @@ FORMATS = (
         streaming=RapidBzip2Decompressor.for_first_pass,
         fetching=Bzip2Decompressor,
         fetching_by_points=RapidBzip2Decompressor.from_points,
+        is_slow=True,
     ),
     Compression(
         name="xz",
@@ -85,6 +87,7 @@ FORMATS = (
         first_pass=XzDecompressor,
         streaming=XzDecompressor,
         fetching=XzBlockDecompressor,
+        is_slow=True,
     ),
     Compression(
         name="zstd",

@@ -1,84 +1,87 @@
-"""Decompress in a thread, ahead of the one that uses the bytes: ReadAhead."""
+"""Read from blocks that are decompressed ahead, as from a decompressor: ReadAhead."""
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-
+from imagestore.decompression.decompressed_blocks import Blocks, OpenDecompressor
+from imagestore.decompression.decompressing_processes import FEW_BLOCKS, MANY_BLOCKS, DecompressingProcesses
+from imagestore.decompression.decompressing_thread import DecompressingThread
 from imagestore.decompression.decompressor import Decompressor, skip_to
 
-BLOCK = 1 << 20  # decompressed bytes that are read at once
-BLOCKS_AHEAD = 4
+
+def read_ahead(
+    open_decompressor: OpenDecompressor,
+    descriptor: int,
+    processes: DecompressingProcesses | None = None,
+    *,
+    is_slow: bool = False,
+) -> ReadAhead:
+    """Let one of the processes decompress a file, or a thread if none is idle.
+
+    `is_slow`: the format takes longer to decompress than images take to be stored.
+    """
+    blocks: Blocks | None = None
+    if processes is not None:
+        blocks = processes.begin(open_decompressor, descriptor, MANY_BLOCKS if is_slow else FEW_BLOCKS)
+    return ReadAhead(blocks or DecompressingThread(open_decompressor(descriptor)))
 
 
 class ReadAhead:
-    """A decompressor for one pass from front to back, which another decompressor serves from a thread.
+    """A decompressor for one pass from front to back, whose blocks are decompressed ahead.
 
-    Most libraries release the interpreter lock while they decompress. rapidgzip 0.16.2 keeps it in `read`:
-    then only system calls of the other thread go on meanwhile. If something goes wrong, or for a step back,
-    the other decompressor takes over at the same position without the thread, so that errors come at the
-    same places. Do not use it after a fork.
+    If something goes wrong, or for a step back, another decompressor takes over at the same position and in
+    this thread, so that errors come at the same places. Do not use it after a fork.
     """
 
-    def __init__(self, decompressor: Decompressor) -> None:
-        """Take over a decompressor that stands at the beginning. Read nothing yet."""
-        self._decompressor = decompressor
-        self._thread = ThreadPoolExecutor(1, "decompress")
-        self._coming: deque[Future[bytes]] = deque()
-        self._block, self._used = b"", 0  # the bytes that came last, and how many of them are read
+    def __init__(self, blocks: Blocks) -> None:
+        """Take over blocks none of which was read."""
+        self._blocks = blocks
+        self._block: bytes | memoryview = b""  # the one that came last
+        self._used = 0  # how many of its bytes are read
         self._position = 0
-        self._is_ahead = True
+        self._other: Decompressor | None = None  # once it has taken over
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes, or fewer at the end of the data. Raises Damaged."""
-        data = self._read_ahead(size) if self._is_ahead else None
+        data = self._read_ahead(size) if self._other is None else None
         if data is None:
-            return self._read_directly(size)
+            data = self._take_over().read(size)
         self._position += len(data)
         return data
 
     def _read_ahead(self, size: int) -> bytes | None:
-        """The next bytes from the thread; None if reading ahead has ended."""
+        """The next bytes of the blocks; None if something goes wrong."""
         pieces = []
         while size and (self._used < len(self._block) or self._next_block()):
-            piece = self._block[self._used : self._used + size]
+            piece = bytes(self._block[self._used : self._used + size])
             self._used += len(piece)
             size -= len(piece)
             pieces.append(piece)
-        if not self._is_ahead:
+        if self._other is not None:
             return None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _next_block(self) -> bool:
-        """Wait for the next block; return False at the end of the data, or if reading ahead has ended."""
-        while len(self._coming) <= BLOCKS_AHEAD:
-            self._coming.append(self._thread.submit(self._decompressor.read, BLOCK))
+        """Wait for the next block; return False at the end of the data, or if something goes wrong."""
         try:
-            self._block, self._used = self._coming.popleft().result(), 0
-        except Exception:  # whatever it is, reading directly raises it again at its place
-            self._stop()
-        return self._is_ahead and self._block != b""
+            self._block, self._used = self._blocks.next(), 0
+        except Exception:  # whatever it is, the other decompressor raises it again at its place
+            self._take_over()
+        return len(self._block) > 0
 
-    def _stop(self) -> None:
-        """End the thread; from now on, read directly."""
-        self._is_ahead = False
-        self._thread.shutdown(cancel_futures=True)
-        self._coming.clear()
-        self._block, self._used = b"", 0
-
-    def _read_directly(self, size: int) -> bytes:
-        if self._decompressor.tell() != self._position:
-            self._decompressor.seek(self._position)
-        data = self._decompressor.read(size)
-        self._position += len(data)
-        return data
+    def _take_over(self) -> Decompressor:
+        """The other decompressor, at this position. Raises Damaged."""
+        if self._other is None:
+            self._block, self._used = b"", 0
+            self._other = self._blocks.stop()
+        if self._other.tell() != self._position:
+            self._other.seek(self._position)
+        return self._other
 
     def seek(self, position: int) -> int:
         """Go to a byte of the decompressed data, or to their end; return the new position. Raises Damaged."""
         if position >= self._position:
             return skip_to(self, position)
-        self._stop()
-        self._position = self._decompressor.seek(position)
+        self._position = self._take_over().seek(position)
         return self._position
 
     def tell(self) -> int:
@@ -87,20 +90,18 @@ class ReadAhead:
 
     def bytes_behind(self) -> int:
         """Return how many bytes of the file follow the compressed data, once their end was reached."""
-        self._stop()
-        return self._decompressor.bytes_behind()
+        ending = self._blocks.ending
+        return self._take_over().bytes_behind() if ending is None else ending.bytes_behind
 
     def points(self) -> bytes:
-        """Return the seek points of the other decompressor."""
-        self._stop()
-        return self._decompressor.points()
+        """Return seek points for a later decompressor that starts in the middle. Raises Damaged."""
+        ending = self._blocks.ending
+        return self._take_over().points() if ending is None else ending.points
 
     def distrust(self) -> None:
         """Decode in the simplest way from now on, because some bytes were wrong."""
-        self._stop()
-        self._decompressor.distrust()
+        self._take_over().distrust()
 
     def close(self) -> None:
-        """End the thread, and close the other decompressor."""
-        self._stop()
-        self._decompressor.close()
+        """End what is under way, and close the other decompressor."""
+        (self._blocks if self._other is None else self._other).close()

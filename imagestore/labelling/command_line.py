@@ -82,7 +82,8 @@ def _add_labelling_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--workers",
         type=positive,
-        help="number of labelling processes (default: one for each CPU that you may use)",
+        help="number of labelling processes, and the most that decompress archives; with 1, none does "
+        "(default: one for each CPU that you may use)",
     )
     command.add_argument(
         "--shard",

@@ -38,8 +38,10 @@ from imagestore.labelling.run_report import RunReport, discarding_wrong_images, 
 from imagestore.labelling.split_sources import TRAINING, PartOf, split_source
 from imagestore.processes import cpu_count, stopping
 from imagestore.run_summary import RunSummary
+from imagestore.sources.archive_paths import expand_archives
 from imagestore.sources.joined_archives import JoinedArchives
 from imagestore.sources.open_archives import open_archives
+from imagestore.sources.processes_for_archives import processes_for_archives
 from imagestore.store.image_identity import identity
 from imagestore.store.label_names import group_name
 from imagestore.store.record import ImageRecord
@@ -140,14 +142,22 @@ def _open_run(archives: Sequence[Path], outputs: list[Path], options: RunOptions
     """Open everything that a run needs. Raises UserError."""
     started = int(time.time())
     with contextlib.ExitStack() as opened:
-        # The workers come first: they are forked, and neither threads nor HDF5 files may exist then.
+        # The processes come first: they are forked, and neither threads nor HDF5 files may exist then.
         count = options.workers or cpu_count()
         workers = opened.enter_context(_start_workers(count)) if options.keeps_palettes else None
         options.summary.workers = count if workers else 0
+        archives = expand_archives(archives)
+        processes = opened.enter_context(processes_for_archives(archives, count))
         stop = opened.enter_context(stopping())
         labels = labels_in_source(options.label_options)
         source = opened.enter_context(
-            open_archives(archives, options.index, ignore_zeros=options.ignore_zeros, labels=labels)
+            open_archives(
+                archives,
+                options.index,
+                ignore_zeros=options.ignore_zeros,
+                labels=labels,
+                processes=processes,
+            )
         )
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]
         report = RunReport(source.path, stop, options.summary, labels=options.label_options.labels)

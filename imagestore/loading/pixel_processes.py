@@ -12,15 +12,12 @@ They end when they are closed, or when the thread ends that started them, even i
 from __future__ import annotations
 
 import contextlib
-import gc
 import mmap
-import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -28,8 +25,8 @@ import torch
 
 from imagestore.console import UserError
 from imagestore.decode.quiet import ignoring_warnings
+from imagestore.forked_process import ForkedProcess
 from imagestore.loading.ahead import AHEAD
-from imagestore.processes import STOPPING, blocked, end_with_parent
 
 R = TypeVar("R")
 MOST_THREADS = 2  # that wait for each other less than processes cost
@@ -106,36 +103,24 @@ class _Worker(Generic[R]):
     """A process, as the one that started it sees it."""
 
     def __init__(self, memory: np.ndarray, fill: Callable[[Any, np.ndarray], R]) -> None:
-        self._connection, theirs = Pipe()
-        parent = os.getpid()
-        with blocked(*STOPPING):  # Python would lose a signal that arrives in its hooks around the fork
-            self._pid = os.fork()
-            if not self._pid:
-                try:
-                    _serve(theirs, memory, fill, parent)
-                finally:
-                    os._exit(1)
-        theirs.close()
+        self._process = ForkedProcess(lambda connection: _serve(connection, memory, fill))
 
     def send(self, begin: int, request: object) -> None:
         """Ask for pixels, that begin at the byte `begin` of the memory. Raises UserError."""
         with _killed_as_user_error():
-            self._connection.send((begin, request))
+            self._process.connection.send((begin, request))
 
     def receive(self) -> R:
         """The result of the first request that was not answered yet. Raises what `fill` raises, UserError."""
         with _killed_as_user_error():
-            result, error = self._connection.recv()
+            result, error = self._process.connection.recv()
         if error is not None:
             raise error
         return result
 
     def end(self) -> None:
         """Kill the process, and wait until it is gone."""
-        self._connection.close()
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+        self._process.end()
 
 
 @contextlib.contextmanager
@@ -148,14 +133,8 @@ def _killed_as_user_error() -> Iterator[None]:
         ) from None
 
 
-def _serve(
-    connection: Connection, memory: np.ndarray, fill: Callable[[Any, np.ndarray], object], parent: int
-) -> None:
+def _serve(connection: Connection, memory: np.ndarray, fill: Callable[[Any, np.ndarray], object]) -> None:
     """Answer requests in the process that was forked."""
-    for signum in STOPPING:  # the parent process handles them
-        signal.signal(signum, signal.SIG_IGN)
-    end_with_parent(signal.SIGKILL, parent)
-    gc.freeze()  # a collection would make copies of the memory that it shares with its parent
     torch.set_num_threads(1)
     with ignoring_warnings:
         while True:

@@ -29,12 +29,12 @@ class JoinedArchives(Archive):
     positions are wrong, perhaps. The stream goes on with the next archive.
     """
 
-    def __init__(self, paths: Sequence[Path], open_one: Callable[[Path], Archive]) -> None:
-        """Open nothing yet. `open_one` opens one of the archives."""
+    def __init__(self, paths: Sequence[Path], open_one: Callable[[Path], Archive], ahead: int = 1) -> None:
+        """Open nothing yet. `open_one` opens one of the archives. `stream` opens so many of them ahead."""
         self.path = Path(f"{paths[0]} and {len(paths) - 1:,} more")
         self.on_wrong: Callable[[int, int], None] = lambda first, end: None
         self._paths = list(paths)
-        self._open_one = open_one
+        self._open_one, self._ahead = open_one, ahead
         self._open: OrderedDict[int, Archive] = OrderedDict()  # for `read`, the latest one last
         self._lists: list[Sequence[Member]] = []  # of the archives whose members are known: the first ones
         self._starts = array("q", [0])  # the position of each of them, and the position behind the last
@@ -97,7 +97,7 @@ class JoinedArchives(Archive):
 
     def stream(self) -> Iterator[tuple[Member, bytes]]:
         start = 0
-        with OpenedAhead(self._open_one, self._paths) as opened:
+        with OpenedAhead(self._open_one, self._paths, self._ahead) as opened:
             for number in range(len(self._paths)):
                 end = start
                 if not self._is_wrong(number):

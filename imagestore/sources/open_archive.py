@@ -16,6 +16,7 @@ from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import Archive
 from imagestore.archive.tar_archive import TarArchive, find_tar
 from imagestore.console import UserError, describe
+from imagestore.decompression.decompressing_processes import DecompressingProcesses
 from imagestore.hdf5.superblock import has_signature
 from imagestore.sources.no_archive import NoArchive
 
@@ -30,12 +31,13 @@ def open_archive(
     *,
     ignore_zeros: bool = False,
     labels: SourceLabels | None = None,
+    processes: DecompressingProcesses | None = None,
 ) -> Archive:
     """Open a folder of images, or an archive file, whose content tells its format. Raises UserError.
 
     `index` names the file that holds the archive's index, in place of a file in the user's cache folder. With
     `ignore_zeros`, the images behind an end mark belong to the archive, too (`cat a.tar b.tar`). With
-    `labels`, members have the labels that the archive itself holds.
+    `labels`, members have the labels that the archive itself holds. The `processes` decompress tars.
     """
     path = Path(path)
     if path.is_dir():
@@ -45,7 +47,9 @@ def open_archive(
     try:
         if inner:
             return _open_part(path, file, descriptor, inner, index, labels)
-        return _open_by_content(path, descriptor, index, ignore_zeros, labels)
+        return _open_by_content(
+            path, descriptor, index, labels, ignore_zeros=ignore_zeros, processes=processes
+        )
     except BaseException:
         os.close(descriptor)
         raise
@@ -85,7 +89,7 @@ def _open_file(path: Path) -> int:
 
 
 def _open_by_content(
-    path: Path, descriptor: int, index: Path | None, ignore_zeros: bool, labels: SourceLabels | None
+    path: Path, descriptor: int, index: Path | None, labels: SourceLabels | None, **of_tars: object
 ) -> Archive:
     """Return an archive that owns the descriptor; each format has its lines here."""
     beginning = _read_beginning(path, descriptor)
@@ -97,7 +101,7 @@ def _open_by_content(
         return _open_parquet(path, path, descriptor, "", index, labels)
     compression = find_tar(path, descriptor, beginning)
     if compression is not None:
-        return TarArchive(path, descriptor, compression, index, ignore_zeros=ignore_zeros, labels=labels)
+        return TarArchive(path, descriptor, compression, index, labels=labels, **of_tars)
     if has_signature(descriptor):
         return _open_hdf5(path, path, descriptor, "", index, labels)
     raise NoArchive(path, descriptor, beginning)

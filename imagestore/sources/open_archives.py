@@ -9,6 +9,7 @@ from imagestore import cache_folder
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import Archive
 from imagestore.console import UserError
+from imagestore.decompression.decompressing_processes import DecompressingProcesses
 from imagestore.sources.archive_paths import expand_archives
 from imagestore.sources.joined_archives import JoinedArchives
 from imagestore.sources.open_archive import open_archive
@@ -20,20 +21,22 @@ def open_archives(
     *,
     ignore_zeros: bool = False,
     labels: SourceLabels | None = None,
+    processes: DecompressingProcesses | None = None,
 ) -> Archive:
     """Open the archives that paths, quoted globs and brace ranges mean. Raises UserError.
 
     `index` names the index of one archive, or the folder for the indexes of several. The other options are
     those of `open_archive`.
     """
+    options = {"ignore_zeros": ignore_zeros, "labels": labels, "processes": processes}
     paths = expand_archives(patterns)
     if len(paths) == 1:
-        return open_archive(paths[0], index, ignore_zeros=ignore_zeros, labels=labels)
+        return open_archive(paths[0], index, **options)
     if index is not None and index.exists() and not index.is_dir():
         raise UserError(f"{index} is a file: several archives need a folder for their indexes")
 
     def open_one(path: Path) -> Archive:
         own_index = None if index is None else index / cache_folder.path_for(path).name
-        return open_archive(path, own_index, ignore_zeros=ignore_zeros, labels=labels)
+        return open_archive(path, own_index, **options)
 
-    return JoinedArchives(paths, open_one)
+    return JoinedArchives(paths, open_one, ahead=max(1, len(processes or ()) - 1))

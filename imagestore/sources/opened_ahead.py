@@ -1,4 +1,4 @@
-"""Open the next of several archives in a thread while this one is used: OpenedAhead.
+"""Open the next of several archives in threads while this one is used: OpenedAhead.
 
 To open an archive and to decompress its first image takes a few hundredths of a second. With many small
 archives, the writer would wait for them.
@@ -7,7 +7,7 @@ archives, the writer would wait for them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -48,49 +48,47 @@ class BegunStream:
 
 
 class OpenedAhead:
-    """The streams of archives, of which the next one begins in a thread. A context manager."""
+    """The streams of archives, of which the next ones begin in threads. A context manager."""
 
-    def __init__(self, open_one: Callable[[Path], Archive], paths: Sequence[Path]) -> None:
-        """`open_one` opens one of the archives. Open nothing yet."""
-        self._open_one, self._paths = open_one, paths
-        self._thread = ThreadPoolExecutor(1, "open")
-        self._coming: tuple[int, Future[BegunStream]] | None = None  # with the number of its archive
+    def __init__(self, open_one: Callable[[Path], Archive], paths: Sequence[Path], ahead: int = 1) -> None:
+        """`open_one` opens one of the archives. So many are opened `ahead`. Open nothing yet."""
+        self._open_one, self._paths, self._ahead = open_one, paths, ahead
+        self._threads = ThreadPoolExecutor(ahead, "open")
+        self._coming: dict[int, Future[BegunStream]] = {}  # by the number of the archive
 
     def take(self, number: int) -> BegunStream:
-        """The stream of archive `number`; the next one begins now. Raises UserError."""
+        """The stream of archive `number`; the next ones begin now. Raises UserError."""
+        self._drop([earlier for earlier in self._coming if earlier < number])
+        stream = self._coming.pop(number, None)
         try:
-            if self._coming is None or self._coming[0] != number:
-                self._drop()
-                return self._begin(number)
-            (_, stream), self._coming = self._coming, None
-            return stream.result()
+            return self._begin(number) if stream is None else stream.result()
         finally:
-            self._open_next(number + 1)
+            for next_number in range(number + 1, min(number + 1 + self._ahead, len(self._paths))):
+                self._begin_ahead(next_number)
 
     def _begin(self, number: int) -> BegunStream:
         return BegunStream(self._open_one(self._paths[number]))
 
-    def _open_next(self, number: int) -> None:
-        """Begin the stream of an archive in the thread.
+    def _begin_ahead(self, number: int) -> None:
+        """Begin the stream of an archive in a thread.
 
         Files of tables are opened when their turn comes: their libraries need not stand two threads.
         """
-        if number < len(self._paths) and not is_table(self._paths[number]):
-            self._coming = number, self._thread.submit(self._begin, number)
+        if number not in self._coming and not is_table(self._paths[number]):
+            self._coming[number] = self._threads.submit(self._begin, number)
 
     def __enter__(self) -> OpenedAhead:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._drop()
-        self._thread.shutdown()
+        self._drop(list(self._coming))
+        self._threads.shutdown()
 
-    def _drop(self) -> None:
-        """Close the archive that was opened ahead, if there is one."""
-        if self._coming is not None:
-            (_, stream), self._coming = self._coming, None
+    def _drop(self, numbers: Iterable[int]) -> None:
+        """Close archives that were opened ahead."""
+        for number in numbers:
             with contextlib.suppress(UserError):
-                stream.result().close()
+                self._coming.pop(number).result().close()
 
 
 def _raising(error: Exception) -> Iterator[tuple[Member, bytes]]:

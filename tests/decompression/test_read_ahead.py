@@ -11,23 +11,33 @@ from pathlib import Path
 import pytest
 
 from imagestore.decompression.damage import Damaged
+from imagestore.decompression.decompressed_blocks import BLOCK
+from imagestore.decompression.decompressing_processes import DecompressingProcesses
+from imagestore.decompression.decompressing_thread import BLOCKS_AHEAD
 from imagestore.decompression.gzip_decompressor import GzipDecompressor, RapidGzipDecompressor
-from imagestore.decompression.read_ahead import BLOCK, BLOCKS_AHEAD, ReadAhead
+from imagestore.decompression.read_ahead import read_ahead
 from tests.helpers.archives import noise, write
 
 DATA = noise(3 * BLOCK + 12_345, 1)
 SIZES = [1, 512, 50_000, BLOCK, BLOCK + 1, 0]
 
 
+@pytest.fixture(params=["thread", "process"])
+def processes(request):
+    """The processes that decompress; without any, a thread does. Some tests kill them."""
+    with DecompressingProcesses(1 if request.param == "process" else 0) as started:
+        yield started
+
+
 @pytest.fixture(params=[GzipDecompressor, RapidGzipDecompressor.for_first_pass])
-def open_file(request, tmp_path):
+def open_file(request, processes, tmp_path):
     """A function that opens a file of these bytes twice: with ReadAhead, and without."""
     descriptors = []
 
     def open_both(content: bytes):
         path = write(tmp_path / "a.gz", content)
         descriptors.extend(os.open(path, os.O_RDONLY) for _ in range(2))
-        return ReadAhead(request.param(descriptors[-2])), request.param(descriptors[-1])
+        return read_ahead(request.param, descriptors[-2], processes), request.param(descriptors[-1])
 
     yield open_both
     for descriptor in descriptors:
@@ -101,7 +111,7 @@ def test_no_thread_is_left_and_little_is_read_ahead(tmp_path: Path):
     path = write(tmp_path / "a.gz", gzip.compress(bytes(64 * BLOCK), 1))
     with path.open("rb") as file:
         before = threading.active_count()
-        ahead = ReadAhead(Counting(file.fileno()))
+        ahead = read_ahead(Counting, file.fileno())
         ahead.read(10)
         ahead.close()
         assert threading.active_count() == before
