@@ -27,7 +27,7 @@ from imagestore.store.reader import ImageStore
 
 IMAGES = 1600
 RUNS = 5
-SIDE = 48  # pixels: of the pictures that the colour network takes
+SIDE = 60  # pixels: of the pictures that the colour network takes
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import torchvision
 from torch import nn
 
 from imagestore.networks.first_colour_network import FirstColourNet
+from imagestore.networks.second_colour_network import SecondColourNet
 from tests.helpers.commands import Run
 from tests.helpers.small_stores import make_store
 from tests.helpers.training_runs import have_equal_weights, train_here, train_until_check, weights_in
@@ -314,3 +315,24 @@ def test_a_checkpoint_of_the_first_version_goes_on(tmp_path: Path, colours: Path
     status, out, messages = train_here(capsys, colours, "-o", tmp_path / "out", *resume)
     assert status == 0, messages
     assert [line.split()[1] for line in out.splitlines() if line.startswith("epoch")] == ["4/4"]
+
+
+def test_a_checkpoint_of_the_second_colour_network_goes_on(tmp_path: Path, colours: Path, capsys):
+    """It knew its network, but not that another one would come. The weights say which it is."""
+    assert train_here(capsys, colours, "-o", tmp_path / "a", "--size", 8, "--epochs", 1)[0] == 0
+    checkpoint = torch.load(tmp_path / "a/checkpoint.pth")
+    network = SecondColourNet(3)
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+    network(torch.zeros((2, 3, 8, 8), dtype=torch.uint8)).sum().backward()
+    optimizer.step()
+    average = {f"module.model.{name}": value for name, value in network.state_dict().items()}
+    kept = {
+        name: value for name, value in checkpoint["average"].items() if not name.startswith("module.model.")
+    }
+    new = {"model": network.state_dict(), "optimizer": optimizer.state_dict(), "average": {**kept, **average}}
+    torch.save({**checkpoint, **new}, tmp_path / "old.pth")
+    resume = ("--resume", tmp_path / "old.pth", "--epochs", 2)
+    status, out, messages = train_here(capsys, colours, "-o", tmp_path / "out", *resume)
+    assert status == 0, messages
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("epoch")] == ["2/2"]
+    assert "crowd_scale" not in torch.load(tmp_path / "out/model_weights.pth")["state_dict"]

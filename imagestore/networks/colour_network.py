@@ -1,8 +1,7 @@
 """The network that learns the labels of images from their colours.
 
-Pixels count as one of 4,096 cells, the 4 high bits of red, green and blue, as in colour/histogram.py. So what
-is learned about a colour is computed once for all pixels of a cell, and only for the cells that a batch
-holds: a step on pictures of 48 x 48 pixels takes no longer than one on fewer pixels.
+Pixels count as one of 2,197 colours, a grid over red, green and blue (see `cells_of`). So what is learned
+about a colour is computed once for all pixels that have it.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
 
-BITS = 4  # of each of red, green and blue
-CELLS = 1 << 3 * BITS
+STEPS = 12  # of the grid, from 0 to 256, for each of red, green and blue
+GRID = STEPS + 1  # levels of each
+CELLS = GRID**3
 SHARPNESS = 100.0  # per squared unit of Lab / 100: how clearly a pixel belongs to its nearest colour
 VOTE_SCALE = 10.0  # at the start: the logit of a label that all pixels vote for
 SMALLEST = 1e-9  # share of a colour in a pixel; less is 0, because denormal numbers make products slow
@@ -27,10 +26,13 @@ XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 6196
 
 
 class ColourNet(nn.Module):
-    """Logits from two readings of the colours of a picture.
+    """Logits from three readings of the colours of a picture.
 
     - Votes: a perceptron shares the vote of each pixel out among the labels, by its colour alone. The shares
       are smooth in Lab, so that a few images teach where the border between two labels lies.
+    - Votes of the crowd: the same, but a pixel counts the more, the more of the picture looks like it: by the
+      square of that share. So the largest cluster of similar colours decides, which is what k-means calls
+      the dominant colour.
     - A histogram over `colours` colours that are spread over Lab, and a perceptron on it. It sees what goes
       with what. A pixel is divided among the colours by softmax over -SHARPNESS * |pixel - colour|². To learn
       these colours, too, takes twice the time and tells labels no better.
@@ -42,6 +44,7 @@ class ColourNet(nn.Module):
             nn.Linear(3, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, label_count)
         )  # fmt: skip
         self.vote_scale = nn.Parameter(torch.tensor(VOTE_SCALE))
+        self.crowd_scale = nn.Parameter(torch.tensor(0.0))  # some labels need no crowd: it is to be learned
         self.head = nn.Sequential(
             nn.LayerNorm(colours),
             nn.Dropout(0.1),
@@ -53,39 +56,34 @@ class ColourNet(nn.Module):
         self.register_buffer("cell_lab", lab_of_cells(), persistent=False)  # float32 (CELLS, 3)
         nearest = shares_in_cells(colours).clone()
         self.register_buffer("nearest", nearest, persistent=False)  # float32 (CELLS, colours)
-        self._readings: Tensor | None = None  # of each cell; see _look_up
+        self._kept_votes: Tensor | None = None  # see _votes_of_cells
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float32 (B, labels), of uint8 images (B, 3, H, W)."""
-        learns = self.training or torch.is_grad_enabled()
-        histogram, votes = self._read(images) if learns else self._look_up(images)
-        return self.head(histogram) + self.vote_scale * votes
+        shares = count_cells(images) / (images.shape[2] * images.shape[3])  # float32 (B, CELLS)
+        histogram = shares @ self.nearest  # float32 (B, colours)
+        crowd = shares * (histogram @ self.nearest.T).square()  # float32 (B, CELLS)
+        crowd = crowd / crowd.sum(1, keepdim=True)
+        votes = self._votes_of_cells()  # float32 (CELLS, labels)
+        return self.head(histogram) + self.vote_scale * (shares @ votes) + self.crowd_scale * (crowd @ votes)
 
     def train(self, mode: bool = True) -> ColourNet:
-        """See nn.Module. After each `eval()`, the readings of the cells are made anew."""
-        self._readings = None
+        """See nn.Module. After each `eval()`, the votes of the cells are computed anew."""
+        self._kept_votes = None
         return super().train(mode)
 
-    def _read(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The histograms, float32 (B, colours), and the votes, float32 (B, labels)."""
-        counts = count_cells(images)  # int64 (B, CELLS)
-        used = counts.sum(0).nonzero()[:, 0]  # int64 (n,): the cells that hold pixels of this batch
-        shares = counts.index_select(1, used) / (images.shape[2] * images.shape[3])  # float32 (B, n)
-        votes = shares @ self.votes(3 * self.cell_lab[used]).softmax(-1)
-        return shares @ self.nearest[used], votes
-
-    def _look_up(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The same as `_read`, from a table of all cells: in a third of the time, but nothing is learned."""
-        if self._readings is None:
-            votes = self.votes(3 * self.cell_lab).softmax(-1)  # float32 (CELLS, labels)
-            self._readings = torch.cat([self.nearest, votes], 1)  # float32 (CELLS, colours + labels)
-        both = embedding_bag(cells_of(images), self._readings, mode="mean")  # (B, colours + labels)
-        colours = self.nearest.shape[1]
-        return both[:, :colours], both[:, colours:]
+    def _votes_of_cells(self) -> Tensor:
+        """float32 (CELLS, labels): how a pixel in each cell votes; kept while nothing is learned."""
+        if self.training or torch.is_grad_enabled():
+            return self.votes(3 * self.cell_lab).softmax(-1)
+        if self._kept_votes is None:
+            self._kept_votes = self.votes(3 * self.cell_lab).softmax(-1)
+        return self._kept_votes
 
     def use_head_alone(self) -> None:
         """Leave the votes out: a head that was trained on the histogram's features does not know them."""
         self.vote_scale.zero_()
+        self.crowd_scale.zero_()
 
 
 def divide_among(colours: Tensor, lab: Tensor) -> Tensor:
@@ -96,7 +94,7 @@ def divide_among(colours: Tensor, lab: Tensor) -> Tensor:
 
 @cache
 def shares_in_cells(count: int) -> Tensor:
-    """float32 (CELLS, count): the share of each of `count` spread colours in the middle of each cell.
+    """float32 (CELLS, count): the share of each of `count` spread colours in that of each cell.
 
     The same tensor at each call, because a network is built twice when it is loaded.
     """
@@ -104,26 +102,46 @@ def shares_in_cells(count: int) -> Tensor:
 
 
 def cells_of(images: Tensor) -> Tensor:
-    """int64 (B, H·W): the cell of each pixel of uint8 images (B, 3, H, W)."""
-    red, green, blue = (images >> (8 - BITS)).short().flatten(2).unbind(1)  # int16 (B, H·W) each
-    return (red << 2 * BITS | green << BITS | blue).long()
+    """int16 (B, H·W): the cell of each pixel of uint8 images (B, 3, H, W).
+
+    Of the two levels of the grid around a value, the pixel gets one or the other, by a fixed pattern: so the
+    mean over many pixels stays what it is (ordered dithering).
+    """
+    pattern = _pattern(images.shape[2] * images.shape[3], images.device)
+    red, green, blue = (
+        channel.short().mul_(STEPS).add_(moved).bitwise_right_shift_(8)  # int16 (B, H·W): levels
+        for channel, moved in zip(images.flatten(2).unbind(1), pattern, strict=True)
+    )
+    return red.mul_(GRID).add_(green).mul_(GRID).add_(blue)
+
+
+@cache
+def _pattern(pixels: int, device: torch.device) -> Tensor:
+    """int16 (3, pixels): numbers from 0 to 255, evenly spread, for red, green and blue.
+
+    M. Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences" (2018): R3.
+    """
+    ratio = 1.2207440846057596  # the root of x^4 = x + 1
+    steps = torch.tensor([ratio**-1, ratio**-2, ratio**-3], dtype=torch.float64, device="cpu")
+    numbers = (0.5 + steps[:, None] * torch.arange(pixels, device="cpu")) % 1 * 256
+    return numbers.short().to(device)
 
 
 def count_cells(images: Tensor) -> Tensor:
-    """int64 (B, CELLS): how many pixels of each uint8 image (B, 3, H, W) are in each cell."""
-    cells = cells_of(images)
-    cells += torch.arange(len(images), device=images.device)[:, None] * CELLS
-    return torch.bincount(cells.flatten(), minlength=len(images) * CELLS).view(-1, CELLS)
+    """float32 (B, CELLS): how many pixels of each uint8 image (B, 3, H, W) are in each cell."""
+    cells = cells_of(images).long()
+    ones = torch.ones(1, device=images.device).expand_as(cells)
+    return torch.zeros((len(images), CELLS), device=images.device).scatter_add_(1, cells, ones)
 
 
 def lab_of_cells() -> Tensor:
-    """float32 (CELLS, 3): CIELAB / 100 of the middle of each cell."""
-    levels = torch.arange(1 << BITS, device="cpu").mul(256 >> BITS).add(128 >> BITS).to(torch.uint8)
+    """float32 (CELLS, 3): CIELAB / 100 of the colour of each cell."""
+    levels = torch.arange(GRID, device="cpu").mul(256).div(STEPS).clamp(max=255)
     return srgb_to_lab(torch.cartesian_prod(levels, levels, levels).reshape(-1, 3, 1, 1)).reshape(-1, 3)
 
 
 def srgb_to_lab(images: Tensor) -> Tensor:
-    """CIELAB (CIE 15, white D65) divided by 100, float32 (B, 3, H, W), of uint8 sRGB (B, 3, H, W)."""
+    """CIELAB (CIE 15, white D65) divided by 100, float32 (B, 3, H, W), of sRGB, 0 to 255 (B, 3, H, W)."""
     v = images.float() / 255
     linear = torch.where(v > 0.04045, ((v + 0.055) / 1.055) ** 2.4, v / 12.92)
     matrix = torch.tensor(XYZ_FROM_RGB, device=images.device)

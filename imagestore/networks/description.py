@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 OWN_MODELS = ("colour", "mlp", "small")  # all other names are those of torchvision, or of timm after TIMM
 TIMM = "timm/"
-FIRST = "first"  # the option of a colour network of the first version
+FIRST, SECOND = "first", "second"  # the options of colour networks of earlier versions
 VIEWS = ("whole", "centre")
 MIDDLE = (0.5, 0.5, 0.5)
 

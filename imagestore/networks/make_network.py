@@ -7,11 +7,12 @@ from torch import nn
 
 from imagestore.console import UserError
 from imagestore.networks.colour_network import ColourNet
-from imagestore.networks.description import FIRST, TIMM, NetworkDescription
+from imagestore.networks.description import FIRST, SECOND, TIMM, NetworkDescription
 from imagestore.networks.first_colour_network import FirstColourNet
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.mlp import make_mlp
 from imagestore.networks.model_names import check_model, load_timm
+from imagestore.networks.second_colour_network import SecondColourNet
 from imagestore.networks.small_network import SmallResNet
 
 SIZES_TO_TRY = (32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 299, 384, 448, 512)  # pixels, for a message
@@ -61,7 +62,7 @@ def _build_model(description: NetworkDescription) -> nn.Module:
     """The plain model. Nothing is downloaded: no weights are asked for."""
     count, size, options = len(description.labels), description.size, dict(description.options)
     if description.model == "colour":
-        return FirstColourNet(count, **options) if options.pop(FIRST, 0) else ColourNet(count, **options)
+        return _build_colour(count, options)
     if description.model == "mlp":
         return make_mlp(count, size, **options)
     if description.model == "small":
@@ -69,6 +70,12 @@ def _build_model(description: NetworkDescription) -> nn.Module:
     if description.model.startswith(TIMM):
         return _build_timm(description.model.removeprefix(TIMM), count, size)
     return _build_torchvision(description.model, count, size, options)
+
+
+def _build_colour(count: int, options: dict[str, int]) -> nn.Module:
+    if options.pop(FIRST, 0):
+        return FirstColourNet(count, **options)
+    return SecondColourNet(count, **options) if options.pop(SECOND, 0) else ColourNet(count, **options)
 
 
 def _build_torchvision(name: str, count: int, size: int, options: dict[str, int]) -> nn.Module:

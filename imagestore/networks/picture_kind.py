@@ -19,7 +19,7 @@ from imagestore.networks.weights_file import read_description
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 USUAL_SIDE = 224  # pixels: of networks that were trained on ImageNet
-OWN_SIDES = {"colour": 48, "mlp": 32, "small": 64}
+OWN_SIDES = {"colour": 60, "mlp": 32, "small": 64}
 SMALL_PICTURES = 40  # pixels: from here on, `small` halves the pictures
 CENTRED_BY_TENSORFLOW = ("googlenet", "inception_v3")  # torchvision turns its own normalisation into this one
 CONFIG_FILE = "config.json"  # beside the weights in a repository of timm's

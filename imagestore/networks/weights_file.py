@@ -1,7 +1,8 @@
 """The weights file of a training: the description of the network, and the state dict of its plain model.
 
 `torch.load(path, weights_only=True)` reads it. Earlier versions wrote the state dict of the colour network
-alone, with two more values: the side of the pictures, and a checksum of the labels.
+alone, with two more values: the side of the pictures, and a checksum of the labels. Later ones wrote the
+description of a colour network that had no votes of the crowd.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from imagestore.console import UserError, counted
-from imagestore.networks.description import FIRST, OWN_MODELS, VIEWS, NetworkDescription
+from imagestore.networks.description import FIRST, OWN_MODELS, SECOND, VIEWS, NetworkDescription
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.labels_file import labels_crc32
 from imagestore.networks.make_network import build_network
@@ -23,6 +24,7 @@ from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
 from imagestore.networks.tensor_files import UNEXPECTED_CONTENT, load_file, save_file
 
 OLD_HIDDEN_LAYER, OLD_OUTPUT_LAYER = "head.2", "head.5"  # their names in the state dict
+CROWD = "crowd_scale"  # in the state dict of ColourNet; SecondColourNet has none
 OTHER_NETWORK = "weights of another network; use a file that train_model.py wrote"
 OTHER_LABELS = "trained on other labels: use the labels file of the same training"
 
@@ -93,6 +95,8 @@ def read_description(content: Mapping[str, Any], labels: Sequence[str]) -> Netwo
     if not names or not all(isinstance(name, str) for name in (*names, content["model"])):
         raise TypeError("labels that are no text")
     options = {str(name): _whole(value) for name, value in content["options"].items()}
+    if content["model"] == "colour" and CROWD not in content["state_dict"]:
+        options[SECOND] = 1
     if content["view"] not in VIEWS:
         raise ValueError("an unknown view")
     return NetworkDescription(

@@ -91,7 +91,7 @@ CHOICES: dict[str, tuple[str, ...]] = {"augment": AUGMENTATIONS, "balance": BALA
 # What differs from the defaults above, by the model; OTHER_MODELS are those of torchvision and timm.
 OTHER_MODELS = "other"
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "colour": {"size": 48, "batch_size": 64, "lr": 5e-3, "logit_adjust": 0.45, "ema": 0.998},
+    "colour": {"size": 60, "batch_size": 64, "lr": 5e-3, "logit_adjust": 0.45, "ema": 0.998},
     "mlp": {"lr": 1e-3, "augment": "flip"},
     "small": {
         "size": 64,

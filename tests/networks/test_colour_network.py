@@ -34,13 +34,15 @@ def test_srgb_becomes_cielab(rgb: tuple[int, int, int], lab: tuple[float, float,
 
 
 def test_the_network_sees_colours_but_not_positions() -> None:
-    """Pixels in another order give the same logits. Other colours give other logits."""
+    """A mirrored picture gives the same logits, but for its dithering. Other colours give other logits."""
     torch.manual_seed(1)
     network = ColourNet(label_count=3).eval()
-    images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
-    shuffled = images.flatten(2)[:, :, torch.randperm(64)].reshape(5, 3, 8, 8)
-    assert torch.allclose(network(images), network(shuffled), atol=1e-5)
-    assert not torch.allclose(network(images), network(255 - images), atol=1e-2)
+    images = torch.randint(0, 256, (5, 3, 60, 60), dtype=torch.uint8)
+    images[:, 1] //= 3
+    images[:, 2] //= 5
+    logits = network(images)
+    assert torch.allclose(logits, network(images.flip(3)), atol=0.02)
+    assert (logits - network(255 - images)).abs().max() > 0.2
 
 
 def test_the_initial_colours_are_far_apart() -> None:
@@ -53,16 +55,43 @@ def test_the_initial_colours_are_far_apart() -> None:
     assert torch.allclose(shares.sum(1), torch.ones(192))
 
 
-def test_pixels_are_counted_by_cell() -> None:
-    """A cell is the four high bits of red, green and blue."""
-    images = torch.tensor([[[15, 16]], [[240, 255]], [[0, 0]]], dtype=torch.uint8)[None].repeat(2, 1, 1, 1)
-    images[1, 2] = 128
-    counts = count_cells(images)
-    assert counts.shape == (2, 4096)
-    assert counts.nonzero().tolist() == [[0, 0x0F0], [0, 0x1F0], [1, 0x0F8], [1, 0x1F8]]
-    middle = 100 * lab_of_cells()[0x0F8]
-    rgb = torch.tensor([8, 248, 136], dtype=torch.uint8).reshape(1, 3, 1, 1)
-    assert torch.allclose(middle, 100 * srgb_to_lab(rgb).flatten())
+@pytest.mark.parametrize("rgb", [(0, 0, 0), (255, 255, 255), (7, 100, 200), (64, 128, 192)])
+def test_cells_keep_the_mean_colour(rgb: tuple[int, int, int]) -> None:
+    """Pixels of a flat picture are shared out among the cells around its colour, as its distances say."""
+    image = torch.tensor(rgb, dtype=torch.uint8).reshape(1, 3, 1, 1).expand(2, 3, 60, 60)
+    counts = count_cells(image)
+    assert counts.shape == (2, 13**3)
+    assert (counts.sum(1) == 3600).all()
+    levels = torch.cartesian_prod(*[torch.arange(13) * 256 / 12] * 3)
+    used = levels[counts[0] > 0]
+    assert ((used - torch.tensor(rgb)).abs() < 256 / 12).all()
+    assert torch.allclose(counts[1] @ levels / 3600, torch.tensor(rgb).float(), atol=0.5)
+
+
+def test_a_cell_has_the_colour_of_its_levels() -> None:
+    """Cell (12, 0, 6) is (255, 0, 128)."""
+    rgb = torch.tensor((255, 0, 128), dtype=torch.uint8).reshape(1, 3, 1, 1)
+    assert torch.allclose(lab_of_cells()[(12 * 13 + 0) * 13 + 6], srgb_to_lab(rgb).flatten(), atol=1e-6)
+
+
+def test_the_crowd_outvotes_scattered_pixels() -> None:
+    """A third of like pixels weighs more than two thirds that are spread over all colours."""
+    network = ColourNet(label_count=2).eval()
+    lab = network.cell_lab
+    network.votes = torch.nn.Identity()  # votes by the first values
+    is_red = (lab - srgb_to_lab(torch.tensor((255, 0, 0)).reshape(1, 3, 1, 1)).flatten()).norm(dim=1) < 0.15
+    network.cell_lab = torch.stack([is_red, ~is_red], 1) * 10.0
+    images = torch.randint(0, 256, (1, 3, 60, 60), dtype=torch.uint8)
+    images[:, :, :20] = torch.tensor((255, 0, 0), dtype=torch.uint8).reshape(1, 3, 1, 1)
+    with torch.no_grad():
+        for weights in network.head.parameters():
+            weights.zero_()
+        network.vote_scale.fill_(0.0)
+        network.crowd_scale.fill_(10.0)
+        assert network.train().eval()(images).argmax() == 0
+        network.vote_scale.fill_(10.0)
+        network.crowd_scale.fill_(0.0)
+        assert network(images).argmax() == 1
 
 
 def test_gradients_reach_every_weight_and_are_finite() -> None:
@@ -74,7 +103,7 @@ def test_gradients_reach_every_weight_and_are_finite() -> None:
     assert all(weights.grad.isfinite().all() for weights in network.parameters())
 
 
-def test_without_gradients_readings_come_from_a_table() -> None:
+def test_without_gradients_votes_come_from_a_table() -> None:
     """They are those of the training, also after the weights have changed."""
     torch.manual_seed(2)
     network = ColourNet(label_count=3).eval()

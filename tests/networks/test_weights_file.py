@@ -16,6 +16,7 @@ from imagestore.networks.description import NetworkDescription
 from imagestore.networks.first_colour_network import FirstColourNet
 from imagestore.networks.make_network import make_network
 from imagestore.networks.picture_sides import LARGEST_SIDE, SMALLEST_SIDE
+from imagestore.networks.second_colour_network import SecondColourNet
 from imagestore.networks.weights_file import load_network, save_network
 from tests.helpers.commands import ROOT
 from tests.helpers.weights_files import save_old_weights, save_weights
@@ -71,6 +72,20 @@ def test_weights_of_an_earlier_version_load(tmp_path: Path, colours: int, hidden
     loaded = load_network(path, LABELS, CPU).eval()
     assert torch.equal(loaded(pictures(12)), network(pictures(12)))
     assert (loaded.description.size, loaded.description.labels) == (12, tuple(LABELS))
+
+
+def test_colour_weights_without_a_crowd_load(tmp_path: Path) -> None:
+    """Those of the second version; they stay what they are when they are written again."""
+    network = SecondColourNet(3, colours=5, hidden=7).eval()
+    path = changed(
+        save_weights(tmp_path / "weights.pth", LABELS, 48),
+        options={"colours": 5, "hidden": 7}, state_dict=network.state_dict(),
+    )  # fmt: skip
+    loaded = load_network(path, LABELS, CPU).eval()
+    save_network(loaded, path)
+    again = load_network(path, LABELS, CPU).eval()
+    for each in (loaded, again):
+        assert torch.equal(each(pictures(48)), network(pictures(48)))
 
 
 @pytest.mark.parametrize("save", [save_weights, save_old_weights])
