@@ -20,7 +20,7 @@ from imagestore.labelling.shard_of_task import shard
 from imagestore.run_summary import add_json_summary
 
 if TYPE_CHECKING:
-    from imagestore.labelling.sort_and_partition import RunOptions
+    from imagestore.labelling.labelling_run import RunOptions
 
 
 def add_labelling(commands: argparse._SubParsersAction) -> None:
@@ -136,7 +136,7 @@ def _add_label_source(command: argparse.ArgumentParser) -> None:
 
 def _labelling_options(arguments: argparse.Namespace) -> RunOptions:
     from imagestore.labelling.label_sources import LabelOptions
-    from imagestore.labelling.sort_and_partition import RunOptions
+    from imagestore.labelling.labelling_run import RunOptions
 
     _check_label_flags(arguments)
     label_options = LabelOptions(

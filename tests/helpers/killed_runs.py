@@ -20,8 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from imagestore.labelling.labelling_run import RunOptions
 from imagestore.labelling.merge import merge
-from imagestore.labelling.sort_and_partition import RunOptions, sort
+from imagestore.labelling.sort_and_partition import sort
 from imagestore.store import journal
 from tests.helpers.stored_images import archive_images, stored_images
 
