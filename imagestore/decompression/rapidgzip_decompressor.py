@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import weakref
 from enum import Enum, auto
 
 from imagestore.decompression.damage import Damaged
-from imagestore.decompression.decompressor import skip_to
+from imagestore.decompression.decompressor import Decompressor, skip_to
 from imagestore.decompression.forward_decompressor import ForwardDecompressor
 
 SPACING = 4 << 20  # compressed bytes between seek points; each takes about 21 KB of an index
 WIDEST_SPACING = 8 << 20  # rapidgzip keeps up to 16 pieces of this size, decompressed
 MANY_POINTS = 1024  # a larger file has its points further apart than SPACING
 DENSE_SPACING = 256 << 10  # for data that expand a lot: rapidgzip decompresses up to 20 spacings at once
+
+FEWEST_ADDRESSES = 4 << 30  # bytes of `ulimit -v`: with 2 GB rapidgzip 0.16.2 works, with 1.5 GB it crashes
 
 PROBE = 2 << 20  # decompressed bytes; enough to judge by, as decompressors read 64 KiB ahead
 PROBE_PIECE = 64 << 10  # of them are read at once
@@ -69,14 +72,24 @@ class RapidgzipDecompressor:
         self._open(points)
 
     @classmethod
-    def for_first_pass(cls, descriptor: int) -> RapidgzipDecompressor:
-        """Return a decompressor that notes seek points while it goes from front to back."""
+    def for_first_pass(cls, descriptor: int) -> Decompressor:
+        """Return a decompressor that notes seek points while it goes from front to back.
+
+        With few addresses (`ulimit -v`) it is a plain one, which notes none.
+        """
+        if not _has_addresses():
+            return cls.plain_decompressor(descriptor)
         dense = _expands_a_lot(cls.plain_decompressor, descriptor)
         return cls(descriptor, State.NOTING_DENSELY if dense else State.NOTING)
 
     @classmethod
-    def from_points(cls, descriptor: int, points: bytes) -> RapidgzipDecompressor:
-        """Return a decompressor whose seeks start at the nearest of the seek points `points`."""
+    def from_points(cls, descriptor: int, points: bytes) -> Decompressor:
+        """Return a decompressor whose seeks start at the nearest of the seek points `points`.
+
+        With few addresses (`ulimit -v`) it is a plain one, which begins at the front.
+        """
+        if not _has_addresses():
+            return cls.plain_decompressor(descriptor)
         return cls(descriptor, State.JUMPING, points)
 
     def _open(self, points: bytes) -> None:
@@ -206,6 +219,12 @@ class RapidgzipDecompressor:
             self._plain.close()
         else:
             self._close_file()
+
+
+def _has_addresses() -> bool:
+    """Whether the limit of the address space is no danger to rapidgzip."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return limit == resource.RLIM_INFINITY or limit >= FEWEST_ADDRESSES
 
 
 def _spacing(descriptor: int) -> int:

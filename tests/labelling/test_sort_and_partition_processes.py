@@ -135,3 +135,19 @@ def test_no_process_is_left_behind(tmp_path, started, signum):
     while any(map(is_running, children)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_few_addresses_are_enough(tmp_path, shards, workers):
+    """rapidgzip would crash, and take the command with it."""
+    command = [
+        sys.executable,
+        ROOT / "colourHeuristic.py",
+        "partition",
+        shards[0].with_name("all.tgz"),
+        *STORES,
+    ]
+    limited = ["bash", "-c", 'ulimit -v 700000; exec "$@"', "bash", *command, *OPTIONS, "--workers", workers]
+    done = subprocess.run(list(map(str, limited)), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, without_summary(done.stderr)) == (0, "")
+    assert sorted(data for store in contents(tmp_path) for _, data in store) == expected(IMAGES)
