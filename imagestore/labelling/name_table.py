@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from imagestore.console import UserError, printable
+from imagestore.image_formats import has_image_suffix
 
 T = TypeVar("T")
 
@@ -20,9 +21,9 @@ class NameTable:
     """Values by the names of images: an image is found by its full name, or else by its base name.
 
     A table with `jpg/1.jpg` or with `1.jpg` says something of the member `flowers/jpg/1.jpg`. Of several
-    names with that base name, the one counts that has most of the last folders in common. An accent that is
-    a character of its own (macOS) is equal to one that is not. Raises AmbiguousName if a name has two
-    different values.
+    names with that base name, the one counts that has most of the last folders in common. If there is none,
+    a table with `1` says something of the member. An accent that is a character of its own (macOS) is equal
+    to one that is not. Raises AmbiguousName if a name has two different values.
     """
 
     def __init__(self, path: Path, rows: Iterable[tuple[str, str | None]]) -> None:
@@ -69,6 +70,8 @@ class NameTable:
     def _find_by_end(self, member_name: str) -> str | None:
         """The name that has most of its last parts in common with a member's, at least the base name."""
         names = with_same_end(member_name, self._names_by_end)
+        if not names and (bare_name := without_suffix(member_name)):
+            names = with_same_end(bare_name, self._names_by_end)
         if len({self._values[name] for name in names}) > 1:
             raise AmbiguousName(
                 f"{self.path}: {printable(member_name)} could be {printable(names[0])} or "
@@ -94,6 +97,12 @@ def normal_name(name: str) -> str:
     if "\\" in name and "/" not in name:
         name = name.replace("\\", "/")
     return name.removeprefix("./")
+
+
+def without_suffix(name: str) -> str | None:
+    """The name of an image without its suffix, as in some tables; None if that is an image's name, too."""
+    bare_name = name.rpartition(".")[0]
+    return bare_name if has_image_suffix(name) and not has_image_suffix(bare_name) else None
 
 
 def with_same_end(name: str, by_end: Callable[[int], Mapping[str, list[T]]]) -> list[T]:

@@ -6,11 +6,12 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from imagestore import stored_names
 from imagestore.console import UserError, printable
-from imagestore.labelling.name_table import last_parts, normal_name, with_same_end
+from imagestore.labelling.name_table import last_parts, normal_name, with_same_end, without_suffix
 from imagestore.labelling.read_tables import NAME_COLUMNS, read_columns, read_table, value_of
 from imagestore.mending.find_paths import find_path
 from imagestore.mending.mend_report import MendReport
@@ -125,25 +126,30 @@ class _Images:
     def __init__(self, store: ImageStore) -> None:
         self._store = store
         self._by_member = defaultdict[str, list[int]](list)
-        self._by_end: dict[int, dict[str, list[int]]] = {}  # for a number of last parts
+        self._by_end: dict[tuple[bool, int], dict[str, list[int]]] = {}  # see _with_end
         self._members = [normal_name(stored_names.decode(store.index.member(i))) for i in range(len(store))]
         for i, member in enumerate(self._members):
             self._by_member[member].append(i)
 
     def find(self, name: str) -> list[int]:
-        """The images with this path or member, or else those that have most of its last parts in common."""
+        """The images with this path or member, or else those that have most of its last parts in common.
+
+        If there are none, the name may lack the suffix.
+        """
         if (position := find_path(self._store, name)) is not None:
             return [position]
         if name in self._by_member:
             return self._by_member[name]
-        return with_same_end(name, self._with_end)
+        whole, bare = (partial(self._with_end, is_bare) for is_bare in (False, True))
+        return with_same_end(name, whole) or with_same_end(name, bare)
 
-    def _with_end(self, parts: int) -> dict[str, list[int]]:
-        """The images by the last parts of their members and of their paths."""
-        if parts not in self._by_end:
-            by_end = self._by_end[parts] = defaultdict[str, list[int]](list)
+    def _with_end(self, is_bare: bool, parts: int) -> dict[str, list[int]]:
+        """The images by the last parts of their members and of their paths; bare ones have no suffix."""
+        if (is_bare, parts) not in self._by_end:
+            by_end = self._by_end[is_bare, parts] = defaultdict[str, list[int]](list)
             for i, member in enumerate(self._members):
                 path = self._store.path_of(i)
-                for end in {last_parts(member or path, parts), last_parts(path, parts)}:
+                names = {without_suffix(name) if is_bare else name for name in (member or path, path)}
+                for end in {last_parts(name, parts) for name in names if name}:
                     by_end[end].append(i)
-        return self._by_end[parts]
+        return self._by_end[is_bare, parts]

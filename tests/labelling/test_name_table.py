@@ -22,6 +22,9 @@ TABLE = Path("labels.csv")
         ("jpg\\1.jpg", "jpg/1.jpg"),
         ("\u00fc/\u00e9.jpg", "photos/u\u0308/e\u0301.jpg"),  # as macOS packs it
         ("e\u0301.jpg", "photos/\u00e9.jpg"),
+        ("1", "flowers/jpg/1.jpg"),  # as at Kaggle
+        ("jpg/1", "flowers/jpg/1.JPEG"),
+        ("1.5", "flowers/1.5.png"),
     ],
 )
 def test_a_member_is_found_by_full_name_or_base_name(name, member):
@@ -30,6 +33,22 @@ def test_a_member_is_found_by_full_name_or_base_name(name, member):
 
 def test_a_member_that_the_table_does_not_name_has_no_value():
     assert NameTable(TABLE, [("1.jpg", "rose")]).find("11.jpg") is None
+
+
+def test_the_name_with_its_suffix_goes_before_the_bare_one():
+    table = NameTable(TABLE, [("1", "rose"), ("1.jpg", "tulip")])
+    assert table.find("a/1.jpg") == "tulip"
+
+
+def test_the_name_of_an_image_means_no_image_of_two_suffixes():
+    assert NameTable(TABLE, [("1.jpg", "rose")]).find("1.jpg.png") is None
+
+
+def test_a_bare_name_of_two_members_is_an_error():
+    table = NameTable(TABLE, [("1", "rose")])
+    assert table.find("1.jpg") == "rose"
+    with pytest.raises(AmbiguousName, match=r"labels.csv: 1 could be 1.jpg or 1.png"):
+        table.find("1.png")
 
 
 def test_the_full_name_goes_before_the_base_name():

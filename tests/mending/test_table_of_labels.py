@@ -32,11 +32,13 @@ def test_rows_name_images_by_path_member_or_base_name(store, titles, file):
         ("photos/red/05.jpg", "rose"),
         ("./elsewhere/08.jpg", "tulip"),
         ("00.jpg", "blue"),
+        ("11", "tulip"),
     ]
     done = mend("mv", store, "--from", table(titles, *rows, name=file))
     assert (done.status, done.err) == (0, "already under that label: 1 image\n")
-    assert "(3 relabelled)" in done.out
-    expected = {"photos/red/02.jpg": "rose", "photos/red/05.jpg": "rose", "photos/red/08.jpg": "tulip"}
+    assert "(4 relabelled)" in done.out
+    roses, tulips = dict.fromkeys(("02", "05"), "rose"), dict.fromkeys(("08", "11"), "tulip")
+    expected = {f"photos/red/{number}.jpg": label for number, label in (roses | tulips).items()}
     assert labels_of(store) == IN_ARCHIVE | expected
 
 
