@@ -169,6 +169,6 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cuda, cuda:1, mps or cpu (default: the first there is)")
     parser.add_argument(
         "-j", "--workers", type=count_from_0, default=cpu_count(), metavar="N",
-        help="threads that decode, or processes if they are more than two (default: the CPUs there are, "
+        help="threads or processes that decode, whichever are faster (default: the CPUs there are, "
              "%(default)s); with 0, images are decoded in the process itself",
     )  # fmt: skip
