@@ -89,7 +89,8 @@ def test_any_bytes_behind_the_data_cost_no_image(tmp_path, compression, cache, c
         shutil.rmtree(cache, ignore_errors=True)
         whole, expected = clean_archive(compression, *count_and_size)
         write(path, whole + tail)
-        note = f"{path} has {len(tail):,} bytes behind its {name} data, which are ignored\n"
+        count, ignored = ("1 byte", "is") if len(tail) == 1 else (f"{len(tail):,} bytes", "are")
+        note = f"{path} has {count} behind its {name} data, which {ignored} ignored\n"
         assert stream(path) == expected
         assert capfd.readouterr().err == note
         with open_archive(path, ignore_zeros=True) as archive:

@@ -32,6 +32,7 @@ import torch
 import train_model
 from imagestore.console import main as run_command
 from imagestore.training import process_group
+from imagestore.training.training_settings import CHECKPOINT_FILE
 from tests.helpers.training_runs import metrics_in
 
 IMPORTED_LATE = ("imagestore.training.training_loop", "torch._dynamo", "matplotlib.backends.backend_agg")
@@ -53,7 +54,7 @@ class Trainings:
     def start(self, folder: Path) -> list[int]:
         """Start a training, or go on with it; return the ids of its processes."""
         arguments = [str(self.store), "-o", str(folder), *self.options]
-        if (checkpoint := folder / train_model.CHECKPOINT_FILE).exists():
+        if (checkpoint := folder / CHECKPOINT_FILE).exists():
             epochs = self.options[self.options.index("--epochs") + 1]
             arguments = [str(self.store), "-o", str(folder), "--epochs", epochs, "--resume", str(checkpoint)]
         port = free_port()
