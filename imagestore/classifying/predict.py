@@ -24,7 +24,11 @@ from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.weights_file import read_network
 from imagestore.processes import thread_count
 
-BATCH_SIZE = 64  # images
+BATCH_SIZE, LARGE_BATCH_SIZE = (
+    64,
+    128,
+)  # images: small pictures come in larger batches, with less work for each
+SMALL_SIDE = 64  # pixels
 BATCH_BYTES = 32 << 20  # of encoded images, after which a batch is full
 IMAGES_OF_A_TASK = 8  # that a worker decodes in one go
 
@@ -77,9 +81,10 @@ def decode_pictures(
     and the user is told.
     """
     skipped, pictures = SkippedImages("classify"), iter(pictures)
-    first = _next_batch(pictures)
-    batches = chain([first], iter(partial(_next_batch, pictures), [])) if first else iter(())
-    is_long = are_worth_it(workers, FEWEST_IMAGES if len(first) == BATCH_SIZE else len(first))
+    batch_size = _batch_size(view)
+    first = _next_batch(pictures, batch_size)
+    batches = chain([first], iter(partial(_next_batch, pictures, batch_size), [])) if first else iter(())
+    is_long = are_worth_it(workers, FEWEST_IMAGES if len(first) == batch_size else len(first))
     with closing((_by_processes if is_long else _by_threads)(batches, view, workers)) as decoded:
         for batch, results in decoded:
             if kept := _without_skipped(batch, results, skipped):
@@ -96,8 +101,8 @@ def _by_threads(batches: Iterator[list[Picture]], view: View, workers: int) -> I
 
 
 def _by_processes(batches: Iterator[list[Picture]], view: View, workers: int) -> Iterator[_Results]:
-    size, begun = 3 * view.side**2, deque[list[Picture]]()
-    at_once = max(1, min(IMAGES_OF_A_TASK, BATCH_SIZE // workers))
+    size, begun, batch_size = 3 * view.side**2, deque[list[Picture]](), _batch_size(view)
+    at_once = max(1, min(IMAGES_OF_A_TASK, batch_size // workers))
 
     def jobs() -> Iterator[list[tuple[int, object]]]:
         for batch in batches:
@@ -113,7 +118,7 @@ def _by_processes(batches: Iterator[list[Picture]], view: View, workers: int) ->
         return [None if isinstance(pixels, np.ndarray) else pixels for pixels in decoded]
 
     with (
-        closing(PixelProcesses(workers, BATCH_SIZE * size, fill)) as processes,
+        closing(PixelProcesses(workers, batch_size * size, fill)) as processes,
         closing(processes.run(jobs())) as results,
     ):
         for errors, memory in results:
@@ -130,14 +135,18 @@ def _parts(encoded: list[bytes], size: int) -> list[list[bytes]]:
     return [encoded[first : first + size] for first in range(0, len(encoded), size)]
 
 
-def _next_batch(pictures: Iterator[Picture]) -> list[Picture]:
-    """The next pictures, until there are BATCH_SIZE of them or they have BATCH_BYTES; none at the end."""
+def _batch_size(view: View) -> int:
+    return LARGE_BATCH_SIZE if view.side <= SMALL_SIDE else BATCH_SIZE
+
+
+def _next_batch(pictures: Iterator[Picture], batch_size: int) -> list[Picture]:
+    """The next pictures, until there are `batch_size` of them or they have BATCH_BYTES; none at the end."""
     batch: list[Picture] = []
     size = 0
     for picture in pictures:
         batch.append(picture)
         size += len(picture.data)
-        if len(batch) == BATCH_SIZE or size >= BATCH_BYTES:
+        if len(batch) == batch_size or size >= BATCH_BYTES:
             break
     return batch
 

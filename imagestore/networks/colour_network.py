@@ -17,6 +17,7 @@ CELLS = GRID**3
 SHARPNESS = 100.0  # per squared unit of Lab / 100: how clearly a pixel belongs to its nearest colour
 VOTE_SCALE = 10.0  # at the start: the logit of a label that all pixels vote for
 SMALLEST = 1e-9  # share of a colour in a pixel; less is 0, because denormal numbers make products slow
+COUNTED_AT_ONCE = 16  # images: more do not stay in the processor's caches
 LEVELS = 12  # of red, green and blue each, among which the first colours are chosen
 XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 61966-2-1)
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
@@ -62,10 +63,10 @@ class ColourNet(nn.Module):
         """Logits, float32 (B, labels), of uint8 images (B, 3, H, W)."""
         shares = count_cells(images) / (images.shape[2] * images.shape[3])  # float32 (B, CELLS)
         histogram = shares @ self.nearest  # float32 (B, colours)
-        crowd = shares * (histogram @ self.nearest.T).square()  # float32 (B, CELLS)
-        crowd = crowd / crowd.sum(1, keepdim=True)
+        crowd = (histogram @ self.nearest.T).square_().mul_(shares)  # float32 (B, CELLS)
         votes = self._votes_of_cells()  # float32 (CELLS, labels)
-        return self.head(histogram) + self.vote_scale * (shares @ votes) + self.crowd_scale * (crowd @ votes)
+        votes_of_crowd = (crowd @ votes) / crowd.sum(1, keepdim=True)  # float32 (B, labels)
+        return self.head(histogram) + self.vote_scale * (shares @ votes) + self.crowd_scale * votes_of_crowd
 
     def train(self, mode: bool = True) -> ColourNet:
         """See nn.Module. After each `eval()`, the votes of the cells are computed anew."""
@@ -129,9 +130,13 @@ def _pattern(pixels: int, device: torch.device) -> Tensor:
 
 def count_cells(images: Tensor) -> Tensor:
     """float32 (B, CELLS): how many pixels of each uint8 image (B, 3, H, W) are in each cell."""
-    cells = cells_of(images).long()
-    ones = torch.ones(1, device=images.device).expand_as(cells)
-    return torch.zeros((len(images), CELLS), device=images.device).scatter_add_(1, cells, ones)
+    counts = torch.zeros((len(images), CELLS), device=images.device)
+    one = torch.ones(1, device=images.device)
+    at_once = COUNTED_AT_ONCE if images.device.type == "cpu" else len(images)
+    for some, counts_of_some in zip(images.split(at_once), counts.split(at_once), strict=True):
+        cells = cells_of(some).long()
+        counts_of_some.scatter_add_(1, cells, one.expand_as(cells))
+    return counts
 
 
 def lab_of_cells() -> Tensor:
