@@ -54,7 +54,7 @@ def test_answers_are_those_of_the_network(
     network: ImageNetwork, weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order of the pictures, and with the side that the network was trained with."""
-    monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)
+    monkeypatch.setattr(predict_module, "LARGE_BATCH_SIZE", 4)
     answers = list(predict_labels(pictures, LABELS, weights=weights, device="cpu", workers=3))
     assert [answer.picture for answer in answers] == pictures
     for answer in answers:
@@ -73,7 +73,7 @@ def test_pictures_that_cannot_be_decoded_are_left_out(
     workers: int,
 ) -> None:
     """Also if a whole batch is left out."""
-    monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)
+    monkeypatch.setattr(predict_module, "LARGE_BATCH_SIZE", 4)
     monkeypatch.setattr(pixel_processes, "FEWEST_IMAGES", 1)
     broken = [Picture(f"broken-{i}.jpg", b"not an image at all", "red") for i in range(12)]
     mixed = [*pictures[:2], *broken, *pictures[2:]]
@@ -89,7 +89,7 @@ def test_pictures_are_taken_some_batches_ahead(
     weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch, workers: int, batches: int
 ) -> None:
     """So a million pictures need no more memory than a few batches. Without workers there is one batch."""
-    monkeypatch.setattr(predict_module, "BATCH_SIZE", 2)
+    monkeypatch.setattr(predict_module, "LARGE_BATCH_SIZE", 2)
     remaining = iter(pictures)
     next(predict_labels(remaining, LABELS, weights=weights, device="cpu", workers=workers))
     assert [image.name for image in remaining] == [f"{i}.jpg" for i in range(2 * batches, 10)]
@@ -100,7 +100,7 @@ def test_workers_change_no_answer(
     weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     monkeypatch.setattr(predict_module, "IMAGES_OF_A_TASK", 3)
-    monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)
+    monkeypatch.setattr(predict_module, "LARGE_BATCH_SIZE", 4)
     monkeypatch.setattr(pixel_processes, "FEWEST_IMAGES", 1)
     options = {"weights": weights, "device": "cpu"}
     expected = list(predict_labels(pictures, LABELS, workers=2, **options))
@@ -128,7 +128,7 @@ def test_features_are_what_the_last_layer_gets(
     model: str, pictures: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order of the answers, without the pictures that cannot be decoded."""
-    monkeypatch.setattr(predict_module, "BATCH_SIZE", 4)
+    monkeypatch.setattr(predict_module, "LARGE_BATCH_SIZE", 4)
     torch.manual_seed(2)
     network = make_network(NetworkDescription(model=model, labels=tuple(LABELS), size=32)).eval()
     save_network(network, tmp_path / "other.pth")
