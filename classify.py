@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING
 from imagestore import console
 from imagestore.arguments import (
     ENVIRONMENT,
+    add_archive_options,
     add_device,
     add_follow_external,
-    add_ignore_zeros,
     add_version,
     given_path,
     positive,
@@ -219,9 +219,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="use the colour heuristic's label as the true label of an archive's images")  # fmt: skip
     add("--class-names", type=given_path, metavar="FILE",
         help="names of true labels that are numbers: a name in each line, or JSON")  # fmt: skip
-    add("--index", type=given_path, metavar="FILE",
-        help="the archive's index (default: in your cache folder)")  # fmt: skip
-    add_ignore_zeros(images)
+    add_archive_options(images)
     add_follow_external(images)
 
     add = parser.add_argument_group("what is printed").add_argument

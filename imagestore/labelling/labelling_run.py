@@ -16,7 +16,7 @@ from imagestore.labelling.run_report import RunReport
 from imagestore.processes import cpu_count, stopping
 from imagestore.run_summary import RunSummary
 from imagestore.sources.archive_paths import expand_archives
-from imagestore.sources.open_archives import open_archives
+from imagestore.sources.open_archives import open_paths
 from imagestore.sources.processes_for_archives import processes_for_archives
 from imagestore.store.writer import StoreWriter
 
@@ -69,17 +69,13 @@ def open_run(archives: Sequence[Path], outputs: list[Path], options: RunOptions)
         count = options.workers or cpu_count()
         workers = opened.enter_context(_start_workers(count)) if options.keeps_palettes else None
         options.summary.workers = count if workers else 0
-        archives = expand_archives(archives)
-        processes = opened.enter_context(processes_for_archives(archives, count))
+        paths = expand_archives(archives)
+        processes = opened.enter_context(processes_for_archives(paths, count))
         stop = opened.enter_context(stopping())
         labels = labels_in_source(options.label_options)
         source = opened.enter_context(
-            open_archives(
-                archives,
-                options.index,
-                ignore_zeros=options.ignore_zeros,
-                labels=labels,
-                processes=processes,
+            open_paths(
+                paths, options.index, ignore_zeros=options.ignore_zeros, labels=labels, processes=processes
             )
         )
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]

@@ -41,19 +41,10 @@ class ColourNet(nn.Module):
 
     def __init__(self, label_count: int, colours: int = 192, hidden: int = 64) -> None:
         super().__init__()
-        self.votes = nn.Sequential(
-            nn.Linear(3, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, label_count)
-        )  # fmt: skip
+        self.votes = make_votes(label_count)
         self.vote_scale = nn.Parameter(torch.tensor(VOTE_SCALE))
         self.crowd_scale = nn.Parameter(torch.tensor(0.0))  # some labels need no crowd: it is to be learned
-        self.head = nn.Sequential(
-            nn.LayerNorm(colours),
-            nn.Dropout(0.1),
-            nn.Linear(colours, hidden),
-            nn.GELU(),
-            nn.Dropout(0.4),
-            nn.Linear(hidden, label_count),
-        )
+        self.head = make_head(colours, hidden, label_count)
         self.register_buffer("cell_lab", lab_of_cells(), persistent=False)  # float32 (CELLS, 3)
         nearest = shares_in_cells(colours).clone()
         self.register_buffer("nearest", nearest, persistent=False)  # float32 (CELLS, colours)
@@ -85,6 +76,25 @@ class ColourNet(nn.Module):
         """Leave the votes out: a head that was trained on the histogram's features does not know them."""
         self.vote_scale.zero_()
         self.crowd_scale.zero_()
+
+
+def make_votes(label_count: int) -> nn.Sequential:
+    """The perceptron that shares the vote of a colour out: logits (n, labels) of 3 x Lab / 100, (n, 3)."""
+    return nn.Sequential(
+        nn.Linear(3, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, label_count)
+    )  # fmt: skip
+
+
+def make_head(colours: int, hidden: int, label_count: int) -> nn.Sequential:
+    """The perceptron on histograms: logits (B, labels) of float32 (B, colours)."""
+    return nn.Sequential(
+        nn.LayerNorm(colours),
+        nn.Dropout(0.1),
+        nn.Linear(colours, hidden),
+        nn.GELU(),
+        nn.Dropout(0.4),
+        nn.Linear(hidden, label_count),
+    )
 
 
 def divide_among(colours: Tensor, lab: Tensor) -> Tensor:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from imagestore.networks.colour_network import divide_among, spread_colours, srgb_to_lab
+from imagestore.networks.colour_network import (
+    VOTE_SCALE,
+    divide_among,
+    make_head,
+    make_votes,
+    spread_colours,
+    srgb_to_lab,
+)
 
 BITS = 4  # of each of red, green and blue: pixels count as the middle of one of 4,096 cells
 CELLS = 1 << 3 * BITS
-VOTE_SCALE = 10.0  # at the start: the logit of a label that all pixels vote for
 
 
 class SecondColourNet(nn.Module):
@@ -17,18 +23,9 @@ class SecondColourNet(nn.Module):
 
     def __init__(self, label_count: int, colours: int = 192, hidden: int = 64) -> None:
         super().__init__()
-        self.votes = nn.Sequential(
-            nn.Linear(3, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, label_count)
-        )  # fmt: skip
+        self.votes = make_votes(label_count)
         self.vote_scale = nn.Parameter(torch.tensor(VOTE_SCALE))
-        self.head = nn.Sequential(
-            nn.LayerNorm(colours),
-            nn.Dropout(0.1),
-            nn.Linear(colours, hidden),
-            nn.GELU(),
-            nn.Dropout(0.4),
-            nn.Linear(hidden, label_count),
-        )
+        self.head = make_head(colours, hidden, label_count)
         lab = _lab_of_cells()
         self.register_buffer("cell_lab", lab, persistent=False)  # float32 (CELLS, 3)
         nearest = divide_among(spread_colours(colours), lab)

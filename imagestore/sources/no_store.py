@@ -22,8 +22,11 @@ def check_are_stores(patterns: Sequence[str | Path], outputs: str = OUTPUTS) -> 
     An HDF5 file whose only images are arrays of pixels is an archive, too. `outputs` are the stores in this
     command, and the share of the first.
     """
+    from imagestore.sources.open_archive import open_archive
+
     for path in expand_paths(patterns):
         if _is_archive(path):
+            open_archive(path).close()  # raises UserError if nothing can be made of it
             raise UserError(_describe(path, patterns, outputs))
         check_is_hdf5(path, patterns, outputs)
 
@@ -57,10 +60,9 @@ def _is_archive(path: Path) -> bool:
 
 
 def _describe(path: Path, patterns: Sequence[str | Path], outputs: str) -> str:
-    """The message that an archive is no store. Raises UserError if it cannot be opened as an archive."""
-    from imagestore.sources.open_archive import is_table, open_archive
+    """The message that an archive is no store."""
+    from imagestore.sources.open_archive import is_table
 
-    open_archive(path).close()
     labels = ["--labels", "source"] if is_table(path) else []
     command = [*script("colourHeuristic.py"), "partition", *map(path_argument, patterns), *outputs.split()]
     return f"{path} is no store; this makes stores of the images in it: {command_line(*command, *labels)}"
