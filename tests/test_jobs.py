@@ -124,7 +124,7 @@ def test_a_preempted_training_goes_on_too(slurm: Slurm, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_runs_without_progress_are_the_end(slurm: Slurm, sample: Path, tmp_path: Path) -> None:
     """A program that is always killed at its start is tried once more, and not for ever."""
-    site = write_site(tmp_path / "site.sh", killing("colourHeuristic", "true"))
+    site = write_site(tmp_path / "site.sh", killing(tmp_path / "hook", "open", ".train-1.h5.", "true"))
     slurm = Slurm({**slurm.environment, "SITE": str(site)})
     job = submit(slurm, tmp_path, "partition", sample, 0.7, array="1-1")
     wait_for(slurm, job, "FAILED", tmp_path)

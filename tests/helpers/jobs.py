@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,15 @@ CLASSIFY_OPTIONS=(-t 10 -c 2)
 SCRATCH=(/dev/shm)
 site_environment() {{ export OMP_NUM_THREADS=1; {also}; }}
 """
+HOOK = """
+import os, signal, sys
+
+def kill(event, arguments):
+    if event == {event!r} and {file!r} in str(arguments[0]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(kill)
+"""
 
 
 def slurm_or_skip() -> Iterator[Slurm]:
@@ -43,15 +53,16 @@ def write_site(path: Path, also: str = ":") -> Path:
     return path
 
 
-def killing(script: str, lives: str, when: str = "true") -> str:
-    """Bash for a site file: kill the program `script` of a job by SIGKILL, as soon as `when` is true.
+def killing(folder: Path, event: str, file: str, lives: str) -> str:
+    """Bash for a site file: SIGKILL ends the Python programs of a job when they are about to touch a file.
 
-    `lives` is a condition for the runs of the job in which it is killed.
+    `event` is what Python's audit hooks call it ("open", "os.rename"), `file` a part of the file's path, and
+    `lives` a condition for the runs of the job in which this happens. A process that watched the files from
+    outside could come too late. `folder` gets the hook.
     """
-    return (
-        f"local shell=$$; if {lives}; then ( until {when} && pkill -KILL -P $shell -f {script}; "
-        "do :; done ) & fi"
-    )
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(HOOK.format(event=event, file=file))
+    return f"if {lives}; then export PYTHONPATH={shlex.quote(str(folder))}; fi"
 
 
 def submit(slurm: Slurm, folder: Path, script: str, *arguments: object, **options: object) -> str:
