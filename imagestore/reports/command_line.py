@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from imagestore.arguments import add_archive_options, add_follow_external, add_stores, given_path
+from imagestore.arguments import add_follow_external, add_stores, given_path
+from imagestore.reports.source_options import add_source_options, source_options
 
 
 def add_reports(commands: argparse._SubParsersAction) -> None:
@@ -22,8 +23,7 @@ def _add_identify(commands: argparse._SubParsersAction) -> None:
     command.add_argument("names", metavar="NAME", nargs="*", help="member, path in the store, or quoted glob")
     command.add_argument("--all", action="store_true", help="all images of SOURCE")
     command.add_argument("--json", action="store_true", help="print one JSON object per line")
-    add_archive_options(command)
-    add_follow_external(command)
+    add_source_options(command)
     command.set_defaults(run=_run_identify)
 
 
@@ -35,9 +35,7 @@ def _run_identify(arguments: argparse.Namespace) -> int:
         arguments.names,
         all_images=arguments.all,
         as_json=arguments.json,
-        index=arguments.index,
-        ignore_zeros=arguments.ignore_zeros,
-        follow_external=arguments.follow_external,
+        options=source_options(arguments),
     )
 
 
@@ -50,22 +48,14 @@ def _add_show(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "-o", "--output", metavar="FILE.png", type=given_path, help="write the picture instead of opening it"
     )
-    add_archive_options(command)
-    add_follow_external(command)
+    add_source_options(command)
     command.set_defaults(run=_run_show)
 
 
 def _run_show(arguments: argparse.Namespace) -> int:
     from imagestore.reports.show import show
 
-    return show(
-        arguments.source,
-        arguments.name,
-        output=arguments.output,
-        index=arguments.index,
-        ignore_zeros=arguments.ignore_zeros,
-        follow_external=arguments.follow_external,
-    )
+    return show(arguments.source, arguments.name, output=arguments.output, options=source_options(arguments))
 
 
 def _add_summary(commands: argparse._SubParsersAction) -> None:

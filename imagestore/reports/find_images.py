@@ -19,6 +19,7 @@ from imagestore.console import UserError, describe, did_you_mean, note
 from imagestore.hdf5.superblock import is_hdf5
 from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
 from imagestore.reports.found_image import ArchiveImage, FoundImage, ImageFile, StoreImage, StreamedImage
+from imagestore.reports.source_options import SourceOptions
 from imagestore.sources.open_archives import open_archives
 from imagestore.store.expand_paths import GLOB_CHARACTERS
 from imagestore.store.label_names import path_in_group
@@ -26,35 +27,36 @@ from imagestore.store.labels import StoreLabels, find_labels, note_what_is_left_
 from imagestore.store.reader import ImageStore
 from imagestore.tables.hdf5_archive import open_as_store
 
+DEFAULT_OPTIONS = SourceOptions()
+
 Found = TypeVar("Found")
 
 
 @contextmanager
 def find_images(
     path: Path,
+    options: SourceOptions = DEFAULT_OPTIONS,
     *,
     names: Sequence[str] = (),
     all_images: bool = False,
-    index: Path | None = None,
-    ignore_zeros: bool = False,
-    follow_external: bool = False,
 ) -> Iterator[Iterable[FoundImage]]:
     """Open `path`, and find the images that `names` (names and globs) mean, or all images.
 
-    `path` is a store, an archive, a folder, or an image file. `index` and `ignore_zeros` are for an archive;
-    see open_archive. `follow_external` is that of ImageStore. All names are looked up before the first image
+    `path` is a store, an archive, a folder, or an image file. All names are looked up before the first image
     is yielded. If an archive is damaged, the images before that place are found. For a glob or all images,
-    DamagedArchive comes after the last of them.
-    Datasets of a store that are no images are not among all images: the user is told. Raises UserError.
+    DamagedArchive comes after the last of them. Datasets of a store that are no images are not among all
+    images: the user is told. Raises UserError.
     """
     with ExitStack() as opened:
-        store = open_as_store(path, follow_external) if path.is_file() and is_hdf5(path) else None
+        store = open_as_store(path, options.follow_external) if path.is_file() and is_hdf5(path) else None
         if store is not None:
             opened.enter_context(store)
             labels = find_labels(store)
             yield _all_of_store(store, labels) if all_images else _named_in_store(store, labels, names)
         elif path.is_dir() or not _is_image_file(path):
-            archive = opened.enter_context(open_archives([path], index, ignore_zeros=ignore_zeros))
+            archive = opened.enter_context(
+                open_archives([path], options.index, ignore_zeros=options.ignore_zeros)
+            )
             yield _all_of_archive(archive) if all_images else _named_in_archive(archive, names)
         elif names and list(names) != [path.name]:
             raise UserError(f"{path}: is one image file; leave out the NAME {names[0]!r}")

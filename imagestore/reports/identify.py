@@ -14,6 +14,7 @@ from imagestore.colour.palette import Palette
 from imagestore.console import FAILED, UserError, note, printable
 from imagestore.decode.errors import NotAnImage
 from imagestore.reports.find_images import find_images
+from imagestore.reports.source_options import SourceOptions
 
 PRINTED_COLOURS = 3
 
@@ -24,26 +25,16 @@ def identify(
     *,
     all_images: bool,
     as_json: bool,
-    index: Path | None = None,
-    ignore_zeros: bool = False,
-    follow_external: bool = False,
+    options: SourceOptions,
 ) -> int:
     """Print the label and the three most dominant colours of each image; return the exit status.
 
-    Images that cannot be decoded are named on standard error, and the status is then 1. `index` and
-    `ignore_zeros` are for an archive; see open_archive. `follow_external` is that of ImageStore. Raises
-    UserError.
+    Images that cannot be decoded are named on standard error, and the status is then 1. Raises UserError.
     """
     path = Path(source)
     format_image = _as_json if as_json else _as_text
     found = failed = 0
-    options = {
-        "all_images": all_images,
-        "index": index,
-        "ignore_zeros": ignore_zeros,
-        "follow_external": follow_external,
-    }
-    with find_images(path, names=names, **options) as images:
+    with find_images(path, options, names=names, all_images=all_images) as images:
         for image in images:
             found += 1
             try:

@@ -14,6 +14,7 @@ from imagestore.reports.find_images import find_images
 from imagestore.reports.found_image import FoundImage
 from imagestore.reports.label_sheet import draw_label_sheet
 from imagestore.reports.palette_picture import palette_picture
+from imagestore.reports.source_options import SourceOptions
 from imagestore.tables.hdf5_archive import is_archive_of_arrays
 
 
@@ -22,35 +23,28 @@ def show(
     name: str | None,
     *,
     output: Path | None = None,
-    index: Path | None = None,
-    ignore_zeros: bool = False,
-    follow_external: bool = False,
+    options: SourceOptions,
 ) -> int:
     """Show an image beside its colours. Without a `name`, show a sheet of the labels of a store.
 
     The picture is shown in a window if there is a screen and no `output`, else it is written to a file whose
-    path is printed. `index` and `ignore_zeros` are for an archive; see open_archive. `follow_external`
-    is that of ImageStore. Returns the exit status. Raises UserError.
+    path is printed. Returns the exit status. Raises UserError.
     """
     path = Path(source)
     if name is None and path.is_file() and is_hdf5(path) and not is_archive_of_arrays(path):
-        canvas, default = draw_label_sheet(path, follow_external), Path(f"{path.stem}_labels.png")
+        canvas, default = draw_label_sheet(path, options.follow_external), Path(f"{path.stem}_labels.png")
     else:
-        canvas, default = _draw_image(path, name, index, ignore_zeros, follow_external)
+        canvas, default = _draw_image(path, name, options)
     written = show_or_save(canvas.draw(), output, default)
     if written:
         print(written)
     return 0
 
 
-def _draw_image(
-    path: Path, name: str | None, index: Path | None, ignore_zeros: bool, follow_external: bool
-) -> tuple[Canvas, Path]:
+def _draw_image(path: Path, name: str | None, options: SourceOptions) -> tuple[Canvas, Path]:
     """A picture of one image, and the default path of its file."""
     names = [] if name is None else [name]
-    with find_images(
-        path, names=names, index=index, ignore_zeros=ignore_zeros, follow_external=follow_external
-    ) as found:
+    with find_images(path, options, names=names) as found:
         images = list(found)
         if len(images) != 1:
             matches = "" if name is None else f"; {name!r} matches {len(images):,}"
