@@ -29,7 +29,7 @@ from imagestore.store.corrections import ATTRIBUTE, Corrections, from_json, to_j
 from imagestore.store.hdf5_cache_size import MetadataCache
 from imagestore.store.image_attributes import AttributeWriter
 from imagestore.store.image_names import numbered_name, safe_name
-from imagestore.store.index import IndexBuilder
+from imagestore.store.index_builder import IndexBuilder
 from imagestore.store.reader import ImageStore
 from imagestore.store.record import PALETTE_COLUMNS, ImageRecord
 from imagestore.store.trailer import write_trailer

@@ -19,7 +19,8 @@ from imagestore.hdf5.links import LinkFollower, LinkNotFollowed, Place
 from imagestore.hdf5.plain_datasets import PlainDataset, first_byte, read_plain_dataset
 from imagestore.store.held_images import images_in, is_folder_of_images
 from imagestore.store.image_attributes import read_record
-from imagestore.store.index import IndexBuilder, StoreIndex
+from imagestore.store.index import StoreIndex
+from imagestore.store.index_builder import IndexBuilder
 from imagestore.store.record import ImageRecord
 from imagestore.store.storage_groups import FileAndAddress, LabelledObjects
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from imagestore.hdf5.superblock import end_of_file_address
-from imagestore.store.index import IndexBuilder
+from imagestore.store.index_builder import IndexBuilder
 from imagestore.store.reader import ImageStore
 from imagestore.store.record import ImageRecord
 from imagestore.store.trailer import read_trailer, write_trailer

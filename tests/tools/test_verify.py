@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from imagestore.hdf5.superblock import end_of_file_address
-from imagestore.store.index import IndexBuilder, StoreIndex
+from imagestore.store.index import StoreIndex
+from imagestore.store.index_builder import IndexBuilder
 from imagestore.store.reader import ImageStore
 from imagestore.store.trailer import read_trailer, write_trailer
 from imagestore.tools.pack import pack
