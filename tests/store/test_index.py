@@ -11,6 +11,7 @@ from imagestore.store.index import StoreIndex, column_names
 from imagestore.store.record import ImageRecord
 from tests.helpers.small_indexes import index_of, small_image
 
+
 def test_every_field_of_a_record_comes_back():
     image = ImageRecord(
         label=b"\xff", name=b"n", size=2**40, member=b"m/n", crc32=2**32 - 1, mtime=-5, created=2**40
