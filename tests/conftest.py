@@ -2,11 +2,15 @@
 
 The files are real: photographs if $FLOWERS_TGZ names an archive of them, else drawn pictures. Nothing here
 replaces h5py, FUSE, torch or Slurm.
+
+Every run of the tests draws the same numbers, and has no limit that a busy machine could miss. With
+`--hypothesis-profile=random`, hypothesis looks for other examples.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -18,10 +22,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train_model.py has it,
 import h5py
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from demo.draw_flowers import draw, jpeg
 from tests.helpers.command_servers import CommandServers
 from tests.helpers.commands import ROOT, Run, environment, missing_for_fuse
+
+checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("random", deadline=None, suppress_health_check=checks)
+settings.register_profile("same", settings.get_profile("random"), derandomize=True, database=None)
+settings.load_profile("same")
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """What a test draws does not depend on the tests that ran before it in its process."""
+    random.seed(1)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(1)
 
 
 @pytest.fixture(scope="session")

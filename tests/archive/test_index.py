@@ -64,7 +64,7 @@ def test_any_damage_to_an_index_is_noticed(tmp_path):
     path, index = indexed_archive(tmp_path, images)
     whole = index.read_bytes()
 
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     @given(st.one_of(st.integers(0, 400), st.integers(0, len(whole) - 1)), st.integers(0, 7), st.booleans())
     def check(offset, bit, cut):
         damaged = whole[:offset] if cut else bytearray(whole)

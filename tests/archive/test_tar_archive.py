@@ -101,7 +101,7 @@ def test_reads_in_any_order_give_the_same_bytes(large_archives, compression, tmp
         first.members()
     examples = 40 if compression in ("tar", "gz") else 5
 
-    @settings(deadline=None, max_examples=examples)
+    @settings(max_examples=examples)
     @given(st.lists(st.integers(0, len(images) - 1), min_size=1, max_size=8))
     def check(order):
         with open_archive(path, index) as archive:

@@ -83,7 +83,7 @@ def test_any_bytes_behind_the_data_cost_no_image(tmp_path, compression, cache, c
     name = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "zstd", "lz4": "lz4"}[compression]
     path = tmp_path / "a"
 
-    @settings(deadline=None, max_examples=40)
+    @settings(max_examples=40)
     @given(st.sampled_from([(1, 1), (2, 40_000), (24, 700), (75, 3_000)]), tails(compression))
     def check(count_and_size, tail):
         shutil.rmtree(cache, ignore_errors=True)

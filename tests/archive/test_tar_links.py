@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagestore.console import UserError
@@ -267,7 +267,7 @@ def visible_contents(folder: Path) -> set[bytes]:
     return {path.read_bytes() for path in paths if path.is_file()}
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(steps)
 def test_every_visible_file_comes_once(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, str]]

@@ -129,7 +129,7 @@ def test_names_that_are_not_marked_as_utf8(tmp_path, raw, system, name):
     assert stream(write(tmp_path / "a.zip", data)) == [(name, b"\xff\xd8\xff")]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(names=st.lists(member_names, min_size=1, max_size=5, unique=True))
 def test_any_name_comes_back(tmp_path_factory, names):
     images = [(f"jpg/x{name}.jpg", name.encode()) for name in names]

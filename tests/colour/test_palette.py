@@ -26,7 +26,6 @@ small_images = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)
 
 
 @given(small_images, st.integers(1, 20))
-@settings(deadline=None)
 def test_a_palette_is_sorted_whole_and_deterministic(pixels: np.ndarray, clusters: int) -> None:
     image = Image.fromarray(pixels)
     palette = find_palette(image, clusters)
@@ -41,7 +40,6 @@ def test_a_palette_is_sorted_whole_and_deterministic(pixels: np.ndarray, cluster
 
 
 @given(small_images)
-@settings(deadline=None)
 def test_the_order_of_the_pixels_does_not_matter(pixels: np.ndarray) -> None:
     palette = find_palette(Image.fromarray(pixels))
     turned = find_palette(Image.fromarray(pixels[::-1, ::-1].copy()))
@@ -86,7 +84,7 @@ def test_the_settings_name_the_number_of_clusters() -> None:
 
 
 @given(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"]), st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_damaged_images_have_a_palette_or_are_refused(format: str, data: st.DataObject) -> None:
     options = {"compression": "tiff_lzw"} if format == "TIFF" else {}
     damaged = bytearray(encode(stripes((40, 30)), format, **options))

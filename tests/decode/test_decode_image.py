@@ -172,7 +172,7 @@ SOUND = [
 ]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_damaged_images_decode_or_raise_not_an_image(data: st.DataObject) -> None:
     """Bytes are changed anywhere in a file of any format."""

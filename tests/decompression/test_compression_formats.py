@@ -118,7 +118,7 @@ def test_a_cut_archive_gives_whole_images_then_an_error(tmp_path, small_archives
     ends = itertools.accumulate(512 + -(-len(data) // 512) * 512 for _, data in images)
     silent = set(ends) if compression == "tar" else set()
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(st.integers(600, len(whole) - 1))
     def check(length):
         shutil.rmtree(cache, ignore_errors=True)
@@ -137,7 +137,7 @@ def test_a_cut_archive_gives_whole_images_then_an_error(tmp_path, small_archives
 def test_a_flipped_bit_ends_in_an_error_without_index(tmp_path, small_archives, compression, cache):
     whole, images = small_archives[compression]
 
-    @settings(deadline=None, max_examples=25)
+    @settings(max_examples=25)
     # bzip2's last ten bytes repeat what the checksum of each block has vouched for.
     @given(st.integers(700, len(whole) - 12), st.integers(0, 7))
     def check(offset, bit):

@@ -45,7 +45,7 @@ def member(data, header_size):
 def test_any_division_into_streams_gives_the_same_bytes(format):
     data = noise(50_000, 1) + bytes(100_000)
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(
         st.lists(st.integers(0, len(data)), max_size=6).map(sorted),
         st.sampled_from([0, 1, 4, 512, BUFFER + 1]),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagestore.hdf5.datasets_as_files import CHUNK_CACHE, chunk_cache_bytes, dataset_as_file, open_to_read
@@ -44,7 +44,7 @@ def test_numpy_loads_the_file_of_an_array(file, name):
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 def test_any_slice_is_that_slice_of_the_whole(file, data):
     dataset = file[data.draw(st.sampled_from(sorted(ARRAYS)))]
     as_file, expected = dataset_as_file(dataset.id, False), whole_file(dataset)

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from h5py import h5o
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagestore.hdf5.entry import NO_OFFSET
@@ -149,7 +149,7 @@ def test_a_listing_is_the_same_with_hdf5_alone(tmp_path):
 
 
 @given(st.data(), st.booleans())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 def test_a_damaged_header_is_no_error_and_gives_possible_numbers(header_file, data, with_attributes):
     damaged = bytearray(header_file[1])
     for _ in range(data.draw(st.integers(1, 4))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagestore.hdf5.stored_bytes import blocks, stored_bytes_of
@@ -30,7 +30,7 @@ def file(tmp_path_factory):
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 def test_each_piece_is_that_of_the_whole(file, data):
     group = file[str(data.draw(st.integers(0, len(SHAPES) - 1)))]
     dataset = group[data.draw(st.sampled_from(sorted(group)))]

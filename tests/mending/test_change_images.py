@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.mended_stores import BY_FOLDER, PHOTOS, heuristic, labels_of, mend
@@ -26,7 +26,7 @@ steps = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(steps)
 def test_any_sequence_gives_what_the_model_has(made, steps):
     with tempfile.TemporaryDirectory(dir=made) as folder:

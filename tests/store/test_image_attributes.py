@@ -62,7 +62,7 @@ RECORDS = st.builds(
 
 
 @given(records=st.lists(RECORDS, min_size=1, max_size=4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_attributes_are_read_as_they_were_written(records):
     """One writer writes all records, as it keeps types and shapes for the next image."""
     writer = AttributeWriter()

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagestore.tools.pack import pack
@@ -79,7 +79,7 @@ def fill(top: bytes, entries: list[tuple], choose: st.DataObject) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80)
 @given(st.lists(random_entries(), max_size=14), st.data())
 def test_any_folder_comes_back(entries: list[tuple], choose: st.DataObject):
     with tempfile.TemporaryDirectory() as scratch:

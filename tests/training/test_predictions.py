@@ -49,7 +49,7 @@ def test_nothing_is_defined_without_predictions() -> None:
     assert [row.count for row in predictions.per_label()] == [0, 0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60), st.integers(1, 7))
 def test_figures_are_those_of_the_whole_table(pairs: list[tuple[int, int]], batch: int) -> None:
     labels = list("abcde")

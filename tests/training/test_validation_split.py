@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagestore.loading.dataset import HDF5Dataset
@@ -14,7 +14,6 @@ from imagestore.store.open_stores import open_stores
 from imagestore.training.validation_split import split_for_validation
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(fraction=st.floats(0, 0.99), seed=st.integers(0, 2**40))
 def test_a_split_has_each_image_once_and_never_changes(
     two_stores: list[Path], fraction: float, seed: int
@@ -47,7 +46,7 @@ def test_a_picture_in_two_stores_is_on_one_side(sample_store: Path, tmp_path: Pa
     assert len(validation) == 36
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(copies=st.integers(2, 4), fraction=st.floats(0.01, 0.9), seed=st.integers(0, 2**40))
 def test_copies_are_on_one_side_for_any_fraction(
     two_stores: list[Path], copies: int, fraction: float, seed: int

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagestore.console import UserError
@@ -101,7 +101,7 @@ def test_values_without_a_numpy_type_are_text(odd):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_a_piece_of_an_array_equals_that_of_the_whole(odd, data):
     tree, arrays = odd
     node = tree.find(f"/{data.draw(st.sampled_from(sorted(set(arrays) - {'shadow/x'})))}.npy".encode())
