@@ -26,6 +26,7 @@ MAGIC = b"imgarchive-index"
 IGNORING_ZEROS, LABELLED = "ignore-zeros-", "labelled-"  # how names in the cache folder begin
 BEGINNING = MAGIC[:8]  # the file begins with it, as the files of earlier versions do
 VERSION = 4
+LABEL_RULES = 2  # raised if an archive may get other labels than by an earlier version
 
 
 @dataclass
@@ -62,7 +63,7 @@ class IndexFile:
         if ignore_zeros:
             self._fingerprint["ignore_zeros"] = 1
         if labels:
-            self._fingerprint["labels"] = labels.key or ""
+            self._fingerprint |= {"labels": labels.key or "", "label_rules": LABEL_RULES}
         self._named_by_user = path is not None
         self._path = path or default.with_name(kind + default.name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 
 from imagestore.console import UserError
 
@@ -19,10 +20,10 @@ def text_of(value: object) -> str | None:
     """A label as text: 3, 3.0 and True are "3", "3" and "1". None if the value cannot be a label."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, float):
+    if isinstance(value, (float, Decimal)):
         if not math.isfinite(value):
             return None
-        return str(int(value)) if value.is_integer() else str(value)
+        return str(int(value)) if value == int(value) else str(value)
     if isinstance(value, bool):
         return str(int(value))
     return str(value) if isinstance(value, (str, int)) else None

@@ -7,7 +7,7 @@ is read up to it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +15,11 @@ from typing import TYPE_CHECKING
 from imagestore.archive.label_text import text_of
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import DamagedArchive
-from imagestore.console import UserError, did_you_mean, first_line, printable
+from imagestore.console import UserError, first_line
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
-from imagestore.printed_commands import command_line, path_argument, pip_install
-from imagestore.tables.parquet_columns import (
-    BYTES,
-    PATH,
-    class_names,
-    features_of,
-    find_label_column,
-    is_image_feature,
-    may_hold_images,
-)
+from imagestore.printed_commands import pip_install
+from imagestore.tables.parquet_columns import BYTES, PATH, find_images, find_labels
+from imagestore.tables.parquet_fields import Field, class_names_of, fields_of, values_in
 from imagestore.tables.row_archive import Row
 
 if TYPE_CHECKING:
@@ -36,65 +29,77 @@ if TYPE_CHECKING:
 BATCH_ROWS = 64
 BUFFER = 1 << 20  # bytes of a column that are read at once
 FEWEST_DIGITS = 6  # of a row's number in its name
+ROW_BITS = 40  # of a place: the number of the row; above it that of the image in the list of the row
+
+Image = tuple[str | None, bytes | None]  # its path and its bytes; None if the row has none
 
 
 class ParquetRows:
-    """The rows of one column of images. Everything runs in the calling thread."""
+    """The images of one field. A list of images in a row gives several. All runs in the calling thread."""
 
     def __init__(self, path: Path, descriptor: int, column: str, labels: SourceLabels | None) -> None:
-        """Open the file. `column` names the column of the images; "" finds it. Raises UserError."""
+        """Open the file. `column` names the field of the images; "" finds it. Raises UserError."""
         self._path = path
         self._file = _open(path, descriptor)
-        schema = self._file.schema_arrow
-        self._column = _image_column(path, self._file, column)
-        self.name = self._column
-        self._labels = find_label_column(path, schema, labels)
-        self._class_names = class_names(schema, self._labels) if self._labels else []
-        metadata = self._file.metadata
+        metadata, fields = self._file.metadata, fields_of(self._file.schema_arrow)
+        if not metadata.num_rows:
+            raise UserError(f"{path} has no rows")
+
+        def holds_images(field: Field) -> bool:
+            return _begin_as_images(path, self._file, field)
+
+        self._images = find_images(path, fields, column, holds_images)
+        self.name = self._images.name
+        self._labels = find_labels(path, fields, labels, holds_images)
+        self._class_names = class_names_of(self._labels.feature) if self._labels else {}
         groups = range(metadata.num_row_groups)
         self._ends = list(accumulate(metadata.row_group(group).num_rows for group in groups))
         self._digits = max(FEWEST_DIGITS, len(str(metadata.num_rows)))
-        self._reader = _Reader(self._file, self._column)
+        self._reader = _Reader(self._file, self._images)
 
     def __iter__(self) -> Iterator[Row]:
         """See Rows."""
-        columns = [self._column, *([self._labels] if self._labels else [])]
-        place = 0
+        fields = [self._images, *([self._labels] if self._labels else [])]
+        row = 0
         try:
-            for batch in _batches(self._file, range(len(self._ends)), columns):
-                names, contents = _images_in(batch.column(self._column))
+            for batch in _batches(self._file, range(len(self._ends)), fields):
                 labels = self._labels_in(batch)
-                for name, data, label in zip(names, contents, labels, strict=True):
-                    yield Row(place, name or self._number(place, data), data, label)
-                    place += 1
+                for images, label in zip(_images_in(batch, self._images), labels, strict=True):
+                    yield from self._images_of(row, images, label)
+                    row += 1
         except _errors_of_arrow() as error:
             raise DamagedArchive(
-                f"{self._path} is damaged behind row {place:,} ({first_line(error)}): "
-                "download or copy it again"
+                f"{self._path} is damaged behind row {row:,} ({first_line(error)}): download or copy it again"
             ) from error
 
-    def _number(self, place: int, data: bytes | None) -> str:
-        return f"{place:0{self._digits}d}{suffix_of(data or b'')}"
+    def _images_of(self, row: int, images: Sequence[Image], label: str | None) -> Iterator[Row]:
+        for item, (name, data) in enumerate(images or [(None, None)]):
+            number = f"{row:0{self._digits}d}" + (f"_{item}" if item else "")
+            yield Row(item << ROW_BITS | row, name or f"{number}{suffix_of(data or b'')}", data, label)
 
     def _labels_in(self, batch: pyarrow.RecordBatch) -> list[str | None]:
-        """The labels of a batch; -1 stands for none where classes have names."""
+        """The labels of a batch."""
         if self._labels is None:
             return [None] * batch.num_rows
-        values, names = batch.column(self._labels).to_pylist(), self._class_names
-        if not names:
-            return [text_of(value) for value in values]
-        return [
-            names[value] if isinstance(value, int) and 0 <= value < len(names) else None for value in values
-        ]
+        return [self._label(values) for values in _values_in(batch, self._labels)]
+
+    def _label(self, values: list[object]) -> str | None:
+        """The label of a row. -1 stands for none where classes have names; so do several in a list."""
+        texts = {text_of(value): value for value in values if value is not None}
+        text = next(iter(texts)) if len(texts) == 1 else None
+        if not self._class_names or text is None or text in self._class_names:
+            return self._class_names.get(text, text)
+        return text if isinstance(texts[text], str) else None
 
     def read(self, place: int) -> bytes:
         """See Rows."""
-        group = bisect_right(self._ends, place)
+        item, row = divmod(place, 1 << ROW_BITS)
+        group = bisect_right(self._ends, row)
         start = self._ends[group - 1] if group else 0
         try:
-            return self._reader.read(group, place - start)
-        except _errors_of_arrow() as error:
-            raise UserError(f"{self._path} is damaged at row {place:,} ({first_line(error)})") from error
+            return self._reader.read(group, row - start, item)
+        except (*_errors_of_arrow(), IndexError) as error:
+            raise UserError(f"{self._path} is damaged at row {row:,} ({first_line(error)})") from error
 
     def close(self) -> None:
         """See Rows."""
@@ -105,24 +110,26 @@ class ParquetRows:
 class _Reader:
     """Reads single images. It goes on from the row before, if the next one is behind it in the same group."""
 
-    def __init__(self, file: ParquetFile, column: str) -> None:
-        self._file, self._column = file, column
+    def __init__(self, file: ParquetFile, images: Field) -> None:
+        self._file, self._images = file, images
         self.close()
 
-    def read(self, group: int, row: int) -> bytes:
-        """The image in a row of a row group."""
+    def read(self, group: int, row: int, item: int) -> bytes:
+        """An image in a row of a row group: the one with this number in its list."""
         if group != self._group or row < self._first:
             self.close()
-            self._group, self._batches = group, _batches(self._file, [group], [self._column])
-        while row >= self._first + len(self._images):
-            self._first += len(self._images)
-            self._images = next(self._batches).column(self._column)
-        _, contents = _images_in(self._images.slice(row - self._first, 1))
-        return contents[0] or b""
+            self._group, self._batches = group, _batches(self._file, [group], [self._images])
+        while row >= self._first + self._count:
+            self._first += self._count
+            self._batch = next(self._batches)
+            self._count = self._batch.num_rows
+        (images,) = _images_in(self._batch.slice(row - self._first, 1), self._images)
+        return images[item][1] or b""
 
     def close(self) -> None:
         """Forget the batch that was read last."""
-        self._group, self._first, self._images = -1, 0, ()
+        self._group, self._first, self._count = -1, 0, 0
+        self._batch: pyarrow.RecordBatch | None = None
         self._batches: Iterator[pyarrow.RecordBatch] = iter(())
 
 
@@ -152,56 +159,31 @@ def _errors_of_arrow() -> tuple[type[Exception], ...]:
 
 
 def _batches(
-    file: ParquetFile, groups: range | list[int], columns: list[str]
+    file: ParquetFile, groups: range | list[int], fields: Sequence[Field]
 ) -> Iterator[pyarrow.RecordBatch]:
+    columns = list(dict.fromkeys(field.path[0] for field in fields))
     for group in groups:
         yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
 
 
-def _images_in(column: pyarrow.Array) -> tuple[list[str | None], list[bytes | None]]:
-    """The names of the images in a column (None where it has none), and their bytes (None where null)."""
-    from pyarrow import types
-
-    if not types.is_struct(column.type):
-        return [None] * len(column), column.to_pylist()
-    values = column.to_pylist()
-    return (
-        [value.get(PATH) if value else None for value in values],
-        [value[BYTES] if value else None for value in values],
-    )
+def _values_in(batch: pyarrow.RecordBatch, field: Field) -> Iterator[list[object]]:
+    """The values of a field in each row of a batch."""
+    column, *path = field.path
+    return (values_in(value, path) for value in batch.column(column).to_pylist())
 
 
-def _image_column(path: Path, file: ParquetFile, named: str) -> str:
-    """The column that holds images. Raises UserError if there is none, or if there are several."""
-    features = features_of(file.schema_arrow)
-    fields = [field for field in file.schema_arrow if may_hold_images(field)]
-    if named:
-        names = [field.name for field in fields]
-        if named not in names:
-            others = printable(", ".join(names)) or "none"
-            hint = did_you_mean(named, names) or f"; columns of bytes: {others}"
-            raise UserError(f"{path} has no column {printable(named)!r} of images{hint}")
-        return named
-    found = [field.name for field in fields if is_image_feature(features.get(field.name))]
-    found = found or [field.name for field in fields if _begins_with_image(path, file, field.name)]
-    if len(found) == 1:
-        return found[0]
-    if not found and not file.metadata.num_rows:
-        raise UserError(f"{path} has no rows")
-    if not found:
-        columns = printable(", ".join(file.schema_arrow.names))
-        raise UserError(f"{path} has no column with the bytes of images; its columns: {columns}")
-    choices = " or ".join(command_line(path_argument(f"{path}:/{name}")) for name in found)
-    raise UserError(f"{path} has {len(found)} columns of images: give one of them, as {choices}")
+def _images_in(batch: pyarrow.RecordBatch, field: Field) -> Iterator[list[Image]]:
+    """The images in each row of a batch."""
+    for values in _values_in(batch, field):
+        yield [(v.get(PATH), v[BYTES]) if isinstance(v, dict) else (None, v) for v in values]
 
 
-def _begins_with_image(path: Path, file: ParquetFile, column: str) -> bool:
-    """Whether the first bytes in a column are those of an image."""
+def _begin_as_images(path: Path, file: ParquetFile, field: Field) -> bool:
+    """Whether one of the first values of a field begins as an image does."""
     try:
-        for batch in _batches(file, range(file.metadata.num_row_groups), [column]):
-            for data in _images_in(batch.column(column))[1]:
-                if data:
-                    return begins_as_image(data[:FIRST_BYTES])
+        for batch in _batches(file, range(file.metadata.num_row_groups), [field]):
+            if found := [data for images in _images_in(batch, field) for _, data in images if data]:
+                return any(begins_as_image(data[:FIRST_BYTES]) for data in found)
     except _errors_of_arrow() as error:
         raise UserError(f"{path} is damaged ({first_line(error)}): download or copy it again") from error
     return False

@@ -82,11 +82,111 @@ def test_columns_of_other_writers(tmp_path, column, label, key, features):
         ([3, -1, None], ["3", "-1", None]),
         ([1.0, 0.5, None], ["1", "0.5", None]),
         ([True, False, None], ["1", "0", None]),
+        (pa.nulls(3), [None, None, None]),
+        (pa.array([3, -1, None], pa.decimal128(4, 1)), ["3", "-1", None]),
+        (pa.array([3, -1, None], pa.int8()).dictionary_encode(), ["3", "-1", None]),
     ],
 )
 def test_labels_that_have_no_names_are_text(tmp_path, values, labels):
     path = write_table(tmp_path / "a.parquet", {"image": JPEGS[:3], "label": values})
     assert [label for _, _, label in images_of(path)] == labels
+
+
+def structs(name: str, values) -> pa.Array:
+    return pa.array([{name: value} for value in values])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(JPEGS).dictionary_encode(),
+        pa.array(JPEGS, pa.binary_view()),
+        pa.array([{"bytes": data} for data in JPEGS], pa.struct([("bytes", pa.large_binary())])),
+        pa.array([{"bytes": data} for data in JPEGS], pa.struct([("bytes", pa.binary_view())])),
+        pa.array([[data] for data in JPEGS]),
+        pa.array([[{"bytes": data, "path": None}] for data in JPEGS]),
+        pa.array([[{"bytes": data}] for data in JPEGS], pa.large_list(pa.struct([("bytes", pa.binary())]))),
+        structs("image", JPEGS),
+        structs("image", image_column([None] * COUNT).to_pylist()),
+    ],
+)
+def test_images_in_columns_of_any_type(tmp_path, column):
+    table = pa.table({"photo": column, "label": NAMES})
+    parquet.write_table(table, tmp_path / "a.parquet")  # views cannot be cut into row groups
+    assert images_of(tmp_path / "a.parquet") == [(f"{i:06d}.jpg", JPEGS[i], NAMES[i]) for i in range(COUNT)]
+
+
+@pytest.mark.parametrize(
+    ("column", "label", "key"),
+    [
+        ("label", pa.array(NAMES, pa.string_view()), None),
+        ("label", [name.encode() for name in NAMES], None),
+        ("kind", [name.encode() for name in NAMES], "kind"),
+        ("label", [[name] for name in NAMES], None),
+        ("label", [[name, name] for name in NAMES], None),
+        ("label", pa.array([{"id": 7, "name": name} for name in NAMES]), None),
+        ("data", structs("class", NAMES), None),
+        ("data", structs("kind", NAMES), "data.kind"),
+        ("data", structs("kind", NAMES), "kind"),
+        ("data", pa.array([[{"label": name}] for name in NAMES]), None),
+        ("data", structs("label", pa.array(NAMES).dictionary_encode().to_pylist()), None),
+    ],
+)
+def test_labels_in_columns_of_any_type(tmp_path, column, label, key):
+    table = pa.table({"image": JPEGS, column: label})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert [label for _, _, label in images_of(tmp_path / "a.parquet", key)] == NAMES
+
+
+NAMED = {"_type": "ClassLabel", "names": {"0": "rose", "1": "tulip"}}
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"info": {"features": {"label": CLASSES}}},
+        {"features": {"label": CLASSES}},
+        {"info": {"features": {"label": NAMED}}},
+        {"info": {"features": {"label": {"_type": "Sequence", "feature": CLASSES}}}},
+        {"info": {"features": {"label": [CLASSES]}}},
+    ],
+)
+@pytest.mark.parametrize("values", [NUMBERS, list(map(float, NUMBERS)), pa.array(NUMBERS, pa.int8())])
+def test_names_of_classes_in_the_metadata(tmp_path, description, values):
+    table = pa.table({"image": JPEGS, "label": values})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(description)})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert [label for _, _, label in images_of(tmp_path / "a.parquet")] == NAMES
+
+
+@pytest.mark.parametrize("description", ["[]", '{"info": {"features": [1]}}', '{"info": 1}', "{", "null"])
+def test_metadata_of_another_form_says_nothing(tmp_path, description):
+    table = pa.table({"image": JPEGS, "label": NAMES}).replace_schema_metadata({"huggingface": description})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert [label for _, _, label in images_of(tmp_path / "a.parquet")] == NAMES
+
+
+def test_several_images_in_a_row_share_its_label(tmp_path):
+    pairs = [[JPEGS[0], JPEGS[1]], [], [JPEGS[2]], [JPEGS[3], None, JPEGS[4]]]
+    path = write_table(tmp_path / "a.parquet", {"image": pairs, "label": ["a", "b", "c", "d"]})
+    assert images_of(path) == [
+        ("000000.jpg", JPEGS[0], "a"), ("000000_1.jpg", JPEGS[1], "a"), ("000002.jpg", JPEGS[2], "c"),
+        ("000003.jpg", JPEGS[3], "d"), ("000003_2.jpg", JPEGS[4], "d"),
+    ]  # fmt: skip
+
+
+def test_an_image_with_several_labels_has_none(tmp_path):
+    path = write_table(
+        tmp_path / "a.parquet", {"image": JPEGS[:3], "label": [["a", "b"], ["b"], [None, "a"]]}
+    )
+    assert [label for _, _, label in images_of(path)] == [None, "b", "a"]
+
+
+def test_masks_called_labels_are_no_labels(tmp_path):
+    columns = {"image": JPEGS, "label": image_column([f"{i}.png" for i in range(COUNT)])}
+    path = write_table(tmp_path / "a.parquet", columns)
+    with pytest.raises(UserError, match="no column can hold labels"):
+        open_archive(f"{path}:/image", labels=SourceLabels())
 
 
 def test_a_class_that_has_no_name_is_no_label(tmp_path):
@@ -127,7 +227,7 @@ def test_rows_without_bytes_are_counted_and_named(run, tmp_path):
          "has 2 columns of images: give one of them, as "),
         ({"text": NAMES, "label": NUMBERS}, None, None,
          "has no column with the bytes of images; its columns: text, label"),
-        ({"image": JPEGS, "label": [b"rose"] * COUNT}, None, None,
+        ({"image": JPEGS, "mask": [b"rose"] * COUNT}, None, None,
          "no column can hold labels (numbers or texts)"),
         ({"image": [], "label": []}, None, None, "a.parquet has no rows"),
         ({"audio": [b"RIFF"] * COUNT}, None, None,
@@ -136,6 +236,10 @@ def test_rows_without_bytes_are_counted_and_named(run, tmp_path):
          "name the column of the labels with --label-key (caption)"),
         ({"image": JPEGS, "fine": NUMBERS, "coarse": NUMBERS}, {"fine": CLASSES, "coarse": CLASSES}, None,
          "name the column of the labels with --label-key (fine, coarse)"),
+        ({"image": JPEGS, "class": [{"id": 1, "group": 2}] * COUNT}, None, None,
+         "name the column of the labels with --label-key (class.id, class.group)"),
+        ({"image": image_column(NAMES, [None] * COUNT), "label": NUMBERS}, None, None,
+         "its columns: image, label; image.path has only their paths: give the folder of the files"),
         ({"image": JPEGS, "species": NAMES}, None, "spices",
          "has no column 'spices' of labels: did you mean species?"),
     ],
