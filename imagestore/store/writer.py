@@ -5,8 +5,7 @@ publish it, the partial file is renamed to the store's name. So at every instant
 new one, complete. If the process is killed, the next writer takes the images over from the partial file, with
 the help of its journal. (A few that were added last wait to be written together, and are then not in it: a
 run that goes on adds them again.) A lock file makes sure that only one writer works at a time.
-
-    .<name>.lock    .<name>.<token>.partial    .<name>.<token>.journal
+`working_files.py` names these files.
 
 A StoreWriter belongs to the thread that made it. It has a thread of its own that touches the lock and syncs
 the partial file.
@@ -15,9 +14,7 @@ the partial file.
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
-import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,12 +22,11 @@ from pathlib import Path
 from types import TracebackType
 
 from h5py.h5d import DatasetID
-from isal.isal_zlib import crc32
 
 from imagestore.console import UserError
 from imagestore.files.atomic_write import check_writable, put_in_place
 from imagestore.files.disk_room import DiskFull
-from imagestore.store import journal, writer_lock
+from imagestore.store import journal, working_files, writer_lock
 from imagestore.store.corrections import Corrections, corrections_of
 from imagestore.store.image_identity import identities, identity
 from imagestore.store.partial_file import METADATA_BLOCK, SMALL_BLOCK, PartialFile, Place
@@ -38,7 +34,6 @@ from imagestore.store.reader import ImageStore
 from imagestore.store.record import ImageRecord
 
 SECONDS_BETWEEN_SYNCS = 5.0
-LONGEST_STEM = 200  # bytes of the store's name in the names of the files beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,7 @@ class StoreWriter:
         """`mends`: change few images. Those of killed writers then stay for the next writer."""
         self.path = Path(os.path.realpath(path))
         check_writable(self.path)
-        self._lock, self._mends = self._path_beside("lock"), mends
+        self._lock, self._mends = working_files.lock_of(self.path), mends
         self._partial: PartialFile | None = None
         self._base: ImageStore | None = None  # the published store, if there is one
         self._origin: ImageStore | None = None  # the store that the partial file began as a copy of
@@ -78,18 +73,10 @@ class StoreWriter:
             self._corrections_before = _corrections(self._base)
             self.corrections = dict(self._corrections_before)  # those that will be published
             self.images_before = len(self._identities)
-            self.images_recovered = self._recover(mends)
+            self.images_recovered = self._recover()
         except BaseException:
             self.close()
             raise
-
-    def _path_beside(self, ending: str) -> Path:
-        """The path of a hidden file that belongs to this store."""
-        full_name = os.fsencode(self.path.name)
-        stem = os.fsdecode(full_name[:LONGEST_STEM])
-        if len(full_name) > LONGEST_STEM:  # else two stores with the same long beginning would share the file
-            stem += f"~{crc32(full_name):08x}"
-        return self.path.with_name(f".{stem}.{ending}")
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -233,42 +220,25 @@ class StoreWriter:
         self._is_mended = True
 
     def _new_partial(self, base: ImageStore | None) -> PartialFile:
-        token = secrets.token_hex(4)
-        partial, journal_file = self._path_beside(f"{token}.partial"), self._path_beside(f"{token}.journal")
+        partial, journal_file = working_files.new_partial_and_journal(self.path)
         return PartialFile(partial, journal_file, base, SMALL_BLOCK if self._mends else METADATA_BLOCK)
 
-    def _recover(self, mends: bool) -> int:
+    def _recover(self) -> int:
         """Take over the images of killed writers; return their number. Raises DiskFull, OSError.
 
-        A writer that `mends` only removes the files of writers that leave no image.
+        A writer that mends only removes the files of writers that leave no image.
         """
-        pattern = self.path.with_name(glob.escape(self._path_beside("").name) + "????????.journal")
-        journals = [Path(found) for found in glob.glob(str(pattern))]
-        if mends:
+        journals = working_files.journals_left(self.path)
+        if self._mends:
             journals = [path for path in journals if not any(journal.read(path))]
-        before = len(self._identities)
+        before, removed = len(self._identities), self.removed()
         for journal_file in journals:
-            self._take_over(journal_file)
-        for journal_file in journals:
-            journal_file.with_suffix(".partial").unlink(missing_ok=True)
-            journal_file.unlink(missing_ok=True)
-        return len(self._identities) - before
-
-    def _take_over(self, journal_file: Path) -> None:
-        """Add the images of one partial file, if their checksums are right."""
-        try:
-            fd = os.open(journal_file.with_suffix(".partial"), os.O_RDONLY)
-        except FileNotFoundError:  # the partial file was published already, or not yet made
-            return
-        removed = self.removed()
-        try:
-            for image, offset in journal.read(journal_file):
-                data = os.pread(fd, image.size, max(offset, 0))
-                is_intact = len(data) == image.size and crc32(data) == image.crc32
-                if is_intact and identity(image.member, image.size, image.crc32) not in removed:
+            for image, data in working_files.images_left(journal_file):
+                if identity(image.member, image.size, image.crc32) not in removed:
                     self.add(image, data)
-        finally:
-            os.close(fd)
+        for journal_file in journals:
+            working_files.remove_left(journal_file)
+        return len(self._identities) - before
 
     def _keep_alive(self) -> None:
         while not self._stop.wait(SECONDS_BETWEEN_SYNCS):
