@@ -97,48 +97,38 @@ class HelperProcess:
 
     def _batches(self, group: bytes, first: int, lost: list[int]) -> Iterator[tuple[int, list[tuple]]]:
         """Entries of the links from number `first` on, each batch with the number of the next link."""
-        self._ask("entries", group, first, lost)
-        try:
+        with self._closed_if_left():
+            self._ask("entries", group, first, lost)
             while batch := self._receive_answer():
                 yield batch
-        except GeneratorExit:  # the caller wants no more; nobody may take the rest for another answer
-            self.close()
-            raise
 
     def element_files(self, dataset: bytes) -> ElementFiles:
         """The files that the elements of a dataset are. Raises OSError (EIO)."""
-        self._ask("element_files", dataset)
-        return self._receive_answer()
+        return self._answer_to("element_files", dataset)
 
     def read_element(self, dataset: bytes, number: int, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` of an element as a file. Raises OSError (EIO)."""
-        self._ask("read_element", dataset, number, offset, size)
-        return self._receive_answer()
+        return self._answer_to("read_element", dataset, number, offset, size)
 
     def entry(self, path: bytes) -> Entry:
         """The object at a path; the root group if the path is empty. Raises OSError."""
-        self._ask("entry", path)
-        return self._receive_answer()
+        return self._answer_to("entry", path)
 
     def attributes(self, path: bytes) -> dict[str, bytes]:
         """The attributes of an object: text as UTF-8, other values as JSON. Raises OSError."""
-        self._ask("attributes", path)
-        return self._receive_answer()
+        return self._answer_to("attributes", path)
 
     def typed_attributes(self, path: bytes) -> list[Attribute]:
         """All attributes of an object, those that cannot be read too. Raises OSError."""
-        self._ask("typed_attributes", path)
-        return self._receive_answer()
+        return self._answer_to("typed_attributes", path)
 
     def read(self, path: bytes, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` of a dataset as a file (see datasets_as_files). Raises OSError."""
-        self._ask("read", path, offset, size)
-        return self._receive_answer()
+        return self._answer_to("read", path, offset, size)
 
     def missing_sources(self, path: bytes) -> list[str]:
         """The sources of a virtual dataset that are not there. Raises OSError."""
-        self._ask("missing_sources", path)
-        return self._receive_answer()
+        return self._answer_to("missing_sources", path)
 
     def release(self) -> None:
         """End the helper process; see MostRecent."""
@@ -155,6 +145,22 @@ class HelperProcess:
                 os.kill(self._pid, signal.SIGKILL)
             with contextlib.suppress(OSError):
                 os.waitpid(self._pid, 0)
+
+    def _answer_to(self, *question: object) -> Any:  # noqa: ANN401
+        with self._closed_if_left():
+            self._ask(*question)
+            return self._receive_answer()
+
+    @contextlib.contextmanager
+    def _closed_if_left(self) -> Iterator[None]:
+        """End the helper if the caller leaves early, as by a signal: no question gets an old answer."""
+        try:
+            yield
+        except OSError:
+            raise
+        except BaseException:
+            self.close()
+            raise
 
     def _ask(self, *question: object) -> None:
         """Send the name of a method of Objects and its arguments."""
@@ -176,9 +182,6 @@ class HelperProcess:
             answer = self._connection.recv()
         except (OSError, EOFError) as error:
             self._give_up(error)
-        except BaseException:  # a signal: nobody may take this answer for that to the next question
-            self.close()
-            raise
         if isinstance(answer, OSError):
             raise answer
         return answer

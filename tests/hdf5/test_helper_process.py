@@ -25,7 +25,7 @@ from tests.helpers.held_images import padded, picture
 from tests.helpers.odd_stores import make_damaged, make_odd, some_bytes
 
 DATASET = b"files/gzip.jpg"
-SECONDS_TO_WAIT = 20
+SECONDS_TO_WAIT = 60
 
 
 @contextlib.contextmanager
@@ -162,12 +162,13 @@ def make_links(path: Path, count: int) -> None:
             file[f"label/{i:04d}"] = h5py.SoftLink("/")
 
 
-@pytest.mark.parametrize("stop", [lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: time.sleep(60)])
-def test_a_link_that_costs_the_helper_costs_only_itself(tmp_path, monkeypatch, stop):
-    monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 2.0)
+@pytest.mark.parametrize(
+    ("number", "lost"), [(signal.SIGKILL, {b"0000", b"0700", b"1199"}), (signal.SIGSTOP, {b"0700"})]
+)
+def test_a_link_that_costs_the_helper_costs_only_itself(tmp_path, monkeypatch, number, lost):
+    monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 8.0)  # a busy helper takes a step in 2 s
     make_links(tmp_path / "a.h5", 1200)
-    lost = {b"0000", b"0700", b"1199"}
-    stop_at(monkeypatch, lost, stop)
+    stop_at(monkeypatch, lost, lambda: os.kill(os.getpid(), number))
     with helper_for(tmp_path / "a.h5") as helper:
         entries = list(helper.entries(b"label"))
         assert [entry.name for entry in entries] == [b"%04d" % i for i in range(1200)]
@@ -182,34 +183,58 @@ def test_a_group_of_which_many_links_are_lost_is_damaged(tmp_path, monkeypatch):
         assert helper.entry(b"label").kind == "group"
 
 
-def test_a_long_answer_has_time_as_long_as_it_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 1.0)
+class Working:
+    """The pipe to a helper that takes as long as it may for each of `count` steps; then it answers or not."""
+
+    def __init__(self, steps: helper_process.Steps, count: int, answers: bool) -> None:
+        self.steps, self.left, self.answers = steps, count, answers
+        self.seconds = 0.0  # that it was waited for
+
+    def poll(self, seconds: float) -> bool:
+        self.seconds += seconds
+        if self.left:
+            self.left -= 1
+            self.steps.set(self.left)
+            return False
+        return self.answers
+
+
+@pytest.mark.parametrize("count", [0, 1, 20])
+def test_an_answer_has_time_as_long_as_it_goes_on(tmp_path, count):
+    """The first step has SECONDS_TO_ANSWER, and each one after it a share of them."""
+    helper = HelperProcess(tmp_path, -1)
+    most = helper_process.SECONDS_TO_ANSWER
+    for answers in (True, False):
+        helper._steps.set(helper_process.Steps.NONE)
+        working = Working(helper._steps, count, answers)
+        with contextlib.nullcontext() if answers else pytest.raises(TimeoutError, match="has not answered"):
+            helper._wait_for_answer(working)
+        assert working.seconds == most + count * most / helper_process.STEPS_IN_THAT_TIME
+
+
+def test_each_block_of_elements_is_a_step(tmp_path, monkeypatch):
     monkeypatch.setattr(held_files, "BLOCK", 1)
-    monkeypatch.setattr(held_files, "content_size", lambda record: time.sleep(0.1) or len(record))
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["rows"] = padded([picture(0)] * 20)
     with helper_for(tmp_path / "a.h5") as helper:
         assert len(helper.element_files(b"rows").size) == 20
+        assert helper._steps.get() == 19
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_listing_that_breaks_off_is_an_error(helper, monkeypatch, number):
-    monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 0.3)
     os.kill(helper._pid, number)
-    assert_eio(lambda: list(helper.entries(b"files")))
+    with monkeypatch.context() as impatient:
+        impatient.setattr(helper_process, "SECONDS_TO_ANSWER", 0.3)
+        assert_eio(lambda: list(helper.entries(b"files")))
     assert len(list(helper.entries(b"files"))) > 5
 
 
-def test_a_long_listing_is_not_taken_for_silence(tmp_path, monkeypatch):
-    """Each of the texts must be read to know its size: longer than the limit in all, not each."""
-    monkeypatch.setattr(helper_process, "SECONDS_TO_ANSWER", 1.0)
-    path = tmp_path / "texts.h5"
-    with h5py.File(path, "w") as file:
-        first = file.create_dataset("label/0000", data=["text"] * 50_000)
-        for i in range(1, 100):
-            file[f"label/{i:04d}"] = first
-    with helper_for(path) as helper:
+def test_each_link_of_a_listing_is_a_step(tmp_path):
+    make_links(tmp_path / "a.h5", 100)
+    with helper_for(tmp_path / "a.h5") as helper:
         assert len(list(helper.entries(b"label"))) == 100
+        assert helper._steps.get() == 99
 
 
 # ----- answers and questions stay together -----
@@ -233,15 +258,22 @@ def test_the_rest_of_a_listing_is_no_other_answer(long_listing):
     assert long_listing.read(b"x", 0, 1) == b"\7"
 
 
-def test_the_answer_to_an_interrupted_question_is_dropped(helper):
+def test_the_answer_to_an_interrupted_question_is_dropped(helper, monkeypatch):
+    """The interrupt comes when the helper has the question, and before it answers."""
+
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
+    def interrupt_the_parent(*_: object) -> bytes:
+        os.kill(os.getppid(), signal.SIGALRM)
+        time.sleep(0.1)
+        return b"an answer"
+
+    helper.close()
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        os.kill(helper._pid, signal.SIGSTOP)
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
-        with pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(objects.Objects, "read", interrupt_the_parent)
             helper.read(DATASET, 0, 5000)
     finally:
         signal.signal(signal.SIGALRM, before)
