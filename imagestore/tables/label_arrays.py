@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from pathlib import Path
 
 import h5py
@@ -12,13 +12,15 @@ from imagestore.archive.label_text import LABEL_KEYS, OTHER_KEYS, NoLabels, text
 from imagestore.archive.members import SourceLabels
 from imagestore.console import UserError, counted, did_you_mean, printable
 from imagestore.hdf5.datasets_below import datasets_below
+from imagestore.tables.dataset_names import in_common, words
+from imagestore.tables.matlab_data import is_cell_array, texts_of_cells
+from imagestore.tables.names_of_numbers import named_if_numbers
 
 # Words in the names of arrays that are as long as the images, and say something else of them.
 NO_LABELS = frozenset(
     ("id", "index", "indice", "name", "file", "filename", "path", "url", "key", "time", "timestamp", "date")
     + ("width", "height", "size", "length", "weight", "offset", "split", "caption", "text", "description")
 )
-WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 ROWS_AT_ONCE = 1 << 14  # of one-hot labels
 
 
@@ -41,7 +43,7 @@ def find_labels_of(
 
 
 def _labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | None) -> list[str | None]:
-    """Labels are numbers or texts, (N,), (N, 1) and so on, or (N, C) with a single 1 in each row."""
+    """Labels are numbers or texts, (N,), (N, 1), (1, N) and so on, or (N, C) with a single 1 in each row."""
     candidates = {
         found.path: found.dataset
         for found in datasets_below(file, path)
@@ -52,11 +54,12 @@ def _labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | 
         labels = _read(candidates[name])
         if labels is None:
             raise UserError(f"{path}: {printable(name)} holds no labels: its values are no whole numbers")
-        return labels
+        return named_if_numbers(file, path, name, candidates[name], labels)
     for names in _likeliest_first(images, list(candidates)):
         found = {name: labels for name in names if (labels := _read(candidates[name])) is not None}
         if len(found) == 1:
-            return next(iter(found.values()))
+            ((name, labels),) = found.items()
+            return named_if_numbers(file, path, name, candidates[name], labels)
         if found:
             choices = printable(", ".join(found))
             raise NoLabels(f"{path}: several arrays can be the labels of {printable(images)}: {choices}; "
@@ -71,16 +74,16 @@ def _labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | 
 def may_be_labels(dataset: h5py.Dataset, count: int) -> bool:
     """Whether a dataset has a label for each of `count` images by its shape and its type."""
     shape = dataset.shape
-    if not shape or shape[0] != count:
+    if not shape or count not in shape:
         return False
-    others = [length for length in shape[1:] if length != 1]
     try:
         kind = dataset.dtype.kind
     except TypeError:
         return False
-    if kind == "S" or h5py.check_string_dtype(dataset.dtype) is not None:
-        return not others
-    return kind in "iufb" and (not others or (len(others) == 1 and len(shape) == 2 and others[0] > 1))
+    if math.prod(shape) == count:
+        is_text = kind == "S" or h5py.check_string_dtype(dataset.dtype) is not None
+        return is_text or kind in "iufb" or is_cell_array(dataset)
+    return kind in "iufb" and len(shape) == 2 and shape[0] == count
 
 
 def _named(path: Path, images: str, candidates: dict[str, h5py.Dataset], key: str) -> str:
@@ -95,35 +98,27 @@ def _named(path: Path, images: str, candidates: dict[str, h5py.Dataset], key: st
         raise UserError(
             f"{path}: no array {printable(key)!r} has a value for each image of {printable(images)}{hint}"
         )
-    return max(found, key=lambda candidate: _in_common(images, candidate))
+    return max(found, key=lambda candidate: in_common(images, candidate))
 
 
 def _likeliest_first(images: str, names: list[str]) -> list[list[str]]:
     """The names of candidates, in groups that are equally likely."""
     ranks: dict[tuple, list[str]] = {}
     for name in names:
-        words = _words(name.rpartition("/")[2])
-        usual = words & {*LABEL_KEYS, *OTHER_KEYS}
-        if not usual and {word.removesuffix("s") for word in words} & NO_LABELS:
+        in_name = words(name.rpartition("/")[2])
+        usual = in_name & {*LABEL_KEYS, *OTHER_KEYS}
+        if not usual and {word.removesuffix("s") for word in in_name} & NO_LABELS:
             continue
-        rank = (bool(usual), _in_common(images, name), len(usual) == len(words))
+        rank = (bool(usual), in_common(images, name), len(usual) == len(in_name))
         ranks.setdefault(rank, []).append(name)
     return [ranks[rank] for rank in sorted(ranks, reverse=True)]
 
 
-def _in_common(images: str, name: str) -> tuple[bool, int]:
-    """How much the paths of images and of labels have in common: the group, then words such as `train`."""
-    same_group = images.rpartition("/")[0] == name.rpartition("/")[0]
-    return same_group, len(_words(images) & _words(name))
-
-
-def _words(name: str) -> set[str]:
-    return {word.lower() for word in WORDS.findall(name)}
-
-
 def _read(dataset: h5py.Dataset) -> list[str | None] | None:
     """The labels in a dataset as text; None if its values cannot be labels."""
-    if dataset.ndim == 2 and dataset.shape[1] > 1:
+    if is_cell_array(dataset):
+        return texts_of_cells(dataset)
+    if dataset.size > max(dataset.shape):
         return _read_one_hot(dataset)
     values = dataset[()].reshape(-1)
     names = h5py.check_enum_dtype(dataset.dtype)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from imagestore.decode.grey_levels import scale_to_levels, usual_range
+from imagestore.tables.matlab_data import is_of_matlab
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 SMALLEST_COLOUR_SIDE, SMALLEST_GREY_SIDE = 2, 5  # pixels: arrays of grey that are smaller are boxes, points …
@@ -25,7 +26,14 @@ def is_pixel_array(dataset: h5py.Dataset) -> bool:
         kind = dataset.dtype.kind
     except TypeError:  # a type that NumPy lacks
         return False
-    return kind in "uifb" and _first_channel_axis(dataset.shape) is not None
+    return kind in "uifb" and (_first_channel_axis(dataset.shape) is not None or _has_pictures_last(dataset))
+
+
+def _has_pictures_last(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset has the shape (3, W, H, N), which MATLAB gives to an array of N x H x W x 3."""
+    shape = dataset.shape or ()
+    is_reversed = _first_channel_axis(shape) is None and _first_channel_axis(shape[::-1]) == 3
+    return is_reversed and is_of_matlab(dataset)
 
 
 def is_flattened(dataset: h5py.Dataset) -> bool:
@@ -73,30 +81,43 @@ def _first_channel_axis(shape: tuple[int, ...] | None) -> int | None:
 
 @dataclass
 class PixelArray:
-    """A dataset of pictures, flattened ones too. Raises the errors of h5py if the file is damaged."""
+    """A dataset of pictures, flattened ones too. Raises the errors of h5py if the file is damaged.
+
+    In a file of MATLAB, the axes are in reverse order: an array of H x W x 3 x N has the shape (N, 3, W, H).
+    """
 
     dataset: h5py.Dataset
 
     def __post_init__(self) -> None:
         """Look at the shape, and at the chunks."""
-        self._axis = _first_channel_axis(self.dataset.shape)
+        self._has_pictures_last = _has_pictures_last(self.dataset)
+        turn = slice(None, None, -1 if self._has_pictures_last else 1)
+        self._shape, chunks = self.dataset.shape[turn], (self.dataset.chunks or ())[turn]
+        self._axis = _first_channel_axis(self._shape)
+        # Whoever turns the axes around before MATLAB saves them writes (N, H, W, 3).
+        self._has_width_first = is_of_matlab(self.dataset) and self._axis in (0, 1)
         self._range: tuple[float, float] | None = None  # of the numbers from black to white
-        row_bytes = max(1, self.dataset.dtype.itemsize * int(np.prod(self.dataset.shape[1:], dtype=np.int64)))
-        rows = self.dataset.chunks[0] if self.dataset.chunks else BYTES_AT_ONCE // row_bytes
+        row_bytes = max(1, self.dataset.dtype.itemsize * int(np.prod(self._shape[1:], dtype=np.int64)))
+        rows = chunks[0] if chunks else BYTES_AT_ONCE // row_bytes
         self.rows_at_once = max(1, min(rows, MOST_BYTES_AT_ONCE // row_bytes))
 
     def __len__(self) -> int:
         """The number of pictures."""
-        return self.dataset.shape[0]
+        return self._shape[0]
 
     def pictures(self, first: int, end: int) -> np.ndarray:
         """Pictures `first` to `end` - 1: uint8 (n, H, W) or (n, H, W, C)."""
-        values = self.dataset[first:end]
+        values = self._rows(first, end)
         if self._axis is None:
-            values = values.reshape(-1, *FLATTENED[self.dataset.shape[1]])
+            values = values.reshape(-1, *FLATTENED[self._shape[1]])
         if self._axis == 1:
             values = np.moveaxis(values, 1, 3)
+        if self._has_width_first:
+            values = values.swapaxes(1, 2)
         return np.ascontiguousarray(self._to_8_bits(values))
+
+    def _rows(self, first: int, end: int) -> np.ndarray:
+        return self.dataset[..., first:end].T if self._has_pictures_last else self.dataset[first:end]
 
     def _to_8_bits(self, values: np.ndarray) -> np.ndarray:
         """Numbers of other types are scaled as those of grey images are; see decode/grey_levels.py."""
@@ -115,7 +136,7 @@ class PixelArray:
             return 0.0, 65535.0
         smallest, largest = np.inf, -np.inf
         for first in range(0, len(self), self.rows_at_once):
-            values = self.dataset[first : first + self.rows_at_once]
+            values = self._rows(first, first + self.rows_at_once)
             finite = values[np.isfinite(values)]
             if finite.size:
                 smallest, largest = min(smallest, float(finite.min())), max(largest, float(finite.max()))
