@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
-from h5py import h5d, h5g, h5l, h5o, h5s, h5t
+from h5py import h5d, h5g, h5o, h5s, h5t
 
-from imagestore.console import UserError, printable
 from imagestore.files.disk_room import NO_ROOM, DiskFull, DiskRoom
 from imagestore.files.write_and_copy import write_all
 from imagestore.hdf5.datasets import FILE_FORMAT, contiguous_layout, data_offset, places_of_bytes
@@ -28,8 +27,8 @@ from imagestore.store import journal
 from imagestore.store.corrections import ATTRIBUTE, Corrections, from_json, to_json
 from imagestore.store.hdf5_cache_size import MetadataCache
 from imagestore.store.image_attributes import AttributeWriter
-from imagestore.store.image_names import numbered_name, safe_name
 from imagestore.store.index_builder import IndexBuilder
+from imagestore.store.label_groups import LabelGroups
 from imagestore.store.reader import ImageStore
 from imagestore.store.record import PALETTE_COLUMNS, ImageRecord
 from imagestore.store.trailer import write_trailer
@@ -89,7 +88,6 @@ class PartialFile:
         if there is no room for the copy.
         """
         self.path, self.journal_path = path, journal_path
-        self._path_in_errors = path if base is None else base.path
         self._journal = journal_path.open("xb", buffering=0)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._index = IndexBuilder()
@@ -99,9 +97,8 @@ class PartialFile:
             self._copy_base(base)
         mode = "w" if base is None else "r+"
         self._file = h5py.File(path, mode, locking=False, meta_block_size=metadata_block)
-        self._groups: dict[bytes, h5g.GroupID] = {}
+        self._groups = LabelGroups(self._file, path if base is None else base.path)
         self._metadata_cache = MetadataCache(self._file, None if base is None else base.index)
-        self._last_number: dict[tuple[bytes, bytes], int] = {}  # label, name -> number added to it last
         self._layout = contiguous_layout()
         self._space = h5s.create_simple((0,))  # of the dataset that is made: a new one takes a tenth of `add`
         self._attributes = AttributeWriter()
@@ -142,11 +139,10 @@ class PartialFile:
         image over if this process is killed.
         """
         self._room.claim(len(data) + self._waiting_bytes)
-        self._check_label(image.label)
+        self._groups.check(image.label)
         if copy_of is not None:
             self.write_waiting()
-            group = self._group(image.label)
-            name = self._free_name(group, image.label, safe_name(image.name))
+            group, name = self._groups.place_for(image.label, image.name)
             if self._copy_dataset(group, name, copy_of):
                 offset = data_offset(h5d.open(group, name))
                 self._note(_Waiting(image, data, is_recovered), _Made(group, name, offset))
@@ -194,8 +190,7 @@ class PartialFile:
 
     def _make_dataset(self, image: ImageRecord, size: int) -> _Made:
         """Make a dataset with its attributes."""
-        group = self._group(image.label)
-        name = self._free_name(group, image.label, safe_name(image.name))
+        group, name = self._groups.place_for(image.label, image.name)
         self._space.set_extent_simple((size,))
         dataset = h5d.create(group, name, h5t.STD_U8LE, self._space, self._layout)
         self._attributes.write(dataset, image)
@@ -214,37 +209,6 @@ class PartialFile:
             return False
         return True
 
-    def _check_label(self, label: bytes) -> None:
-        """Raise UserError if something else than a group has the name of a label."""
-        if label not in self._groups and (group := self._existing_group(label)):
-            self._groups[label] = group
-
-    def _group(self, label: bytes) -> h5g.GroupID:
-        if label not in self._groups:
-            self._groups[label] = self._existing_group(label) or h5g.create(self._file.id, label)
-        return self._groups[label]
-
-    def _existing_group(self, label: bytes) -> h5g.GroupID | None:
-        """The group of a label in the base. Raises UserError if something else has its name."""
-        root = self._file.id
-        if not root.links.exists(label):
-            return None
-        # Behind an external link is another file: its offsets are not those of this file.
-        group = h5o.open(root, label) if root.links.get_info(label).type == h5l.TYPE_HARD else None
-        if not isinstance(group, h5g.GroupID):
-            raise UserError(
-                f"{self._path_in_errors}: '{printable(label)}' is a link or a dataset there, "
-                "so it cannot be a label; write to another store"
-            )
-        return group
-
-    def _free_name(self, group: h5g.GroupID, label: bytes, name: bytes) -> bytes:
-        candidate, key = name, (label, name)
-        while group.links.exists(candidate):
-            number = self._last_number[key] = self._last_number.get(key, 1) + 1
-            candidate = numbered_name(name, number)
-        return candidate
-
     def take_back(self, count: int) -> list[ImageRecord]:
         """Remove the last `count` images that were added here; return their records. Raises OSError.
 
@@ -255,9 +219,7 @@ class PartialFile:
         images = self._index.take_back(count)
         for image in images:
             self._groups[image.label].unlink(image.name)
-        for label in self._groups.keys() - self.labels():
-            if self._groups.pop(label).get_num_objs() == 0:
-                self._file.id.unlink(label)
+        self._groups.remove_unused(self.labels())
         return images
 
     def labels(self) -> set[bytes]:
@@ -271,8 +233,7 @@ class PartialFile:
         The bytes stay where they are in the file. A name that is taken gets a number.
         """
         self.write_waiting()
-        group = self._group(image.label)
-        name = self._free_name(group, image.label, safe_name(image.name))
+        group, name = self._groups.place_for(image.label, image.name)
         self._file.id.links.move(place.path, group, name)
         if place.lacks_identity and isinstance(dataset := h5o.open(group, name), h5d.DatasetID):
             self._attributes.write_identity(dataset, image)
@@ -298,20 +259,11 @@ class PartialFile:
     def finish_moving(self) -> None:
         """Remove the groups that are empty after images were moved or removed; bring the index up to date."""
         for folder in sorted(self._left_folders, key=len, reverse=True):
-            self._remove_if_empty(folder)
+            self._groups.remove_if_empty(folder)
         self._index.leave_out(self._left_out)
         for image, offset, name in self._moved:
             self._index.add(image, offset, name)
         self._left_out, self._moved, self._left_folders = [], [], set()
-
-    def _remove_if_empty(self, folder: bytes) -> None:
-        """Remove a group without members, then the groups above it."""
-        while folder and self._file.id.links.exists(folder):
-            if h5g.open(self._file.id, folder).get_num_objs():
-                return
-            self._groups.pop(folder, None)
-            self._file.id.unlink(folder)
-            folder = folder.rpartition(b"/")[0]
 
     def sync(self) -> None:
         """Write to the disk what the system still holds in memory, so that `finish` has less to wait for."""
@@ -334,7 +286,7 @@ class PartialFile:
         before = from_json(self._file.attrs.get(ATTRIBUTE))
         if corrections not in (None, before):  # a large text is not written in vain
             self._file.attrs[ATTRIBUTE] = to_json(corrections)
-        self._groups.clear()
+        self._groups.close()
         self._file.close()
         self._journal.close()
         end_of_file = end_of_file_address(self._fd)
@@ -348,7 +300,7 @@ class PartialFile:
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             self.write_waiting()
         with contextlib.suppress(OSError, RuntimeError, ValueError):
-            self._groups.clear()
+            self._groups.close()
             self._file.close()
         self._journal.close()
         with contextlib.suppress(OSError):
