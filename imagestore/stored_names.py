@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import os
 
+# The surrogates of the bytes 128 to 255, and what they are in Windows-1252; its five gaps are as in Latin-1.
+WINDOWS_1252 = {0xDC00 + i: bytes([i]).decode("cp1252", "ignore") or chr(i) for i in range(128, 256)}
+
 
 def decode(name: bytes) -> str:
     """A stored name as text."""
@@ -29,6 +32,11 @@ def from_path(path: str) -> str:
 def to_path(name: str) -> str:
     """The path of the file system with the same bytes as a stored name."""
     return os.fsdecode(encode(name))
+
+
+def as_windows_1252(name: str) -> str:
+    """A name or a text in which bytes that are not UTF-8 are characters of Windows-1252, as in Excel."""
+    return name.translate(WINDOWS_1252)
 
 
 def readings(argument: str) -> list[str]:

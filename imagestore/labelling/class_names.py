@@ -12,8 +12,8 @@ from imagestore.labelling.read_tables import is_missing, read_json, read_text, v
 LABELS_SHOWN = 5  # of those that have no name
 TITLES = re.compile(r"[^\d,;\t]+[,;\t][^\d,;\t]+")
 NUMBERED = (
-    re.compile(r"(?P<number>\d+)\s*[,;\t ]\s*(?P<name>\S.*)"),  # a line such as "1,rose" or "1 rose"
-    re.compile(r"(?P<name>.*\S)\s*[,;\t]\s*(?P<number>\d+)"),  # such as "rose,1"
+    re.compile(r"(?P<number>\d+)(\.0+)?\s*[,;\t ]\s*(?P<name>\S.*)"),  # a line such as "1,rose" or "1 rose"
+    re.compile(r"(?P<name>.*\S)\s*[,;\t]\s*(?P<number>\d+)(\.0+)?"),  # such as "rose,1"
 )
 
 
@@ -42,6 +42,12 @@ def read_class_names(path: Path, labels: Collection[str]) -> dict[str, str]:
         if numbered := _numbered(names[has_titles:]):
             return _told(path, numbered, labels)
     return _counted(path, names, labels)
+
+
+def note_if_unused(path: Path, labels: Collection[str]) -> None:
+    """Tell the user that no label is a number, so that no name of the file is used."""
+    if labels and not any(label.isdecimal() for label in labels):
+        note(f"--class-names {printable(str(path))}: is not used: no label is a number")
 
 
 def _numbered(lines: Sequence[str]) -> dict[str, str]:

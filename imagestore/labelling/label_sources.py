@@ -13,7 +13,7 @@ from pathlib import Path
 
 from imagestore.archive.members import Member, SourceLabels
 from imagestore.console import UserError, counted, did_you_mean, printable
-from imagestore.labelling.class_names import read_class_names
+from imagestore.labelling.class_names import note_if_unused, read_class_names
 from imagestore.labelling.name_table import NameTable
 from imagestore.labelling.natural_order import numbers_in_natural_order
 from imagestore.labelling.read_tables import read_table
@@ -138,7 +138,10 @@ def _label_in_hdf5_file(path: Path, options: LabelOptions, members: Sequence[Mem
 
 def _named(label_of: LabelOf, options: LabelOptions, labels: set[str]) -> LabelOf:
     """The source with the names of --class-names in place of numbers, and --unlabelled in place of none."""
-    names = read_class_names(options.class_names, labels) if options.class_names else {}
+    names = {}
+    if options.class_names:
+        names = read_class_names(options.class_names, labels)
+        note_if_unused(options.class_names, labels)
 
     def named_label_of(member: Member) -> str | None:
         label = label_of(member)

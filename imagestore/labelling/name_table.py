@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from imagestore import stored_names
 from imagestore.console import UserError, printable
 from imagestore.image_formats import has_image_suffix
 
@@ -45,7 +47,10 @@ class NameTable:
     def find(self, member_name: str) -> str | None:
         """The value of a member; None if the table has none for it. Raises AmbiguousName."""
         member_name = normal_name(member_name)
-        name = member_name if member_name in self._values else self._find_by_end(member_name)
+        name = self._find_name(member_name)
+        if name is None and not member_name.isascii():
+            found = map(self._find_name, other_spellings(member_name))
+            name = next((name for name in found if name is not None), None)
         if name is None:
             return None
         first = self._members.setdefault(name, member_name)
@@ -66,6 +71,9 @@ class NameTable:
                 f"{self.path} names {printable(name)} twice, with {printable(known)} and with "
                 f"{printable(value)}: leave one of them"
             )
+
+    def _find_name(self, member_name: str) -> str | None:
+        return member_name if member_name in self._values else self._find_by_end(member_name)
 
     def _find_by_end(self, member_name: str) -> str | None:
         """The name that has most of its last parts in common with a member's, at least the base name."""
@@ -97,6 +105,14 @@ def normal_name(name: str) -> str:
     if "\\" in name and "/" not in name:
         name = name.replace("\\", "/")
     return name.removeprefix("./")
+
+
+def other_spellings(name: str) -> list[str]:
+    """What a name may be if its bytes are Windows-1252. In a zip file they were read as code page 437."""
+    spellings = [stored_names.as_windows_1252(name)]
+    with contextlib.suppress(UnicodeEncodeError):
+        spellings.append(stored_names.as_windows_1252(stored_names.decode(name.encode("cp437"))))
+    return [spelling for spelling in spellings if spelling != name]
 
 
 def without_suffix(name: str) -> str | None:

@@ -7,15 +7,18 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from imagestore.console import UserError, describe, did_you_mean, printable
+from imagestore import stored_names
+from imagestore.console import UserError, describe, did_you_mean, note, printable
 
 COLUMN_FLAGS = {"name": "--name-column", "label": "--label-column"}  # by the first of the usual titles
 NAME_COLUMNS = ("name", "path", "file", "filename", "file_name", "image", "member")
 DELIMITERS = ",;\t|"
+NUMBER = re.compile(r"\s*-?\d{1,15}(\.\d*(e[+-]\d\d)?)?\s*", re.ASCII)
 LONGEST_FIELD = 1 << 20  # characters; Python's csv refuses fields of more than 128 K by itself
 
 
@@ -24,14 +27,29 @@ def read_table(
 ) -> list[tuple[str, str | None]]:
     """The (name, value) pairs of a CSV, TSV or JSON file, by its suffix. Raises UserError.
 
-    The value of an empty cell, of JSON's null and of NaN is None. `value_columns` are the titles that the
-    column of the values may have; `name_column` is the title of the column of the names, if it is none of
-    NAME_COLUMNS. Capital and small letters of titles are equal.
+    The value of an empty cell, of JSON's null and of NaN is None. If all values are whole numbers, 3.0 is
+    "3": pandas writes them so where values are missing. `value_columns` are the titles that the column of the
+    values may have; `name_column` is the title of the column of the names, if it is none of NAME_COLUMNS.
+    Capital and small letters of titles are equal.
     """
     name_columns = (name_column,) if name_column else NAME_COLUMNS
     if path.suffix.lower() == ".json":
-        return _read_json(path, name_columns, value_columns)
-    return [(name, value_of(cell)) for name, cell, _ in read_columns(path, name_columns, value_columns)]
+        return _as_whole_numbers(_read_json(path, name_columns, value_columns))
+    cells = read_columns(path, name_columns, value_columns)
+    return _as_whole_numbers([(name, value_of(cell)) for name, cell, _ in cells])
+
+
+def _as_whole_numbers(pairs: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+    """The pairs with 3 for 3.0 and nothing for NaN, if no value is anything but a whole number."""
+    values = {value for _, value in pairs if value is not None and value.strip().lower() != "nan"}
+    if not any("." in value for value in values) or not all(map(_is_whole_number, values)):
+        return pairs
+    texts = {value: str(int(float(value))) for value in values}
+    return [(name, texts.get(value)) for name, value in pairs]
+
+
+def _is_whole_number(text: str) -> bool:
+    return NUMBER.fullmatch(text) is not None and float(text).is_integer()
 
 
 def value_of(cell: str) -> str | None:
@@ -69,14 +87,21 @@ def read_columns(path: Path, *columns: Sequence[str], optional: Sequence[str] = 
 
 
 def read_text(path: Path) -> str:
-    """A text file as UTF-8, with or without a byte-order mark, or as UTF-16 with one. Raises UserError."""
+    """A text file as UTF-8, with or without a byte-order mark, or as UTF-16 with one. Raises UserError.
+
+    Bytes that are not UTF-8 are read as Windows-1252, whose letters are those of Latin-1; the user is told.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(describe(error)) from error
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
-    return data.decode("utf-8-sig", "surrogateescape")
+    text = data.decode("utf-8-sig", "surrogateescape")
+    letters = stored_names.as_windows_1252(text)
+    if letters != text:
+        note(f"{path} is not UTF-8 and is read as Windows-1252: if letters are wrong, save it as UTF-8")
+    return letters
 
 
 def read_json(path: Path) -> object:

@@ -15,6 +15,7 @@ from imagestore.labelling.class_names import read_class_names
         ("c.json", '{"1": "rose", "7": null}', set(), {"1": "rose"}),
         ("c.json", '["rose", "tulip"]', set(), {"0": "rose", "1": "tulip"}),
         ("c.json", '{"rose": 1, "tulip": 7}', set(), {"1": "rose", "7": "tulip"}),
+        ("c.csv", "label,name\n1.0,rose\n7.0,tulip\n", {"1", "7"}, {"1": "rose", "7": "tulip"}),
         ("c.csv", 'id,name\n1,rose\n7,"tulip, red"\n', {"1", "7"}, {"1": "rose", "7": "tulip, red"}),
         ("c.csv", "name;id\nrose;1\ntulip;7\n", set(), {"1": "rose", "7": "tulip"}),
         ("c.txt", "1 001.Black_footed\n2 002.Laysan\n", {"1"}, {"1": "001.Black_footed", "2": "002.Laysan"}),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -53,9 +55,11 @@ def write_source(folder, kind: str) -> str:
 def test_a_file_says_the_labels(run, flowers_tgz, tmp_path, kind, options):
     (tmp_path / "names.txt").write_text("rose\ntulip\n")
     source = write_source(tmp_path, kind)
-    run("colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1,
-        "--labels", source, "--class-names", "names.txt", *options)  # fmt: skip
+    done = run("colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1,
+               "--labels", source, "--class-names", "names.txt", *options)  # fmt: skip
     assert labels_of(tmp_path / "a.h5") == SPECIES
+    told = "--class-names names.txt: is not used: no label is a number" in done.stderr
+    assert told == (kind != "mat")
     with ImageStore(tmp_path / "a.h5") as store:
         assert [store.palette(i) is None for i in range(4)] == [bool(options)] * 4
 
@@ -169,6 +173,33 @@ def test_a_table_that_cannot_be_right_stores_nothing(run, flowers_tgz, tmp_path,
     assert message in done.stderr
     assert done.stderr.splitlines()[-1].startswith("colourHeuristic: error: ")
     assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_table_in_windows_1252_matches_names_in_it(run, tmp_path):
+    names = ["fleur/caf\udce9.jpg", "fleur/\udc9cuf.jpg"]  # é and œ in a tar that a program of Windows wrote
+    members = [(name, picture((200, 30, 30), i)) for i, name in enumerate(names)]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", encoding="utf-8", errors="surrogateescape") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    write(tmp_path / "a.tar", buffer.getvalue())
+    table = "name;label;note\ncafé.jpg;crème;a\nœuf.jpg;brûlée;b\n"
+    (tmp_path / "labels.csv").write_bytes(table.encode("cp1252"))
+    done = run("colourHeuristic.py", "partition", "a.tar", "a.h5", "b.h5", 1, "--labels", "labels.csv")
+    assert done.stderr.count("labels.csv is not UTF-8 and is read as Windows-1252") == 1
+    with ImageStore(tmp_path / "a.h5") as store:
+        assert sorted(find_labels(store).names) == ["brûlée", "crème"]
+
+
+def test_numbers_of_pandas_have_their_class_names(run, flowers_tgz, tmp_path):
+    (tmp_path / "names.txt").write_text("rose\ntulip\n")
+    rows = ["rose/2.jpg,0.0", "rose/10.jpg,0.0", "tulip/1.jpg,1.0", "tulip/b/3.jpg,"]
+    (tmp_path / "labels.csv").write_text("name,label\n" + "\n".join(rows) + "\n")
+    run("colourHeuristic.py", "partition", flowers_tgz, "a.h5", "b.h5", 1,
+        "--labels", "labels.csv", "--class-names", "names.txt")  # fmt: skip
+    assert labels_of(tmp_path / "a.h5") == {name: SPECIES[name] for name in list(SPECIES)[:3]}
 
 
 def test_numbers_that_do_not_belong_to_the_archive_are_refused(run, flowers_tgz, tmp_path):

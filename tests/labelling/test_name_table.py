@@ -22,6 +22,8 @@ TABLE = Path("labels.csv")
         ("jpg\\1.jpg", "jpg/1.jpg"),
         ("\u00fc/\u00e9.jpg", "photos/u\u0308/e\u0301.jpg"),  # as macOS packs it
         ("e\u0301.jpg", "photos/\u00e9.jpg"),
+        ("caf\u00e9.jpg", "jpg/caf\udce9.jpg"),  # Latin-1 in a tar
+        ("caf\u00e9/1.jpg", "caf\u0398/1.jpg"),  # and in a zip file
         ("1", "flowers/jpg/1.jpg"),  # as at Kaggle
         ("jpg/1", "flowers/jpg/1.JPEG"),
         ("1.5", "flowers/1.5.png"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from imagestore.console import UserError
@@ -48,8 +50,40 @@ def test_utf16_with_a_byte_order_mark_is_read(tmp_path):
     assert table(tmp_path, text, name="l.txt", encoding="utf-16") == [("a.jpg", "gänse")]
 
 
-def test_bytes_that_are_no_utf8_are_kept(tmp_path):
-    assert table(tmp_path, "name,label\n\udce9.jpg,caf\udce9\n") == [("\udce9.jpg", "caf\udce9")]
+@pytest.mark.parametrize("name", ["labels.csv", "labels.json"])
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_bytes_that_are_no_utf8_are_windows_1252(tmp_path, capsys, name, encoding):
+    pair = ("é.jpg", "café") if encoding == "latin-1" else ("é.jpg", "“café” œ €")
+    text = (
+        f"name,label\n{pair[0]},{pair[1]}\n"
+        if name == "labels.csv"
+        else json.dumps(dict([pair]), ensure_ascii=False)
+    )
+    assert table(tmp_path, text, name=name, encoding=encoding) == [pair]
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert f"{name} is not UTF-8 and is read as Windows-1252" in message
+
+
+def test_a_byte_of_another_encoding_costs_no_letter_of_utf8(tmp_path):
+    assert table(tmp_path, "name,label\n\udce9.jpg,café\n\udc81,a\n") == [("é.jpg", "café"), ("\x81", "a")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        (["3.0", "", "10.0", "0"], ["3", None, "10", "0"]),
+        (["3.", "nan", "-1.0"], ["3", None, "-1"]),
+        (["3.000000000000000000e+00", "1.200000000000000000e+01", "NaN"], ["3", "12", None]),
+        (["3.0", "2.5"], ["3.0", "2.5"]),
+        (["3.0", "rose"], ["3.0", "rose"]),
+        (["007", "nan"], ["007", "nan"]),
+        (["nan"], ["nan"]),
+    ],
+)
+def test_whole_numbers_with_a_point_are_whole_numbers(tmp_path, cells, labels):
+    text = "name,label\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells))
+    assert [label for _, label in table(tmp_path, text)] == labels
 
 
 def test_columns_can_be_named(tmp_path):
