@@ -13,9 +13,10 @@ import h5py
 import pytest
 
 from tests.helpers.commands import ROOT, missing_for_fuse
+from tests.helpers.hooks import write_hook
 from tests.helpers.jobs import (
     EPOCH,
-    killing,
+    hooked,
     logs,
     slurm_or_skip,
     submit,
@@ -29,7 +30,7 @@ from tests.helpers.training_runs import train_here, weights_in
 
 SCRIPTS = sorted((ROOT / "jobs").rglob("*.s*h"))
 
-pytestmark = pytest.mark.timeout(300)  # a requeued job waits, and a machine may be busy
+pytestmark = pytest.mark.timeout(600)  # a requeued job waits, and a machine may be busy
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,8 @@ def test_a_preempted_training_goes_on_too(slurm: Slurm, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_runs_without_progress_are_the_end(slurm: Slurm, sample: Path, tmp_path: Path) -> None:
     """A program that is always killed at its start is tried once more, and not for ever."""
-    site = write_site(tmp_path / "site.sh", killing(tmp_path / "hook", "open", ".train-1.h5.", "true"))
+    kill = write_hook(tmp_path / "hook", "open", ".train-1.h5.")
+    site = write_site(tmp_path / "site.sh", hooked(kill, "true"))
     slurm = Slurm({**slurm.environment, "SITE": str(site)})
     job = submit(slurm, tmp_path, "partition", sample, 0.7, array="1-1")
     wait_for(slurm, job, "FAILED", tmp_path)

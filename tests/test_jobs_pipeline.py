@@ -16,27 +16,40 @@ from demo.draw_flowers import draw
 from imagestore.store.reader import ImageStore
 from tests.helpers.archives import pack, write
 from tests.helpers.commands import ROOT, Run, environment
+from tests.helpers.hooks import write_hook
 from tests.helpers.jobs import (
     EPOCH,
+    hooked,
     job_numbers,
-    killing,
     logs,
     pipeline,
     slurm_or_skip,
     status,
     wait_for,
-    wait_for_epoch,
     write_site,
 )
+from tests.helpers.ports import free_ports
 from tests.helpers.slurm import Slurm
 from tests.helpers.small_stores import COLOURS, picture
 from tests.helpers.training_runs import have_equal_weights
 
 PIPELINE, STATUS = ROOT / "jobs/pipeline.sh", ROOT / "jobs/status.sh"
 TRAIN = ("--epochs", "16", "-b", "8", "-j", "1")
-REFERENCE_PORT = 23_117
+# Slurm warns a training, as before its time limit. The training waits until the signal has arrived.
+WARN = """
+    def note(*arguments):
+        came.append(True)
+        handler(*arguments)
 
-pytestmark = pytest.mark.timeout(300)  # several jobs, one after the other
+    came, handler = [], signal.getsignal(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, note)
+    subprocess.run(["scancel", "--batch", "--signal=USR1", os.environ["SLURM_JOB_ID"]], check=True)
+    while not came:
+        time.sleep(0.01)
+    signal.signal(signal.SIGUSR1, handler)
+"""
+
+pytestmark = pytest.mark.timeout(600)  # several jobs, one after the other
 
 
 @pytest.fixture(scope="module")
@@ -172,32 +185,33 @@ def contents(*stores: Path) -> dict[bytes, tuple]:
 def train_undisturbed(store: Path, output: Path) -> None:
     """Two processes on this machine, as long as the job but without a break."""
     command = list(map(str, [sys.executable, ROOT / "train_model.py", store, "-o", output, *TRAIN]))
+    [port] = free_ports(1)
     both = {
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(REFERENCE_PORT),
+        "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": "1",
     }
     places = [{**both, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
     started = [subprocess.Popen(command, env=environment(place), stderr=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL) for place in places]  # fmt: skip
-    assert [process.wait(timeout=100) for process in started] == [0, 0]
+    assert [process.wait(timeout=300) for process in started] == [0, 0]
 
 
 @pytest.mark.slow
 def test_killed_and_requeued_jobs_end_as_undisturbed_ones(slurm: Slurm, run: Run, tmp_path: Path) -> None:
-    """One task of the array is killed before it publishes, and the training on two nodes is requeued."""
+    """One task of the array is killed before it publishes; the training on two nodes is warned midway."""
     archive = draw(tmp_path / "flowers of may.tgz", count=120, seed=5, size=240)
     first_life = "[[ ${SLURM_ARRAY_TASK_ID-} == 1 && ! ${SLURM_RESTART_COUNT-} ]]"
-    at_the_end = killing(tmp_path / "hook", "os.rename", ".train-1.h5.", first_life)
-    site = write_site(tmp_path / "site.sh", at_the_end)
+    kill = hooked(write_hook(tmp_path / "kill", "os.rename", ".train-1.h5."), first_life)
+    warn = write_hook(tmp_path / "warn", "os.rename", ".checkpoint.pth.", WARN, number=4)
+    warn_once = hooked(warn, "[[ $SLURM_JOB_NAME == train && ! ${SLURM_RESTART_COUNT-} ]]")
+    site = write_site(tmp_path / "site.sh", f"{kill}; {warn_once}")
     flags = ("--nodes", 2, "--site", site, "--train", shlex.join(TRAIN))
     call = (archive.name, "-o", "re sults", "--tasks", 2, *flags)
     jobs = job_numbers(pipeline(slurm, *call, cwd=tmp_path))
     assert list(jobs) == ["partition", "merge", "train", "classify"]
     out = tmp_path / "re sults"
-    wait_for_epoch(slurm, jobs["train"], 4, out)
-    slurm("scancel", "--batch", "--signal=USR1", jobs["train"])
     run("colourHeuristic.py", "partition", archive, "train.h5", "test.h5", 0.8)
     train_undisturbed(tmp_path / "train.h5", tmp_path)
     for step in ("train", "classify"):

@@ -17,6 +17,7 @@ import torch
 
 from imagestore.training import process_group
 from tests.helpers.commands import ROOT
+from tests.helpers.ports import free_ports
 from tests.helpers.small_stores import make_store
 from tests.helpers.training_runs import train_here, weights_in
 
@@ -190,12 +191,13 @@ def test_a_second_training_in_the_folder_is_refused(tmp_path: Path, store: Path,
 def test_processes_that_do_not_meet_are_one_line(tmp_path, store, capsys, monkeypatch):
     """One of two tasks is alone: it says so, and trains nothing."""
     monkeypatch.setattr(process_group, "MEETING", timedelta(seconds=1))
-    meeting = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29751"}
+    [port] = free_ports(1)
+    meeting = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     for name, value in meeting.items():
         monkeypatch.setenv(name, value)
     status, out, messages = train_here(capsys, store, "-o", tmp_path / "out", *COMMON)
     assert (status, out, len(messages)) == (1, "", 1)
-    assert "2 processes were started, but they do not meet at 127.0.0.1:29751" in messages[0]
+    assert f"2 processes were started, but they do not meet at 127.0.0.1:{port}" in messages[0]
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -25,15 +25,6 @@ CLASSIFY_OPTIONS=(-t 10 -c 2)
 SCRATCH=(/dev/shm)
 site_environment() {{ export OMP_NUM_THREADS=1; {also}; }}
 """
-HOOK = """
-import os, signal, sys
-
-def kill(event, arguments):
-    if event == {event!r} and {file!r} in str(arguments[0]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-sys.addaudithook(kill)
-"""
 
 
 def slurm_or_skip() -> Iterator[Slurm]:
@@ -53,16 +44,12 @@ def write_site(path: Path, also: str = ":") -> Path:
     return path
 
 
-def killing(folder: Path, event: str, file: str, lives: str) -> str:
-    """Bash for a site file: SIGKILL ends the Python programs of a job when they are about to touch a file.
+def hooked(hook: Path, lives: str) -> str:
+    """Bash for a site file: the Python programs of a job get a hook, see hooks.py.
 
-    `event` is what Python's audit hooks call it ("open", "os.rename"), `file` a part of the file's path, and
-    `lives` a condition for the runs of the job in which this happens. A process that watched the files from
-    outside could come too late. `folder` gets the hook.
+    `lives` is a condition for the runs of the job in which they do.
     """
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(HOOK.format(event=event, file=file))
-    return f"if {lives}; then export PYTHONPATH={shlex.quote(str(folder))}; fi"
+    return f"if {lives}; then export PYTHONPATH={shlex.quote(str(hook))}; fi"
 
 
 def submit(slurm: Slurm, folder: Path, script: str, *arguments: object, **options: object) -> str:
@@ -83,7 +70,7 @@ def status(slurm: Slurm, folder: Path) -> subprocess.CompletedProcess:
 
 def _run(slurm: Slurm, script: str, arguments: object, cwd: Path) -> subprocess.CompletedProcess:
     words = list(map(str, [ROOT / "jobs" / script, *arguments]))
-    return subprocess.run(words, cwd=cwd, env=slurm.environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(words, cwd=cwd, env=slurm.environment, capture_output=True, text=True, timeout=180)
 
 
 def job_numbers(done: subprocess.CompletedProcess) -> dict[str, str]:

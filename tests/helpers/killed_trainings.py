@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -33,6 +32,7 @@ import train_model
 from imagestore.console import main as run_command
 from imagestore.training import process_group
 from imagestore.training.training_settings import CHECKPOINT_FILE
+from tests.helpers.ports import free_ports
 from tests.helpers.training_runs import metrics_in
 
 IMPORTED_LATE = ("imagestore.training.training_loop", "torch._dynamo", "matplotlib.backends.backend_agg")
@@ -57,7 +57,7 @@ class Trainings:
         if (checkpoint := folder / CHECKPOINT_FILE).exists():
             epochs = self.options[self.options.index("--epochs") + 1]
             arguments = [str(self.store), "-o", str(folder), "--epochs", epochs, "--resume", str(checkpoint)]
-        port = free_port()
+        [port] = free_ports(1)
         return [self._fork(rank, port, arguments) for rank in range(self.processes)]
 
     def _fork(self, rank: int, port: int, arguments: list[str]) -> int:
@@ -176,13 +176,6 @@ def wait_for(pids: Sequence[int], seconds: float) -> list[int]:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
     return [statuses[pid] for pid in pids]
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

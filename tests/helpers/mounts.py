@@ -27,13 +27,25 @@ def servers(mountpoint: Path) -> list[int]:
 
 
 def serving(mountpoint: Path) -> list[int]:
-    """The ids of the processes that answer the kernel's requests, the first one first."""
-    pids = []
+    """The ids of the processes that answer the kernel's requests, first that which has started the others."""
+    parents = {}
     for pid in servers(mountpoint):
         with contextlib.suppress(OSError):
             files = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
-            pids += [pid] * ("/dev/fuse" in files)
-    return sorted(pids)
+            if "/dev/fuse" in files:
+                parents[pid] = int(_status(pid)[1])
+    return sorted(parents, key=lambda pid: (parents[pid] in parents, pid))
+
+
+def newest_helper(mountpoint: Path) -> int:
+    """The id of the process that was started last to read with HDF5, and not to answer the kernel."""
+    helpers = set(servers(mountpoint)) - set(serving(mountpoint))
+    return max(helpers, key=lambda pid: (int(_status(pid)[19]), pid))
+
+
+def _status(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the name: the parent is number 1, the time of the start 19."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def mounted_below(folder: Path) -> list[str]:
@@ -48,7 +60,7 @@ def is_mounted(mountpoint: Path) -> bool:
     return str(mountpoint) in mounted_below(mountpoint.parent)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 15.0, pause: float = 0.05) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60.0, pause: float = 0.05) -> None:
     """Wait until a condition is true. Fails after so many seconds."""
     end = time.monotonic() + seconds
     while not condition():

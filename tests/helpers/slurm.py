@@ -20,10 +20,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.helpers.commands import ROOT
+from tests.helpers.ports import FIRST, free_ports
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel", "squeue")
 NODES = ("n1", "n2")
-PATIENCE = 100.0  # seconds to wait for a change
-PATIENCE_AT_THE_END = 10.0  # seconds for the daemons to end by themselves
+PATIENCE = 250.0  # seconds to wait for a change
+PATIENCE_AT_THE_END = 20.0  # seconds for the daemons to end by themselves
 
 CONFIGURATION = """
 ClusterName=tests
@@ -45,7 +48,11 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=1
+FirstJobId={first_job}
 ReturnToService=2
+MessageTimeout=60
+TCPTimeout=30
+BatchStartTimeout=60
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 KillWait=5
@@ -76,7 +83,12 @@ class Slurm:
     def __call__(self, *command: object, cwd: Path | None = None) -> str:
         """Run one of Slurm's commands; its output. It must succeed."""
         done = subprocess.run(
-            list(map(str, command)), env=self.environment, cwd=cwd, capture_output=True, text=True, timeout=30
+            list(map(str, command)),
+            env=self.environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout.strip()
@@ -112,8 +124,8 @@ def running_slurm() -> Iterator[Slurm]:
     """Start Slurm and end it. If the tests are killed, a guard process ends Slurm."""
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # a short path: it must fit into the name of a socket
     folder.chmod(0o755)  # munge wants everybody to reach its socket
-    guard = [sys.executable, __file__, str(folder)]
-    with subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True):
+    guard = [sys.executable, "-m", __name__, str(folder)]
+    with subprocess.Popen(guard, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True):
         yield _started(folder)
 
 
@@ -122,7 +134,10 @@ def _started(folder: Path) -> Slurm:
     (folder / "munge.key").write_bytes(os.urandom(128))
     (folder / "munge.key").chmod(0o400)
     configuration = folder / "slurm.conf"
-    text = CONFIGURATION.format(host=socket.gethostname().split(".")[0], ports=_free_ports(3), folder=folder)
+    ports, host = free_ports(3), socket.gethostname().split(".")[0]
+    # Names in /tmp and /dev/shm, and ports of trainings, have the job's number: each Slurm has others.
+    first_job = ports[0] - FIRST + 1
+    text = CONFIGURATION.format(host=host, ports=ports, first_job=first_job, folder=folder)
     configuration.write_text(text)
     # Jobs inherit this PATH: its python3 is the interpreter that runs the tests.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -136,14 +151,6 @@ def _started(folder: Path) -> Slurm:
         slurm("slurmd", "-N", node, "-f", configuration)
     slurm.wait_until_idle()
     return slurm
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _pids(folder: Path) -> list[int]:

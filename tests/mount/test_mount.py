@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from tests.helpers.commands import environment
+from tests.helpers.hooks import write_hook
 from tests.helpers.mounts import (
     H5VFS,
     contents_of,
@@ -79,16 +81,16 @@ def test_a_file_that_is_no_store_is_refused(run, mountpoint, tmp_path):
 
 
 def test_sigterm_while_mounting_leaves_nothing(mountpoint, tmp_path):
-    make_damaged(tmp_path / "store.h5", ["label/good"], [])
-    for i in range(200):  # so that mounting takes a while
-        (tmp_path / f"part-{i}.h5").hardlink_to(tmp_path / "store.h5")
-    job = subprocess.Popen([*H5VFS, tmp_path / "part-*.h5", mountpoint], stderr=subprocess.PIPE, text=True)
-    try:
-        wait_until(mountpoint.exists)
-        job.send_signal(signal.SIGTERM)
-        assert (job.communicate(timeout=20)[1], job.returncode) == ("h5vfs: terminated\n", 143)
-    finally:
-        job.kill()
+    """The process that is about to mount sends it to the one that waits, and then takes long."""
+    for i in range(3):
+        make_damaged(tmp_path / f"part-{i}.h5", ["label/good"], [])
+    action = f"os.kill(os.getppid(), {int(signal.SIGTERM)}); time.sleep(300)"
+    hook = write_hook(tmp_path / "hook", "open", "part-2.h5", f"if os.getsid(0) == os.getpid(): {action}")
+    done = subprocess.run(
+        [*H5VFS, tmp_path / "part-*.h5", mountpoint], stderr=subprocess.PIPE, text=True, timeout=60,
+        env=environment({"PYTHONPATH": str(hook)}),
+    )  # fmt: skip
+    assert (done.stderr, done.returncode) == ("h5vfs: terminated\n", 143)
     assert not is_mounted(mountpoint)
     assert not mountpoint.exists()
     wait_until(lambda: not servers(mountpoint))
@@ -102,7 +104,7 @@ def test_sigterm_just_when_mounted_succeeds_or_leaves_nothing(store, mountpoint)
         try:
             wait_until(lambda: is_mounted(mountpoint), pause=0.0001)
             job.send_signal(signal.SIGTERM)
-            messages = job.communicate(timeout=20)[1]
+            messages = job.communicate(timeout=60)[1]
         finally:
             job.kill()
         assert (job.returncode, messages) in [(0, b""), (143, b"h5vfs: terminated\n")]
@@ -130,7 +132,7 @@ def test_a_signal_unmounts(store, mountpoint, number):
     server = subprocess.Popen([*H5VFS, store[0], "-f", mountpoint], stderr=subprocess.PIPE, text=True)
     wait_until_listed(mountpoint)
     server.send_signal(number)
-    _, messages = server.communicate(timeout=20)
+    _, messages = server.communicate(timeout=60)
     assert server.returncode == 0
     assert "mounted on" in messages
     assert "Traceback" not in messages
@@ -146,7 +148,7 @@ def test_under_nohup_a_lost_terminal_does_not_unmount(store, mountpoint):
         time.sleep(0.3)
         assert contents_of(mountpoint) == contents
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=20) == 0
+        assert server.wait(timeout=60) == 0
     finally:
         server.kill()
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -14,7 +13,6 @@ from tests.helpers.mounts import (
     H5VFS,
     is_mounted,
     wait_until,
-    wait_until_listed,
 )
 
 pytestmark = pytest.mark.usefixtures("fuse_library")
@@ -39,13 +37,13 @@ def test_a_command_that_cannot_run_leaves_no_mount(run, store, mountpoint):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_mount_for_a_command_ends_with_h5vfs(store, mountpoint, number):
-    job = subprocess.Popen([*H5VFS, store[0], mountpoint, "--", "sleep", "60"], start_new_session=True)
+def test_the_mount_for_a_command_ends_with_h5vfs(store, mountpoint, tmp_path, number):
+    command = ["sh", "-c", 'touch "$0"; exec sleep 300', tmp_path / "begun"]
+    job = subprocess.Popen([*H5VFS, store[0], mountpoint, "--", *command], start_new_session=True)
     try:
-        wait_until_listed(mountpoint)
-        time.sleep(0.3)
+        wait_until((tmp_path / "begun").exists)
         job.send_signal(number)
-        assert job.wait(timeout=20) in (128 + number, -number)
+        assert job.wait(timeout=60) in (128 + number, -number)
         wait_until(lambda: not is_mounted(mountpoint))
     finally:
         with contextlib.suppress(ProcessLookupError):

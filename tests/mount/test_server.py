@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -20,7 +21,15 @@ from imagestore.mount import server as mount_server
 from imagestore.mount.mount_settings import MountSettings
 from tests.helpers.commands import ROOT, environment
 from tests.helpers.errors import assert_eio
-from tests.helpers.mounts import H5VFS, contents_of, is_mounted, servers, shell, wait_until, wait_until_listed
+from tests.helpers.mounts import (
+    H5VFS,
+    contents_of,
+    is_mounted,
+    newest_helper,
+    shell,
+    wait_until,
+    wait_until_listed,
+)
 from tests.helpers.odd_stores import make_indexed, make_odd, some_bytes
 
 pytestmark = pytest.mark.usefixtures("fuse_library")
@@ -59,7 +68,7 @@ def test_a_bug_after_mounting_does_not_block_the_caller(store, mountpoint):
     path, contents = store
     command = [sys.executable, "-c", PROGRAM_WITH_A_BUG_AT_THE_START, path, mountpoint]
     done = subprocess.run(
-        command, env=environment({"PYTHONPATH": str(ROOT)}), capture_output=True, timeout=20, check=False
+        command, env=environment({"PYTHONPATH": str(ROOT)}), capture_output=True, timeout=60, check=False
     )
     assert done.returncode == 0
     assert contents_of(mountpoint) == contents
@@ -124,7 +133,7 @@ def test_a_bug_is_shown_in_the_foreground_if_debugging(store, mountpoint, debug)
         assert_eio((mountpoint / "label0/image_0000.jpg").read_bytes)
         assert not (mountpoint / "label0/nothing.jpg").exists()
         server.send_signal(signal.SIGTERM)
-        _, messages = server.communicate(timeout=20)
+        _, messages = server.communicate(timeout=60)
     finally:
         server.kill()
     assert server.returncode == 0
@@ -150,7 +159,7 @@ def test_after_a_replacement_the_server_ends_well(store, mountpoint, tmp_path, i
             assert stores_open_in(server.pid) == 1 + is_open
         wait_until(lambda: stores_open_in(server.pid) == 1)
         shell("umount", mountpoint)
-        _, messages = server.communicate(timeout=20)
+        _, messages = server.communicate(timeout=60)
     finally:
         server.kill()
     assert (server.returncode, len(messages.splitlines())) == (0, 1)
@@ -171,10 +180,10 @@ def test_the_server_holds_no_file_of_its_caller(store, mountpoint, tmp_path):
     with (tmp_path / "lock").open("w") as locked, (tmp_path / "lock").open("w") as other:
         fcntl.flock(locked, fcntl.LOCK_EX)
         command, inherited = [*H5VFS, store[0], mountpoint], (writer, locked.fileno())
-        subprocess.run(command, pass_fds=inherited, capture_output=True, timeout=30, check=True)
+        subprocess.run(command, pass_fds=inherited, capture_output=True, timeout=60, check=True)
         os.close(writer)
         locked.close()
-        assert select.select([reader], [], [], 10)[0], "the pipe does not end"
+        assert select.select([reader], [], [], 60)[0], "the pipe does not end"
         assert os.read(reader, 1) == b""
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(reader)
@@ -185,29 +194,48 @@ def test_the_server_holds_no_file_of_its_caller(store, mountpoint, tmp_path):
 def test_a_mount_works_with_closed_standard_streams(run, mountpoint, tmp_path, closed):
     make_odd(tmp_path / "odd.h5")  # it has no index, so a helper process reads it
     command = " ".join([*H5VFS, str(tmp_path / "odd.h5"), str(mountpoint), closed])
-    assert subprocess.run(command, shell=True, capture_output=True, timeout=30).returncode == 0
+    assert subprocess.run(command, shell=True, capture_output=True, timeout=60).returncode == 0
     assert (mountpoint / "files/gzip.jpg").read_bytes() == some_bytes(1)
     run("h5vfs.py", "-u", mountpoint)
 
 
-def test_an_idle_mount_ends_but_not_under_an_open_file(run, store, mountpoint):
-    run("h5vfs.py", "--idle-timeout", "0.6", store[0], mountpoint)
+def test_an_idle_mount_ends(run, store, mountpoint):
+    run("h5vfs.py", "--idle-timeout", "0.3", store[0], mountpoint)
+    wait_until(lambda: not is_mounted(mountpoint))
+
+
+def test_no_idle_mount_ends_under_an_open_file(run, store, mountpoint):
+    """The watch of idle mounts runs here, and finds that no request comes."""
+    checks = []
+    watch = threading.Thread(
+        target=mount_server._unmount_when_idle,
+        args=(lambda: checks.append("no request"), mountpoint, 0.1), daemon=True,
+    )  # fmt: skip
+    run("h5vfs.py", store[0], mountpoint)
     with (mountpoint / "label0/image_0000.jpg").open("rb") as file:
-        time.sleep(1.5)
+        watch.start()
+        wait_until(lambda: len(checks) > 40)
         assert is_mounted(mountpoint)
         assert len(file.read()) == 5000
-    for _ in range(6):  # somebody uses the mount, though the kernel keeps the answer
+    wait_until(lambda: not is_mounted(mountpoint))
+    watch.join(60)
+
+
+@pytest.mark.slow
+def test_a_mount_in_use_is_not_idle(run, store, mountpoint):
+    """Though the kernel keeps the answers to those who use it."""
+    run("h5vfs.py", "--idle-timeout", "6", store[0], mountpoint)
+    end = time.monotonic() + 7
+    while time.monotonic() < end:
         time.sleep(0.25)
         assert (mountpoint / "label0/image_0000.jpg").exists()
-    wait_until(lambda: not is_mounted(mountpoint))
 
 
 def test_a_crash_of_hdf5_does_not_end_the_mount(run, mountpoint, tmp_path):
     make_odd(tmp_path / "odd.h5")
     run("h5vfs.py", tmp_path / "odd.h5", mountpoint)
     for name in ("gzip", "lzf", "chunked"):
-        helper = max(servers(mountpoint))
-        os.kill(helper, signal.SIGKILL)
+        os.kill(newest_helper(mountpoint), signal.SIGKILL)
         with contextlib.suppress(OSError):  # the kernel may ask a second time after a read-ahead failed
             assert (mountpoint / f"files/{name}.jpg").read_bytes() == some_bytes(1)
         assert (mountpoint / "files/plain.jpg").read_bytes() == some_bytes(1)
