@@ -61,7 +61,7 @@ def run(command_servers: CommandServers, tmp_path: Path, monkeypatch: pytest.Mon
     def run_script(
         script: str,
         *args: object,
-        timeout: float = 60,
+        timeout: float = 180,
         check: bool = True,
         env: dict[str, str | None] | None = None,
         cwd: Path | None = None,

@@ -36,7 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     make_store(folder / "train.h5", 60)
     command = [sys.executable, ROOT / "train_model.py", folder / "train.h5", "-o", folder, "--epochs", "12"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     return folder / "train_labels.json"
 
 
@@ -321,7 +321,7 @@ def test_a_stopped_run_leaves_no_half_table(trained: Path, tmp_path: Path) -> No
     with subprocess.Popen([*command, "--csv", "a.csv", "--features", "f.npy"], **options) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 143
     assert "classify: stopped before the last image; not written: a.csv and f.npy" in err
     assert "wrote" not in out

@@ -123,7 +123,7 @@ def test_an_empty_path_is_refused(run, script, arguments):
 def test_a_pipe_in_place_of_a_file_is_refused(run, sample, sample_store, tmp_path, arguments):
     os.mkfifo(tmp_path / "pipe")
     filled_in = [str(argument).format(sample=sample, store=sample_store) for argument in arguments]
-    done = run("colourHeuristic.py", *filled_in, check=False, timeout=30)
+    done = run("colourHeuristic.py", *filled_in, check=False, timeout=120)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
@@ -131,7 +131,7 @@ def test_a_pipe_in_place_of_a_file_is_refused(run, sample, sample_store, tmp_pat
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams(sample, tmp_path, closed):
     command = f"'{sys.executable}' '{ROOT}/colourHeuristic.py' sort '{sample}' a.h5 9 3 --index i {closed}"
-    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, timeout=60).returncode == 0
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, timeout=120).returncode == 0
     assert len(stored_images(tmp_path / "a.h5")) == 9
 
 

@@ -162,7 +162,7 @@ def test_it_is_a_program(run, tmp_path):
     (tmp_path / "read_store.py").write_text(PROGRAM)
     words = [sys.executable, tmp_path / "read_store.py", path]
     encoding = {"PYTHONIOENCODING": "utf-8:surrogateescape"}
-    done = subprocess.run(words, capture_output=True, timeout=60, check=True, env=encoding)
+    done = subprocess.run(words, capture_output=True, timeout=120, check=True, env=encoding)
     assert len(done.stdout.splitlines()) == len(ODD_LABELS)
 
 

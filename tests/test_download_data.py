@@ -119,7 +119,7 @@ def command(path: str, *arguments: object) -> tuple[list[str], dict[str, str]]:
 
 def download(path: str, *arguments: object) -> subprocess.CompletedProcess:
     line, bare = command(path, *arguments)
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, env=bare)
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, env=bare)
 
 
 def fetch(path: str, server: Server, folder: Path, md5: str = MD5) -> subprocess.CompletedProcess:
@@ -245,7 +245,7 @@ def test_two_at_once(path: str, server: Server, tmp_path: Path) -> None:
     line, bare = command(path, "--url", server.url, "--md5", MD5, tmp_path / "data")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     both = [subprocess.Popen(line, env=bare, **pipes) for _ in range(2)]
-    ends = [(process, *process.communicate(timeout=60)) for process in both]
+    ends = [(process, *process.communicate(timeout=120)) for process in both]
     for process, output, messages in ends:
         done = subprocess.CompletedProcess(line, process.returncode, output, messages)
         assert_complete(done, tmp_path / "data")
@@ -292,7 +292,7 @@ def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
 )
 def test_wrong_arguments(tmp_path: Path, arguments: list[str]) -> None:
     line, bare = command(os.environ["PATH"], *arguments)
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, env=bare, cwd=tmp_path)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, env=bare, cwd=tmp_path)
     assert_failed(done, status=2)
     assert len(done.stderr.splitlines()) == 1
     assert os.listdir(tmp_path) == []
@@ -306,7 +306,7 @@ def test_the_addresses_of_the_data_sets(tmp_path: Path, dataset: str) -> None:
     curl.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "${@: -1}" >> asked; exit 3\n')
     curl.chmod(0o755)
     line, bare = command(str(folder), "--dataset", dataset, "data")
-    subprocess.run(line, capture_output=True, timeout=60, env=bare, cwd=tmp_path)
+    subprocess.run(line, capture_output=True, timeout=120, env=bare, cwd=tmp_path)
     asked = (tmp_path / "asked").read_text().split()
     assert asked == [f"https://www.robots.ox.ac.uk/~vgg/data/flowers/{dataset}/{dataset}flowers.tgz"]
 
@@ -343,7 +343,7 @@ def stand_ins(tmp_path: Path) -> str:
 
 def download_labels(path: str, folder: Path) -> subprocess.CompletedProcess:
     line, bare = command(path, "--labels", "data")
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, env=bare, cwd=folder)
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, env=bare, cwd=folder)
 
 
 def test_labels_come_with_the_archive(stand_ins: str, tmp_path: Path) -> None:

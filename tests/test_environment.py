@@ -46,7 +46,7 @@ def failed(command: list[object], cwd: Path) -> str:
     (cwd / "labels.json").write_text('{"red": 0}')
     (cwd / "model_weights.pth").touch()
     done = subprocess.run(
-        list(map(str, command)), cwd=cwd, capture_output=True, text=True, timeout=30, env=environment()
+        list(map(str, command)), cwd=cwd, capture_output=True, text=True, timeout=120, env=environment()
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
     return done.stderr
@@ -96,7 +96,7 @@ def test_in_the_environment_itself_a_line_says_what_to_install(checkout: Path) -
 @each_script
 def test_help_needs_no_packages(bare_python: Path, checkout: Path, tmp_path: Path, script: str) -> None:
     command = [bare_python, "-S", "-I", checkout / script, "--help"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
     assert script.removesuffix(".py") in done.stdout
 
 

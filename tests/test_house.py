@@ -143,7 +143,7 @@ def test_the_names_of_tests_are_short() -> None:
 def test_help_answers_at_once(script: str, run: Run) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", str(ROOT / script), "--help"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0
     assert done.stdout.startswith("usage: ")
@@ -187,7 +187,7 @@ def test_every_flag_is_documented(script: str) -> None:
 
 
 def test_every_flag_of_the_download_is_documented() -> None:
-    usage = subprocess.run([ROOT / "download_data.sh", "--help"], capture_output=True, text=True, timeout=30)
+    usage = subprocess.run([ROOT / "download_data.sh", "--help"], capture_output=True, text=True, timeout=120)
     for flag in set(re.findall(r"--[a-z0-9-]+", usage.stdout)) - {"--help"}:
         assert flag in TEXT
 
@@ -230,7 +230,7 @@ def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
 
 
 def test_make_help_lists_every_target_of_the_pages() -> None:
-    listed = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, timeout=30).stdout
+    listed = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, timeout=120).stdout
     for target in set(re.findall(r"`make (\w[\w-]*)", TEXT)) - {"help"}:
         assert f"make {target}" in listed
 

@@ -49,16 +49,16 @@ def images(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_clean(script: Path) -> None:
-    subprocess.run(["bash", "-n", script], check=True, timeout=10)
+    subprocess.run(["bash", "-n", script], check=True, timeout=120)
     if shutil.which("shellcheck"):
-        found = subprocess.run(["shellcheck", script], capture_output=True, text=True, timeout=30)
+        found = subprocess.run(["shellcheck", script], capture_output=True, text=True, timeout=120)
         assert found.stdout == ""
 
 
 @pytest.mark.parametrize(("script", "message"), [("partition", "give an archive"), ("look", "give a store")])
 def test_without_arguments_they_say_what_they_need(script: str, message: str) -> None:
     path = ROOT / f"jobs/{script}.sbatch"
-    done = subprocess.run(["bash", path], capture_output=True, text=True, timeout=10)
+    done = subprocess.run(["bash", path], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert message in done.stderr
 

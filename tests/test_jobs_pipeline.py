@@ -61,7 +61,7 @@ def slurm() -> Iterator[Slurm]:
 def typed(*arguments: object, cwd: Path) -> subprocess.CompletedProcess:
     """pipeline.sh where there need not be a Slurm."""
     words = list(map(str, [PIPELINE, *arguments]))
-    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=30)
+    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
 # ----- the command line -----
@@ -70,7 +70,7 @@ def typed(*arguments: object, cwd: Path) -> subprocess.CompletedProcess:
 def test_help_lists_every_option() -> None:
     for script in (PIPELINE, STATUS):
         text = subprocess.run(
-            [script, "--help"], capture_output=True, text=True, check=True, timeout=30
+            [script, "--help"], capture_output=True, text=True, check=True, timeout=120
         ).stdout
         options = re.findall(r"^ +(?:-\w \| )?(--[a-z-]+)\)", script.read_text(), re.MULTILINE)
         assert options and [option for option in options if option not in text] == []
@@ -130,7 +130,7 @@ def test_a_dry_run_prints_lines_for_a_shell(tmp_path: Path) -> None:
     )
     show.chmod(0o755)
     paths = {"PATH": f"{show.parent}:{os.environ['PATH']}", "SHOWN": str(tmp_path / "shown")}
-    subprocess.run(["bash", "-ec", done.stdout], env=environment(paths), check=True, timeout=30)
+    subprocess.run(["bash", "-ec", done.stdout], env=environment(paths), check=True, timeout=120)
     lines = [line.split("|")[:-1] for line in (tmp_path / "shown").read_text().splitlines()]
     assert [line[0] for line in lines] == [str(folder / "a -results")] * 3
     partition, train, classify = lines
@@ -266,7 +266,7 @@ def test_a_failed_task_ends_the_chain_and_is_shown(slurm: Slurm, run: Run, sampl
     assert "accuracy" in status(slurm, tmp_path / "out").stdout
     run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.8)
     one_thread = {"OMP_NUM_THREADS": "1"}
-    run("train_model.py", "train.h5", "-o", "one", "--epochs", 2, "-j", 1, env=one_thread, timeout=100)
+    run("train_model.py", "train.h5", "-o", "one", "--epochs", 2, "-j", 1, env=one_thread, timeout=120)
     assert have_equal_weights(tmp_path / "one", tmp_path / "out")
     refused = pipeline(slurm, *call, "--fraction", "0.5", *flags, cwd=tmp_path)
     assert refused.returncode == 1 and "partition was begun with other settings" in refused.stderr
@@ -292,7 +292,7 @@ def test_tasks_may_take_whole_archives(slurm: Slurm, run: Run, tmp_path: Path) -
     assert contents(tmp_path / "out/train.h5") == contents(tmp_path / "train.h5")
     assert len(contents(tmp_path / "out/train-2.h5")) == 3
     script = [ROOT / "jobs/archives_of_task.py", "1", "4", folder / "s-*.tar"]
-    done = subprocess.run([sys.executable, *script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, *script], capture_output=True, text=True, timeout=120)
     assert done.stderr == "archives_of_task: error: 4 tasks cannot share 3 archives: give fewer --tasks\n"
 
 

@@ -16,7 +16,7 @@ def make(*arguments: object, path: Path | None = None) -> subprocess.CompletedPr
     line = [shutil.which("make"), "-C", str(ROOT), "--no-print-directory", *map(str, arguments)]
     changes = {"MAKEFLAGS": None, "MAKELEVEL": None, "MFLAGS": None, "PATH": path and str(path)}
     env = environment({key: value for key, value in changes.items() if key != "PATH" or value})
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, env=env)
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, env=env)
 
 
 def program(path: Path, script: str) -> Path:

@@ -31,7 +31,7 @@ print(may_open(int(sys.argv[1])), *resource.getrlimit(resource.RLIMIT_NOFILE))
 )
 def test_the_soft_limit_is_raised_as_far_as_needed(soft, hard, count, answer):
     done = subprocess.run(
-        [sys.executable, "-c", MAY_OPEN, str(count)], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", MAY_OPEN, str(count)], cwd=ROOT, capture_output=True, text=True, timeout=120,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)), check=True,
     )  # fmt: skip
     assert done.stdout.strip() == answer

@@ -30,7 +30,7 @@ BROKEN = "raise ImportError('libtorch_cpu.so: cannot open shared object file')\n
 def call(*words: object, cwd: Path, env: dict | None = None, status: int = 0) -> subprocess.CompletedProcess:
     """Run a program to its end, which must have this status."""
     line = list(map(str, words))
-    done = subprocess.run(line, cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=100)
+    done = subprocess.run(line, cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=120)
     assert done.returncode == status, f"{line}: {done.stderr}"
     return done
 
@@ -108,7 +108,7 @@ def test_ctrl_c_ends_an_installed_command_without_traceback(
             break
     time.sleep(delay)
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate(timeout=120)
     assert running.returncode in (0, 130, -signal.SIGINT) and "Traceback" not in errors
 
 

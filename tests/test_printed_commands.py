@@ -42,7 +42,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def in_shell(command: str, folder: Path) -> subprocess.CompletedProcess:
     """Paste a command into bash, in a folder."""
-    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=120)
 
 
 def h5vfs_in(
@@ -52,7 +52,7 @@ def h5vfs_in(
     path = f"{folder.name}/h5vfs.py"
     words = [sys.executable, f"./{path}" if path.startswith("-") else path, *arguments]
     return subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=60, env=environment(env)
+        words, cwd=folder, capture_output=True, text=True, timeout=120, env=environment(env)
     )  # fmt: skip
 
 

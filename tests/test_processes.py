@@ -16,7 +16,7 @@ from imagestore.processes import Stop, cpu_count, thread_count
 from tests.helpers.commands import ROOT, environment
 from tests.helpers.small_commands import start
 
-SECONDS_TO_WAIT = 20
+SECONDS_TO_WAIT = 120
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:
@@ -59,7 +59,7 @@ def test_a_signal_lets_the_current_work_end(signum: signal.Signals, status: int)
     """)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signum)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     assert (process.returncode, output) == (status, "published\n")
 
 
@@ -75,7 +75,7 @@ def test_a_second_interrupt_ends_at_once() -> None:
     for line in ("ready\n", "stuck\n"):
         assert process.stdout.readline() == line
         process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == 130
 
 

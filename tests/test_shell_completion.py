@@ -24,7 +24,7 @@ def ask(line: str, cwd: Path, **changes: str) -> tuple[int, list[str]]:
     }  # fmt: skip
     script = line.split()[0]
     done = subprocess.run(
-        [sys.executable, ROOT / script], cwd=cwd, env=environment(asked), capture_output=True, timeout=60
+        [sys.executable, ROOT / script], cwd=cwd, env=environment(asked), capture_output=True, timeout=120
     )
     return done.returncode, [word.strip() for word in answers.read_text().split(SEPARATOR) if word]
 

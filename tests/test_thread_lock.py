@@ -32,11 +32,11 @@ def test_a_forked_process_does_not_wait_for_a_thread() -> None:
     def hold() -> None:
         with lock:
             entered.set()
-            leave.wait(20)
+            leave.wait(120)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    entered.wait(20)
+    entered.wait(120)
     child = os.fork()
     if not child:
         with lock, pickle.loads(pickle.dumps(lock)):

@@ -118,7 +118,7 @@ def test_training_goes_on_if_nobody_reads_its_output(tmp_path: Path):
     options = ("--epochs", 9, "--batch-size", 8, "-j", 1)
     command = shlex.join(map(str, [sys.executable, ROOT / "train_model.py", store, *options]))
     pipe = f"set -o pipefail; {command} -o piped | head -1; {command} -o whole >/dev/null"
-    done = subprocess.run(["bash", "-c", pipe], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", pipe], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
     assert have_equal_weights(tmp_path / "piped", tmp_path / "whole")
 
@@ -145,7 +145,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_weights(tmp_path: Path):
     (tmp_path / "model_weights.pth").write_text("good")
     command = shlex.join(map(str, [sys.executable, ROOT / "train_model.py", store, "--epochs", 1]))
     limited = ["bash", "-c", f"ulimit -f 8; {command}"]
-    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1:] == ["train_model: error: File too large"]
     assert (tmp_path / "model_weights.pth").read_text() == "good"

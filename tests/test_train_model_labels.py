@@ -221,5 +221,5 @@ def test_an_archive_gets_the_command_that_makes_stores(run, tmp_path, kind):
     assert done.stderr.count("\n") == 1
     command = done.stderr.strip().partition(" this makes stores of the images in it: ")[2]
     assert command.endswith(f"train.h5 test.h5 0.8{labels}")
-    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, timeout=120)
     assert (tmp_path / "train.h5").exists()

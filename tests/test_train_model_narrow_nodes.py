@@ -12,7 +12,7 @@ import pytest
 from tests.helpers.commands import ROOT, environment
 from tests.helpers.small_stores import make_store
 
-SECONDS = 60  # enough on a busy machine
+SECONDS = 120  # enough on a busy machine
 STREAMED = ("--epochs", 1, "--cache", "none", "-j", 2, "--model", "colour")
 
 

@@ -33,7 +33,7 @@ def interrupt_a_training(store: Path, output: Path, number: int) -> subprocess.C
             while not process.stdout.readline().startswith("epoch 2/"):
                 assert process.poll() is None
             process.send_signal(number)
-            stdout, stderr = process.communicate(timeout=30)
+            stdout, stderr = process.communicate(timeout=120)
         finally:
             process.kill()
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
@@ -50,7 +50,7 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, capsys: p
         assert "Traceback" not in stopped.stderr
     command = stopped.stderr.splitlines()[-1]
     assert command.endswith(f" --resume {tmp_path}/stopped/checkpoint.pth -j 1")
-    resumed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    resumed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=True)
     assert "epoch 1/30" not in resumed.stdout
     assert train_here(capsys, store, "-o", tmp_path / "whole", *LONG)[0] == 0
     assert have_equal_weights(tmp_path / "whole", tmp_path / "stopped")
@@ -191,7 +191,7 @@ def test_a_signal_to_all_processes_while_streaming(tmp_path: Path):
         try:
             process.stdout.readline()
             os.killpg(process.pid, signal.SIGTERM)
-            _, messages = process.communicate(timeout=60)
+            _, messages = process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 143, messages

@@ -250,7 +250,7 @@ def test_garbage_behind_the_end_mark_is_counted(tmp_path, compression, behind, c
 def test_padding_of_the_tar_command_is_no_news(tmp_path, blocks, capfd):
     (tmp_path / "a.jpg").write_bytes(noise(3000, 1))
     command = ["tar", "-b", blocks, "-cf", tmp_path / "a.tar", "a.jpg"]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=30)
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
     plain = (tmp_path / "a.tar").read_bytes()
     for compress in (bytes, gzip.compress, bz2.compress, lzma.compress):
         assert [name for name, _ in stream(write(tmp_path / "packed", compress(plain)))] == ["a.jpg"]

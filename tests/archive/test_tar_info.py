@@ -83,6 +83,6 @@ def test_headers_of_the_tar_command_need_no_tarfile(
 ) -> None:
     (tmp_path / "image.jpg").write_bytes(b"bytes")
     command = ["tar", f"--format={form}", "-C", tmp_path, "-cf", "-", "image.jpg"]
-    block = subprocess.run(command, capture_output=True, check=True, timeout=20).stdout[: tarfile.BLOCKSIZE]
+    block = subprocess.run(command, capture_output=True, check=True, timeout=120).stdout[: tarfile.BLOCKSIZE]
     monkeypatch.setattr(tarfile, "calc_chksums", None)
     assert parsed(TarInfo, block)[:2] == ("image.jpg", 5)

@@ -75,7 +75,7 @@ def test_a_cache_packed_with_its_links(run: Run, tmp_path: Path, kind: str, comp
         else:
             link.symlink_to(file if kind == "absolute" else Path("..", ".cache", "ab", file.name))
     command = ["tar", "--sort=name", "-C", tmp_path / "repository", *compression.split(), "-cf", "a.tar", "."]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=30)
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
     done = run("colourHeuristic.py", "partition", "a.tar", "a.h5", "b.h5", 0.5)
     assert stored_images(tmp_path / "a.h5", tmp_path / "b.h5") == expected
     assert without_summary(done.stderr) == ""
@@ -180,7 +180,7 @@ def test_links_to_sparse_files(tmp_path: Path, options: list[str]) -> None:
         file.truncate(3_000_000)
     os.link(tmp_path / ".holes", tmp_path / "a.bmp")
     command = ["tar", "-cSf", "s.tar", *options, ".holes", "a.bmp"]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=30)
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
     assert (tmp_path / "s.tar").stat().st_size < 500_000, "tar stored no sparse file: the test shows nothing"
     assert read(tmp_path / "s.tar") == ([("a.bmp", (tmp_path / ".holes").read_bytes())], {})
 
@@ -274,7 +274,7 @@ def test_every_visible_file_comes_once(
 ) -> None:
     folder = tmp_path_factory.mktemp("tree")
     build(folder / "r", steps)
-    subprocess.run(["tar", "-C", folder / "r", "-cf", folder / "a.tar", "."], check=True, timeout=30)
+    subprocess.run(["tar", "-C", folder / "r", "-cf", folder / "a.tar", "."], check=True, timeout=120)
     for source in (folder / "a.tar", folder / "r"):
         contents = [data for _, data in stream(source)]
         assert set(contents) == visible_contents(folder / "r")
@@ -285,7 +285,7 @@ def test_every_visible_file_comes_once(
 def test_tar_itself_refuses_a_link_before_its_file(tmp_path: Path) -> None:
     """So such a link is broken, and not an image."""
     tar = pack([hard("b.jpg", ".a"), (".a", b"1")])
-    done = subprocess.run(["tar", "-xf", "-"], input=tar, cwd=tmp_path, capture_output=True, timeout=30)
+    done = subprocess.run(["tar", "-xf", "-"], input=tar, cwd=tmp_path, capture_output=True, timeout=120)
     assert done.returncode != 0 and not (tmp_path / "b.jpg").exists()
     with tarfile.open(fileobj=io.BytesIO(tar)) as packed:
         assert packed.getnames() == ["b.jpg", ".a"]

@@ -22,7 +22,7 @@ BENCHMARKS = sorted(path for path in FOLDER.glob("*.py") if path.name != "run.py
 def run_in(folder: Path, *names: str) -> subprocess.CompletedProcess:
     """Run the run.py of a folder of benchmarks, or with options."""
     return subprocess.run(
-        [sys.executable, folder / "run.py", *names], capture_output=True, text=True, timeout=60
+        [sys.executable, folder / "run.py", *names], capture_output=True, text=True, timeout=120
     )
 
 
@@ -93,6 +93,6 @@ def imports_of(tree: ast.Module) -> Iterator[tuple[str, str]]:
 def test_the_programs_of_archive_read_all_images(sample: Path, tmp_path: Path):
     archive = importlib.import_module("archive")
     for program in archive.PROGRAMS:
-        done = subprocess.run(archive._command(program, sample, tmp_path / "index"), timeout=60)
+        done = subprocess.run(archive._command(program, sample, tmp_path / "index"), timeout=120)
         assert done.returncode == 0
     assert (tmp_path / "index").stat().st_size > 0

@@ -74,7 +74,7 @@ def test_equal_bytes_give_equal_palettes_in_other_processes(tmp_path: Path) -> N
     here = find_palette(path.read_bytes()).table().tobytes().hex()
     for threads in ("1", "2"):
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
         assert done.stdout == here, done.stderr
 
 

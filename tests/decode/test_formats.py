@@ -136,7 +136,7 @@ except NotAnImage as error:
 def said_of(data: bytes, modules: Path) -> str:
     """What decoding says in a process that finds the modules of this folder first."""
     done = subprocess.run(
-        [sys.executable, "-c", DECODE], input=data, cwd=ROOT, capture_output=True, timeout=60,
+        [sys.executable, "-c", DECODE], input=data, cwd=ROOT, capture_output=True, timeout=120,
         env=environment({"PYTHONPATH": str(modules)}),
     )  # fmt: skip
     assert done.returncode == 0 and not done.stderr, done.stderr
@@ -239,7 +239,7 @@ def test_a_header_that_claims_too_much_takes_no_memory(kind: str, tmp_path: Path
     sound.write_bytes(WRITTEN[kind]())
     done = subprocess.run(
         [sys.executable, "-c", PEAK, sound], input=claims_to_be_large(kind), cwd=ROOT, capture_output=True,
-        timeout=60, env=environment({VARIABLE: "100M"}),
+        timeout=120, env=environment({VARIABLE: "100M"}),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     taken, _, message = done.stdout.decode().partition(" ")

@@ -85,7 +85,7 @@ for kind in KINDS:
 @pytest.mark.slow
 def test_no_image_takes_more_memory_than_estimated() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED_IN_FORKS], cwd=ROOT, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", MEASURED_IN_FORKS], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     figures = [json.loads(line) for line in done.stdout.splitlines()]

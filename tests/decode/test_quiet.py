@@ -93,6 +93,6 @@ def test_damaged_images_write_nothing_to_standard_error() -> None:
         "for chunk in OTHER_CHUNKS.values(): decode_rgb(with_chunk(chunk))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "always", "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

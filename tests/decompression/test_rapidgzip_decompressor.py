@@ -219,7 +219,7 @@ def test_a_program_may_end_with_open_archives(large_archives):
         "again = open_archive(Path(sys.argv[1])); again.read(again.members()[5])\n"
     )
     command = [sys.executable, "-c", program, str(large_archives["gz"][0])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -242,7 +242,7 @@ def test_zeros_that_expand_a_lot_need_little_memory(tmp_path, at, size):
     images = photographs(1 if at == "front" else 100, 50_000)
     write_bomb(path, images, size, (700 << 20) // size)
     command = [sys.executable, "-c", MEASURE, str(path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     name, too_large, length, peak = done.stdout.split()
     assert (name, int(too_large), int(length)) == ("last.jpg", int(size > 64 << 20), 4)
     assert int(peak) < 330, f"{peak} MiB"

@@ -15,7 +15,7 @@ from tests.helpers.archives import assert_reads, noise, pack, photographs, strea
 
 def compress_in_blocks(path, block_size):
     """Compress a file with xz; return the path of the result."""
-    subprocess.run(["xz", "-1", f"--block-size={block_size}", path], check=True, timeout=30)
+    subprocess.run(["xz", "-1", f"--block-size={block_size}", path], check=True, timeout=120)
     return path.with_name(f"{path.name}.xz")
 
 

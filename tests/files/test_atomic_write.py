@@ -68,7 +68,7 @@ def test_a_signal_leaves_the_old_file_and_nothing_else(tmp_path):
     """)
     assert process.stdout.readline() == "written\n"
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
     assert path.read_bytes() == OLD
     assert os.listdir(tmp_path) == ["result"]

@@ -44,7 +44,7 @@ def test_images_are_decompressed_with_hdf5plugin(run, packed_by_a_plugin, name):
         f"sys.stdout.buffer.write(s.read(s.find('a/{name}')))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", read, packed_by_a_plugin], capture_output=True, cwd=ROOT, timeout=60
+        [sys.executable, "-c", read, packed_by_a_plugin], capture_output=True, cwd=ROOT, timeout=120
     )
     assert done.stdout == some_bytes(1), done.stderr
 

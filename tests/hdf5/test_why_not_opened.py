@@ -52,7 +52,7 @@ def test_a_file_that_is_marked_as_written_is_told_apart(run: Run, tmp_path, libv
     assert shlex.split(command) == ["h5clear", "-s", str(store)]
     if not shutil.which("h5clear"):
         return
-    subprocess.run(shlex.split(command), check=True, timeout=20)
+    subprocess.run(shlex.split(command), check=True, timeout=120)
     assert f"{IMAGES} files" in run("h5vfs.py", "verify", store).stdout
 
 

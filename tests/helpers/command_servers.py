@@ -106,7 +106,7 @@ class _Server:
     def close(self) -> None:
         """End the process."""
         self._socket.close()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=120)
 
     def run(
         self,

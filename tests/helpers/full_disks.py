@@ -18,12 +18,12 @@ SMALL_DISK = 12 << 20  # bytes
 def mounted_tmpfs(folder: Path, options: str) -> Iterator[None]:
     """Mount an empty file system at `folder`, which must exist: "size=8m", "ro". Skips without root."""
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
-    if subprocess.run(command, timeout=10, check=False).returncode:
+    if subprocess.run(command, timeout=120, check=False).returncode:
         pytest.skip("mounting a tmpfs needs root")
     try:
         yield
     finally:
-        subprocess.run(["umount", folder], timeout=10, check=True)
+        subprocess.run(["umount", folder], timeout=120, check=True)
 
 
 @contextlib.contextmanager

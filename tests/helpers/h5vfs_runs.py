@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers.commands import ROOT, Run, environment
 
-SECONDS_TO_WAIT = 30
+SECONDS_TO_WAIT = 120
 
 each_ending_signal = pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)]
@@ -24,7 +24,7 @@ each_ending_signal = pytest.mark.parametrize(
 def check_error(run: Run, cwd: Path, arguments: list[str], message: str) -> None:
     """Check that h5vfs.py fails with one line, which contains `message`, and makes no file in `cwd`."""
     before = sorted(os.listdir(cwd))
-    done = run("h5vfs.py", *arguments, check=False, cwd=cwd, timeout=20)
+    done = run("h5vfs.py", *arguments, check=False, cwd=cwd, timeout=120)
     assert done.returncode == 1
     assert done.stderr.startswith("h5vfs: error: ")
     assert message in done.stderr
@@ -63,6 +63,6 @@ def h5vfs_as_nobody(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
         "sys.exit(h5vfs.main())"
     )
     return subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", script, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120,
         env=environment({"PYTHONPATH": str(ROOT)}),
     )  # fmt: skip

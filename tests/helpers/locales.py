@@ -19,7 +19,7 @@ def latin_1_locale(folder: Path) -> dict[str, str | None]:
     """
     try:
         command = ["localedef", "-i", "de_DE", "-f", "ISO-8859-1", folder / "de_DE"]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
     except (OSError, subprocess.CalledProcessError) as error:
         missing = f"localedef cannot make a locale ({error}): apt install locales"
         if os.environ.get("REQUIRE_FUSE"):

@@ -75,7 +75,7 @@ def wait_until_listed(mountpoint: Path) -> None:
 
 def shell(*command: object, check: bool = True) -> subprocess.CompletedProcess:
     """Run a command; fails if its exit status is not 0 (if `check`), and after 60 s."""
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60, check=check)
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=check)
 
 
 def contents_of(folder: Path) -> dict[str, bytes]:

@@ -53,5 +53,5 @@ def run_in_namespace(script: str, folder: Path) -> subprocess.CompletedProcess:
     start = f"mount --bind {device} /dev/fuse && H5VFS={shlex.quote(as_nobody)} && cd {folder} && {script}"
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", start],
-        capture_output=True, text=True, timeout=60, env=environment({"PYTHONPATH": str(ROOT)}),
+        capture_output=True, text=True, timeout=120, env=environment({"PYTHONPATH": str(ROOT)}),
     )  # fmt: skip

@@ -32,5 +32,5 @@ def start(body: str, env: dict[str, str | None] | None = None, **options: object
 def run_body(body: str, env: dict[str, str | None] | None = None, **options: object) -> tuple[int, str, str]:
     """Run `body` as a command; its exit status, standard output and standard error."""
     process = start(body, env, **options)
-    output, messages = process.communicate(timeout=30)
+    output, messages = process.communicate(timeout=120)
     return process.returncode, output, messages

@@ -41,7 +41,7 @@ file.close()
 def make_crashed(path: Path, *, libver: str = "", user_block: int = 0, flushed: bool = True) -> Path:
     """A file of IMAGES images whose writer ended without closing it; returns its path."""
     command = [sys.executable, "-c", CRASHING, path, libver, str(user_block), "flushed" if flushed else ""]
-    assert subprocess.run(command, timeout=60, check=False).returncode == 9
+    assert subprocess.run(command, timeout=120, check=False).returncode == 9
     return path
 
 

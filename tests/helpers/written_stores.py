@@ -106,13 +106,13 @@ def delete_and_add(path: Path) -> None:
 
 def repack(path: Path) -> None:
     packed = path.with_name("packed.h5")
-    subprocess.run(["h5repack", path, packed], check=True, timeout=30)
+    subprocess.run(["h5repack", path, packed], check=True, timeout=120)
     packed.replace(path)
 
 
 def repack_compressed(path: Path) -> None:
     packed = path.with_name("packed.h5")
-    subprocess.run(["h5repack", "-f", "GZIP=1", path, packed], check=True, timeout=30)
+    subprocess.run(["h5repack", "-f", "GZIP=1", path, packed], check=True, timeout=120)
     packed.replace(path)
 
 

@@ -79,7 +79,7 @@ def test_shards_choose_together_what_one_run_chooses(total, count, chunk, seed, 
 def test_draw_is_the_hash_of_seed_and_name():
     """BLAKE2b (RFC 7693) of the seed in decimal, a NUL and the name: another run must not move an image."""
     done = subprocess.run(
-        ["b2sum", "-l", "64"], input=b"7\0jpg/image_00001.jpg", capture_output=True, check=True, timeout=30
+        ["b2sum", "-l", "64"], input=b"7\0jpg/image_00001.jpg", capture_output=True, check=True, timeout=120
     )
     assert draw(7, b"jpg/image_00001.jpg") == int(done.stdout.split()[0], 16) / 2**64
 

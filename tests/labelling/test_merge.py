@@ -59,7 +59,7 @@ def test_merge_preserves_all_attributes(run, sample, tmp_path):
         assert {merged.read(i) for i in range(len(merged))} == attributes.keys()
         assert len(merged.heuristics()) == 1
         assert walk(file).column("name_text").tobytes() == index.column("name_text").tobytes()
-    subprocess.run(["h5stat", tmp_path / "all.h5"], check=True, capture_output=True, timeout=60)
+    subprocess.run(["h5stat", tmp_path / "all.h5"], check=True, capture_output=True, timeout=120)
 
 
 @pytest.mark.parametrize("order", [("damaged.h5", "b.h5"), ("b.h5", "damaged.h5")])

@@ -17,7 +17,7 @@ from tests.helpers.archives import noise, pack, write
 from tests.helpers.commands import ROOT, environment, without_summary
 from tests.helpers.stored_images import hidden_files
 
-SECONDS_TO_WAIT = 30
+SECONDS_TO_WAIT = 120
 IMAGES = [(f"label {i % 3}/{i:02}.jpg", noise(390_000 + i, i)) for i in range(30)]
 STORES = ("train.h5", "test.h5")
 OPTIONS = ("0.7", "--labels", "folder", "--no-palette")
@@ -148,6 +148,6 @@ def test_few_addresses_are_enough(tmp_path, shards, workers):
         *STORES,
     ]
     limited = ["bash", "-c", 'ulimit -v 700000; exec "$@"', "bash", *command, *OPTIONS, "--workers", workers]
-    done = subprocess.run(list(map(str, limited)), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(list(map(str, limited)), cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, without_summary(done.stderr)) == (0, "")
     assert sorted(data for store in contents(tmp_path) for _, data in store) == expected(IMAGES)

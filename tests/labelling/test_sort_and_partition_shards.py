@@ -254,7 +254,7 @@ def test_more_archives_than_files_may_be_open(tmp_path):
     ):
         done = subprocess.run(
             [sys.executable, script, *command, "--workers", "1"],
-            cwd=tmp_path, capture_output=True, text=True, timeout=60, preexec_fn=set_limit,
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, preexec_fn=set_limit,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert len(stored(tmp_path)) == len(stored(tmp_path, "s.h5")) == 60

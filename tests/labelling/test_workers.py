@@ -30,7 +30,7 @@ from tests.helpers.commands import ROOT, environment
 from tests.helpers.small_stores import COLOURS, picture
 from tests.helpers.stored_images import archive_images
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 120  # seconds
 
 
 @pytest.fixture(scope="module")

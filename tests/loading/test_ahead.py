@@ -76,7 +76,7 @@ def test_an_error_of_a_later_job_is_raised_at_once() -> None:
     def jobs_behind_the_error() -> Iterator[Job]:
         yield from jobs(3, work)
         yield 3, [partial(work, 3, 0)]
-        assert failed.wait(20)
+        assert failed.wait(120)
         yield from jobs(100, work)
 
     with pytest.raises(ZeroDivisionError):
@@ -111,7 +111,7 @@ except UserError as error:
     print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
         env=environment({"PYTHONPATH": str(ROOT)}),
     )  # fmt: skip
     assert done.stdout == "can't start new thread: use fewer --workers\n", done.stderr

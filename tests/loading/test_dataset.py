@@ -101,7 +101,7 @@ def test_loader_workers_bring_the_same_images(broken_stores: list[Path], method:
     dataset = HDF5Dataset(broken_stores, size=16)
     here = [dataset[i] for i in range(20)]
     context = multiprocessing.get_context(method)
-    loader = DataLoader(dataset, batch_size=4, num_workers=2, multiprocessing_context=context, timeout=60)
+    loader = DataLoader(dataset, batch_size=4, num_workers=2, multiprocessing_context=context, timeout=120)
     batches = list(loader)
     assert torch.equal(
         torch.cat([images for images, _ in batches]), torch.stack([image for image, _ in here])
@@ -189,7 +189,7 @@ def test_workers_find_a_store_after_a_change_of_folder(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     for method in ("fork", "spawn", "forkserver"):
-        loader = DataLoader(dataset, 8, num_workers=1, multiprocessing_context=method, timeout=60)
+        loader = DataLoader(dataset, 8, num_workers=1, multiprocessing_context=method, timeout=120)
         assert sum(len(labels) for _, labels in loader) == 12
 
 
@@ -236,5 +236,5 @@ def test_older_stores_have_the_same_items(old_store: Path) -> None:
     assert dataset.classes == ["d._red", "green", "l._blue"]
     batches = Batches(dataset, View(16), workers=2).iterate([torch.arange(36)])  # two threads use HDF5
     ((here, _, _),) = batches
-    loader = DataLoader(dataset, batch_size=6, num_workers=2, timeout=60)
+    loader = DataLoader(dataset, batch_size=6, num_workers=2, timeout=120)
     assert torch.equal(torch.cat([images for images, _ in loader]), here)

@@ -18,6 +18,6 @@ def test_the_limit_of_the_address_space_counts() -> None:
     code = "from imagestore.loading.free_memory import available_memory; print(available_memory())"
     done = subprocess.run(
         ["bash", "-c", 'ulimit -v 300000; exec "$0" -c "$1"', sys.executable, code],
-        capture_output=True, text=True, timeout=60, env=environment({"PYTHONPATH": str(ROOT)}),
+        capture_output=True, text=True, timeout=120, env=environment({"PYTHONPATH": str(ROOT)}),
     )  # fmt: skip
     assert 0 < int(done.stdout) < 300_000 * 1024, done.stderr

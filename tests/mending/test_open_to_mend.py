@@ -114,7 +114,7 @@ def test_sigkill_leaves_the_old_store_or_the_new_one(tmp_path, store):
     cache = environment({"XDG_CACHE_HOME": str(folder / "cache")})
     done = subprocess.run(
         [sys.executable, program, store, folder, str(KILLS), "5"],
-        capture_output=True, text=True, timeout=119, env=cache,
+        capture_output=True, text=True, timeout=280, env=cache,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{KILLS} kills of 4 commands" in done.stdout

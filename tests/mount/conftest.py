@@ -21,7 +21,7 @@ def mountpoint(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "mnt"
     yield folder
     for mounted in mounted_below(tmp_path):
-        subprocess.run(["umount", "-l", mounted], check=True, timeout=60)
+        subprocess.run(["umount", "-l", mounted], check=True, timeout=120)
     for pid in servers(folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

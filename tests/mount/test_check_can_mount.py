@@ -65,7 +65,7 @@ def refused_to_nobody(bind: Path, over: str, search_path: str, store: Path) -> s
         python = [sys.executable, "-c", MOUNT_AS_NOBODY, str(store), "-f", f"{folder}/mnt"]
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", script, "sh", *python],
-            capture_output=True, text=True, timeout=60, env=environment({"PYTHONPATH": str(ROOT)}),
+            capture_output=True, text=True, timeout=120, env=environment({"PYTHONPATH": str(ROOT)}),
         )  # fmt: skip
         assert os.listdir(folder) == []
     assert (done.returncode, done.stdout) == (1, ""), done.stderr

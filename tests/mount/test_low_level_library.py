@@ -61,7 +61,7 @@ def test_a_libfuse_3_that_is_not_known_mounts_too(
 ) -> None:
     path, contents = store
     command = [sys.executable, "-c", PROGRAM_WITH_UNKNOWN_STRUCTURES, path, mountpoint]
-    subprocess.run(command, env=environment({"PYTHONPATH": str(ROOT)}), timeout=30, check=True)
+    subprocess.run(command, env=environment({"PYTHONPATH": str(ROOT)}), timeout=120, check=True)
     for _ in range(2):
         assert contents_of(mountpoint) == contents
     assert len(serving(mountpoint)) == 1

@@ -51,7 +51,7 @@ def test_a_mount_shows_the_store_until_unmounted(run, store, mountpoint):
 def test_a_mount_of_an_indexed_store_imports_little(store, mountpoint):
     path, contents = store
     command = [sys.executable, "-X", "importtime", *H5VFS[1:], path, mountpoint]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert {"numpy", "imagestore.vfs.indexed_source", "imagestore.mount.server"} <= imported
@@ -87,7 +87,7 @@ def test_sigterm_while_mounting_leaves_nothing(mountpoint, tmp_path):
     action = f"os.kill(os.getppid(), {int(signal.SIGTERM)}); time.sleep(300)"
     hook = write_hook(tmp_path / "hook", "open", "part-2.h5", f"if os.getsid(0) == os.getpid(): {action}")
     done = subprocess.run(
-        [*H5VFS, tmp_path / "part-*.h5", mountpoint], stderr=subprocess.PIPE, text=True, timeout=60,
+        [*H5VFS, tmp_path / "part-*.h5", mountpoint], stderr=subprocess.PIPE, text=True, timeout=120,
         env=environment({"PYTHONPATH": str(hook)}),
     )  # fmt: skip
     assert (done.stderr, done.returncode) == ("h5vfs: terminated\n", 143)
@@ -104,7 +104,7 @@ def test_sigterm_just_when_mounted_succeeds_or_leaves_nothing(store, mountpoint)
         try:
             wait_until(lambda: is_mounted(mountpoint), pause=0.0001)
             job.send_signal(signal.SIGTERM)
-            messages = job.communicate(timeout=60)[1]
+            messages = job.communicate(timeout=120)[1]
         finally:
             job.kill()
         assert (job.returncode, messages) in [(0, b""), (143, b"h5vfs: terminated\n")]
@@ -118,7 +118,7 @@ def test_a_user_mounts_in_a_namespace_without_root(store, mountpoint):
     mountpoint.mkdir()
     h5vfs, image = " ".join(H5VFS), mountpoint / "label0/image_0000.jpg"
     command = f"{h5vfs} {store[0]} {mountpoint} && cat {image} && {h5vfs} -u {mountpoint}"
-    done = subprocess.run(["unshare", "-rm", "sh", "-c", command], capture_output=True, timeout=60)
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", command], capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(some_bytes(0))
     assert not is_mounted(mountpoint)
@@ -132,7 +132,7 @@ def test_a_signal_unmounts(store, mountpoint, number):
     server = subprocess.Popen([*H5VFS, store[0], "-f", mountpoint], stderr=subprocess.PIPE, text=True)
     wait_until_listed(mountpoint)
     server.send_signal(number)
-    _, messages = server.communicate(timeout=60)
+    _, messages = server.communicate(timeout=120)
     assert server.returncode == 0
     assert "mounted on" in messages
     assert "Traceback" not in messages
@@ -148,7 +148,7 @@ def test_under_nohup_a_lost_terminal_does_not_unmount(store, mountpoint):
         time.sleep(0.3)
         assert contents_of(mountpoint) == contents
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=60) == 0
+        assert server.wait(timeout=120) == 0
     finally:
         server.kill()
 

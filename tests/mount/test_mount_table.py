@@ -46,9 +46,9 @@ def test_odd_mountpoints_are_listed_and_unmounted(run, store, mountpoint, tmp_pa
     mountpoint.mkdir()
     link.symlink_to(mountpoint)
     for folder in (odd, link):
-        run("h5vfs.py", path, folder, timeout=30)
+        run("h5vfs.py", path, folder, timeout=120)
         assert len(os.listdir(folder)) == 3
-    listed = subprocess.run([*H5VFS, "--list"], capture_output=True, timeout=30, check=True).stdout
+    listed = subprocess.run([*H5VFS, "--list"], capture_output=True, timeout=120, check=True).stdout
     assert os.fsencode(f"{odd}  {path}\n") in listed
     for folder in (odd, link):
         run("h5vfs.py", "-u", folder)

@@ -43,7 +43,7 @@ def test_the_mount_for_a_command_ends_with_h5vfs(store, mountpoint, tmp_path, nu
     try:
         wait_until((tmp_path / "begun").exists)
         job.send_signal(number)
-        assert job.wait(timeout=60) in (128 + number, -number)
+        assert job.wait(timeout=120) in (128 + number, -number)
         wait_until(lambda: not is_mounted(mountpoint))
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -68,7 +68,7 @@ def test_a_bug_after_mounting_does_not_block_the_caller(store, mountpoint):
     path, contents = store
     command = [sys.executable, "-c", PROGRAM_WITH_A_BUG_AT_THE_START, path, mountpoint]
     done = subprocess.run(
-        command, env=environment({"PYTHONPATH": str(ROOT)}), capture_output=True, timeout=60, check=False
+        command, env=environment({"PYTHONPATH": str(ROOT)}), capture_output=True, timeout=120, check=False
     )
     assert done.returncode == 0
     assert contents_of(mountpoint) == contents
@@ -133,7 +133,7 @@ def test_a_bug_is_shown_in_the_foreground_if_debugging(store, mountpoint, debug)
         assert_eio((mountpoint / "label0/image_0000.jpg").read_bytes)
         assert not (mountpoint / "label0/nothing.jpg").exists()
         server.send_signal(signal.SIGTERM)
-        _, messages = server.communicate(timeout=60)
+        _, messages = server.communicate(timeout=120)
     finally:
         server.kill()
     assert server.returncode == 0
@@ -159,7 +159,7 @@ def test_after_a_replacement_the_server_ends_well(store, mountpoint, tmp_path, i
             assert stores_open_in(server.pid) == 1 + is_open
         wait_until(lambda: stores_open_in(server.pid) == 1)
         shell("umount", mountpoint)
-        _, messages = server.communicate(timeout=60)
+        _, messages = server.communicate(timeout=120)
     finally:
         server.kill()
     assert (server.returncode, len(messages.splitlines())) == (0, 1)
@@ -180,7 +180,7 @@ def test_the_server_holds_no_file_of_its_caller(store, mountpoint, tmp_path):
     with (tmp_path / "lock").open("w") as locked, (tmp_path / "lock").open("w") as other:
         fcntl.flock(locked, fcntl.LOCK_EX)
         command, inherited = [*H5VFS, store[0], mountpoint], (writer, locked.fileno())
-        subprocess.run(command, pass_fds=inherited, capture_output=True, timeout=60, check=True)
+        subprocess.run(command, pass_fds=inherited, capture_output=True, timeout=120, check=True)
         os.close(writer)
         locked.close()
         assert select.select([reader], [], [], 60)[0], "the pipe does not end"
@@ -194,7 +194,7 @@ def test_the_server_holds_no_file_of_its_caller(store, mountpoint, tmp_path):
 def test_a_mount_works_with_closed_standard_streams(run, mountpoint, tmp_path, closed):
     make_odd(tmp_path / "odd.h5")  # it has no index, so a helper process reads it
     command = " ".join([*H5VFS, str(tmp_path / "odd.h5"), str(mountpoint), closed])
-    assert subprocess.run(command, shell=True, capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run(command, shell=True, capture_output=True, timeout=120).returncode == 0
     assert (mountpoint / "files/gzip.jpg").read_bytes() == some_bytes(1)
     run("h5vfs.py", "-u", mountpoint)
 
@@ -218,7 +218,7 @@ def test_no_idle_mount_ends_under_an_open_file(run, store, mountpoint):
         assert is_mounted(mountpoint)
         assert len(file.read()) == 5000
     wait_until(lambda: not is_mounted(mountpoint))
-    watch.join(60)
+    watch.join(120)
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ def test_memory_is_taken_once() -> None:
     """100 MB, four times: their pages come from the system once, and without that each time."""
     faults = [
         int(subprocess.run([sys.executable, "-c", FAULTS, *flag], cwd=ROOT, capture_output=True, text=True,
-                           check=True, timeout=60).stdout)
+                           check=True, timeout=120).stdout)
         for flag in ([], ["keep"])
     ]  # fmt: skip
     pages = (100 << 20) // resource.getpagesize()

@@ -25,7 +25,7 @@ LABELS = ("a rose", "b", "c")
 def run_program(program: str, folder: Path, **variables: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=folder, env=environment(variables),
-        capture_output=True, text=True, timeout=100,
+        capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

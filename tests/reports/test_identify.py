@@ -98,7 +98,9 @@ def on_terminal(*arguments: object, **variables: str | None) -> bytes:
     """What colourHeuristic.py writes to a terminal."""
     reader, writer = pty.openpty()
     command = [sys.executable, ROOT / "colourHeuristic.py", *arguments]
-    done = subprocess.run(command, stdout=writer, timeout=60, env=environment({"TERM": "xterm", **variables}))
+    done = subprocess.run(
+        command, stdout=writer, timeout=120, env=environment({"TERM": "xterm", **variables})
+    )
     os.close(writer)
     assert done.returncode == 0
     written = b""

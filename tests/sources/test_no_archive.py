@@ -67,7 +67,7 @@ def output_of(*command: str) -> Callable[[Path], bytes]:
     def run(_: Path) -> bytes:
         if shutil.which(command[0]) is None:
             pytest.skip(f"{command[0]} is missing")
-        return subprocess.run(command, input=TAR, capture_output=True, check=True, timeout=30).stdout
+        return subprocess.run(command, input=TAR, capture_output=True, check=True, timeout=120).stdout
 
     return run
 

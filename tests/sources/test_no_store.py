@@ -80,7 +80,7 @@ def test_the_command_makes_stores(tmp_path: Path, monkeypatch, name: str, data: 
         check_is_hdf5(write(Path(name), data))
     command = command_in(str(caught.value))
     assert command.endswith(" --labels source") == labels
-    subprocess.run(["bash", "-c", command], check=True, timeout=60)
+    subprocess.run(["bash", "-c", command], check=True, timeout=120)
     check_are_stores(["train.h5", "test.h5"])
 
 

@@ -17,7 +17,7 @@ from tests.helpers.archives import pack, photographs, write
 from tests.helpers.array_files import write_datasets
 
 IMAGES = photographs(12)
-SECONDS_TO_WAIT = 20
+SECONDS_TO_WAIT = 120
 
 
 class Opened:

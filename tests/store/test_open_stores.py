@@ -169,7 +169,7 @@ def test_a_thousand_stores_take_little_memory(tmp_path: Path) -> None:
     for number in range(1, 1000):
         shutil.copy(tmp_path / "part-0.h5", tmp_path / f"part-{number}.h5")
     command = [sys.executable, "-c", OPEN_ALL, str(ROOT), str(tmp_path / "part-*.h5")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     stores, images, kib = map(int, done.stdout.split())
     assert (stores, images) == (1000, 1000 * len(IMAGES))
     assert kib < 200_000

@@ -74,7 +74,7 @@ def test_h5py_sees_the_bytes_and_the_attributes(store_path):
 
 def test_the_tools_of_hdf5_accept_the_file(store_path):
     for tool in (["h5stat"], ["h5ls", "-r"], ["h5dump", "-H"]):
-        done = subprocess.run([*tool, store_path], capture_output=True, timeout=30, check=True)
+        done = subprocess.run([*tool, store_path], capture_output=True, timeout=120, check=True)
         assert b"error" not in (done.stdout + done.stderr).lower()
 
 

@@ -112,7 +112,7 @@ def test_several_threads_read_the_right_images(store_path):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
     assert not wrong and not any(thread.is_alive() for thread in threads)
 
 

@@ -47,7 +47,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     path = tmp_path / "store.h5"
     done = subprocess.run(
-        [sys.executable, "-c", program, path], env=environment({"PYTHONPATH": str(ROOT)}), timeout=60
+        [sys.executable, "-c", program, path], env=environment({"PYTHONPATH": str(ROOT)}), timeout=120
     )
     assert done.returncode == -signal.SIGKILL
     assert not path.exists() and len(hidden_files(tmp_path)) == 3

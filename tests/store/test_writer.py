@@ -224,7 +224,7 @@ def test_a_writer_in_another_container_is_refused(tmp_path):
     with StoreWriter(tmp_path / "store.h5"):
         done = subprocess.run(
             [*container, sys.executable, "-c", program, tmp_path / "store.h5"],
-            capture_output=True, text=True, cwd=ROOT, timeout=30,
+            capture_output=True, text=True, cwd=ROOT, timeout=120,
         )  # fmt: skip
         assert done.returncode == 1 and "is writing it" in done.stderr, done.stderr
 

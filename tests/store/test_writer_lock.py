@@ -71,7 +71,7 @@ def test_a_live_process_keeps_its_lock(lock, other_process):
 
 def test_the_lock_of_a_killed_process_is_taken_over(lock, other_process):
     other_process.kill()
-    other_process.wait(30)
+    other_process.wait(120)
     writer_lock.acquire(lock, STORE)
     assert holder_of(lock)["pid"] == os.getpid()
     assert os.listdir(lock.parent) == [lock.name]
@@ -150,7 +150,7 @@ def test_the_longest_name_can_be_locked(tmp_path):
 def race(lock: Path, rounds: int, begin: Barrier, end: Barrier, results: multiprocessing.Queue) -> None:
     """Try to take the lock once a round, at the same moment as the other processes; hold it to its end."""
     for number in range(rounds):
-        begin.wait(30)
+        begin.wait(120)
         time.sleep(random.random() * 0.0005)
         try:
             writer_lock.acquire(lock, STORE)
@@ -158,7 +158,7 @@ def race(lock: Path, rounds: int, begin: Barrier, end: Barrier, results: multipr
         except UserError as error:
             has_it = False
             assert "takeover" not in str(error), "the file exists for a few milliseconds only"
-        end.wait(30)
+        end.wait(120)
         if has_it:
             writer_lock.release(lock)
         results.put((number, has_it))
@@ -182,13 +182,13 @@ def test_of_several_takers_one_wins(lock, abandoned):
     for number in range(rounds):
         if abandoned:
             lock.write_text(gone)
-        begin.wait(30)
-        end.wait(30)
-        winners = [results.get(timeout=30) for _ in range(processes)]
+        begin.wait(120)
+        end.wait(120)
+        winners = [results.get(timeout=120) for _ in range(processes)]
         assert sorted(winners) == [(number, False)] * (processes - 1) + [(number, True)]
         assert os.listdir(lock.parent) == []
     for taker in takers:
-        taker.join(30)
+        taker.join(120)
 
 
 def test_a_lock_that_changed_hands_meanwhile_is_kept(lock, other_process, monkeypatch):

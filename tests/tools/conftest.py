@@ -34,7 +34,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk]
-    if subprocess.run(command, timeout=10, check=False, capture_output=True).returncode:
+    if subprocess.run(command, timeout=120, check=False, capture_output=True).returncode:
         pytest.skip("mounting a tmpfs needs root")
     yield disk
-    subprocess.run(["umount", "-l", disk], timeout=10, check=True)
+    subprocess.run(["umount", "-l", disk], timeout=120, check=True)

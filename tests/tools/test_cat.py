@@ -20,7 +20,7 @@ def test_cat_writes_the_bytes(folder: Path, tmp_path: Path):
     pack(folder, tmp_path / "packed.h5")
     for path in ("red/a.jpg", "/red//a.jpg", "blue/far", "blue/../to-folder/../a.jpg"):
         command = [sys.executable, str(ROOT / "h5vfs.py"), "cat", "packed.h5", path]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=30, check=True)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=True)
         assert done.stdout == (folder / "red/a.jpg").read_bytes()
 
 
@@ -28,7 +28,7 @@ def test_cat_is_quiet_when_nobody_reads_on(tmp_path: Path):
     with h5py.File(tmp_path / "large.h5", "w") as file:
         file["label/large"] = np.zeros(20 << 20, np.uint8)
     command = f"'{sys.executable}' '{ROOT / 'h5vfs.py'}' cat large.h5 label/large | head -c 10"
-    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, timeout=30, check=True)
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, timeout=120, check=True)
     assert (done.stdout, done.stderr) == (bytes(10), b"")
 
 
@@ -42,7 +42,7 @@ def test_closed_standard_streams_are_no_obstacle(tmp_path: Path):
         ("ls odd.h5 links/inside <&- >&- 2>&-", b""),
     ):
         done = subprocess.run(
-            f"{command} {arguments}", shell=True, cwd=tmp_path, capture_output=True, timeout=30
+            f"{command} {arguments}", shell=True, cwd=tmp_path, capture_output=True, timeout=120
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, expected, b""), arguments
 

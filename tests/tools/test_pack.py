@@ -96,7 +96,7 @@ def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path, capsys: pytest.C
         assert pack(tmp_path / "top", tmp_path / "packed.h5") == 1
     finally:
         is_packed.set()
-        thread.join(10)
+        thread.join(120)
     assert "changing: changed while it was read" in capsys.readouterr().err
     with h5py.File(tmp_path / "packed.h5") as file:
         assert list(file) == ["still"]

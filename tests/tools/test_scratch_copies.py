@@ -18,7 +18,7 @@ from tests.helpers.commands import ROOT, environment
 from tests.helpers.small_stores import make_store
 
 ON_SCRATCH = [sys.executable, str(ROOT / "jobs/on_scratch.py")]
-PATIENCE = 20  # seconds
+PATIENCE = 120  # seconds
 
 
 @pytest.fixture

@@ -359,7 +359,7 @@ def test_an_interruption_leaves_nothing(tmp_path, kind, number):
         while process.poll() is None and not list(tmp_path.glob(".out.*/*")):
             time.sleep(0.005)
     process.send_signal(number)
-    status = process.wait(timeout=30)
+    status = process.wait(timeout=120)
     assert sorted(os.listdir(tmp_path)) == (["large.h5"] if status else ["large.h5", "out"])
     assert status in (0, 128 + number)
 
@@ -390,5 +390,5 @@ def test_the_program_of_the_page_runs(run, store, tmp_path):
     run("h5vfs.py", "unpack", "--format", "webdataset", store[0], "shards")
     program = re.search(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1]
     words = [sys.executable, "-c", program]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
     assert Counter(line.split()[-1] for line in done.stdout.splitlines()) == dict.fromkeys(COLOURS, 10)

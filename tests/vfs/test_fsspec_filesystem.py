@@ -25,7 +25,7 @@ from tests.helpers.errors import assert_eio
 from tests.helpers.odd_stores import CREATED, MODIFIED, make_indexed, make_odd, make_other, some_bytes
 
 FIRST = "label0/image_0000.jpg"
-SECONDS = 30
+SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ def test_the_import_from_the_package_registers_the_name(store):
         f"print(len(fsspec.open('imagestore://{FIRST}::{store[0]}').open().read()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.stdout == "5000\n", done.stderr
 

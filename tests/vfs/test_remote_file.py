@@ -21,7 +21,7 @@ from tests.helpers.odd_stores import make_indexed
 from tests.helpers.web_server import web_server
 
 FIRST = "label0/image_0000.jpg"
-SECONDS = 30
+SECONDS = 120
 IMAGES, SIZE = 60, 20_000
 
 
