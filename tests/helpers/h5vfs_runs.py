@@ -6,15 +6,31 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.commands import ROOT, Run, environment
 
-SECONDS_TO_WAIT = 120
+INTERRUPTED = """
+import os, pkgutil, sys
+import h5vfs
+
+place, name = sys.argv[1].rsplit(".", 1)
+left, signum = int(sys.argv[2]), int(sys.argv[3])
+place = pkgutil.resolve_name(place)
+function = getattr(place, name)
+
+def call(*arguments, **named):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signum)
+    return function(*arguments, **named)
+
+setattr(place, name, call)
+sys.exit(h5vfs.main(sys.argv[4:]))
+"""
 
 each_ending_signal = pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)]
@@ -32,21 +48,18 @@ def check_error(run: Run, cwd: Path, arguments: list[str], message: str) -> None
     assert sorted(os.listdir(cwd)) == before
 
 
-def interrupt_when(
-    condition: Callable[[], object], arguments: list[str], cwd: Path, number: int = signal.SIGINT
+def interrupt_at(
+    function: str, number: int, arguments: list[str], cwd: Path, signum: int = signal.SIGINT
 ) -> int:
-    """Run h5vfs.py, and send it a signal as soon as `condition()` is true; return the exit status."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "h5vfs.py"), *arguments], cwd=cwd, env=environment(),
+    """Run h5vfs.py, which gets a signal at call `number` of a function of its own; return the exit status.
+
+    The function is named by its module and name. A signal from outside could come too late.
+    """
+    words = [sys.executable, "-c", INTERRUPTED, function, str(number), str(int(signum)), *arguments]
+    return subprocess.run(
+        words, cwd=cwd, env=environment({"PYTHONPATH": str(ROOT)}), timeout=120,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    while process.poll() is None and time.monotonic() < deadline:
-        if condition():
-            process.send_signal(number)
-            break
-        time.sleep(0.001)
-    return process.wait(timeout=SECONDS_TO_WAIT)
+    ).returncode  # fmt: skip
 
 
 def h5vfs_as_nobody(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import h5py
 import pytest
 
 from imagestore.store.reader import ImageStore
+from imagestore.tools import packed_file
 from imagestore.tools.pack import pack
 from tests.helpers.commands import Run
-from tests.helpers.h5vfs_runs import check_error, each_ending_signal, h5vfs_as_nobody, interrupt_when
+from tests.helpers.h5vfs_runs import check_error, each_ending_signal, h5vfs_as_nobody, interrupt_at
 
 
 def test_a_packed_folder_is_an_image_store(folder: Path, tmp_path: Path):
@@ -79,24 +79,20 @@ def test_an_unreadable_folder_leaves_the_old_output(tmp_path: Path):
     assert (tmp_path / "packed.h5").read_text() == "the old file"
 
 
-def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("size", [100, packed_file.PIECE + 1])
+def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path, monkeypatch, capsys, size: int):
     (tmp_path / "top").mkdir()
     (tmp_path / "top/still").write_text("still")
-    changing = tmp_path / "top/changing"
-    changing.write_bytes(bytes(64 << 20))
-    is_packed = threading.Event()
+    (tmp_path / "top/changing").write_bytes(bytes(size))
+    read = packed_file._read
 
-    def change() -> None:
-        while not is_packed.wait(0.001):
-            os.utime(changing)
+    def read_and_change(source: int, length: int) -> bytes:
+        if os.fstat(source).st_size == size:
+            os.utime(source, (5, 5))
+        return read(source, length)
 
-    thread = threading.Thread(target=change)
-    thread.start()
-    try:
-        assert pack(tmp_path / "top", tmp_path / "packed.h5") == 1
-    finally:
-        is_packed.set()
-        thread.join(120)
+    monkeypatch.setattr(packed_file, "_read", read_and_change)
+    assert pack(tmp_path / "top", tmp_path / "packed.h5") == 1
     assert "changing: changed while it was read" in capsys.readouterr().err
     with h5py.File(tmp_path / "packed.h5") as file:
         assert list(file) == ["still"]
@@ -123,10 +119,8 @@ def test_an_interrupted_pack_leaves_the_old_output(tmp_path: Path, number: int, 
         file.truncate(600 << 20)
     before = sorted(os.listdir(tmp_path))
 
-    def is_copying() -> bool:
-        return any(path.stat().st_size > 1 << 22 for path in tmp_path.glob(".packed.h5.*"))
-
-    assert interrupt_when(is_copying, ["pack", "top", "packed.h5"], tmp_path, number) == status
+    command = ["pack", "top", "packed.h5"]
+    assert interrupt_at("imagestore.tools.packed_file.write_all", 3, command, tmp_path, number) == status
     assert sorted(os.listdir(tmp_path)) == before
     assert (tmp_path / "packed.h5").read_text() == "the old file"
 
