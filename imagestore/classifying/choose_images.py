@@ -75,7 +75,13 @@ def open_images(
         else:
             labels = SourceLabels(optional=True)
             archive = opened.enter_context(
-                open_archives([source], index, ignore_zeros=ignore_zeros, labels=labels)
+                open_archives(
+                    [source],
+                    index,
+                    ignore_zeros=ignore_zeros,
+                    labels=labels,
+                    follow_external=follow_external,
+                )
             )
             yield ArchiveImages(archive, heuristic)
 

@@ -10,7 +10,7 @@ import h5py
 from h5py import h5d, h5g, h5l, h5o
 
 from imagestore import stored_names
-from imagestore.hdf5.links import LinkFollower, LinkNotFollowed, Place
+from imagestore.hdf5.links import OUTSIDE, LinkFollower, LinkNotFollowed, Place
 
 
 class FoundDataset(NamedTuple):
@@ -20,12 +20,20 @@ class FoundDataset(NamedTuple):
     dataset: h5py.Dataset
 
 
-def datasets_below(file: h5py.File, file_path: Path, group: str = "") -> Iterator[FoundDataset]:
+def datasets_below(
+    file: h5py.File,
+    file_path: Path,
+    group: str = "",
+    *,
+    follow_external: bool = False,
+    outside: list[str] | None = None,
+) -> Iterator[FoundDataset]:
     """Every dataset below a group of an open file, each once: by a hard link if there is one.
 
-    Soft links are followed, and external links into files that are in the folder of `file_path` or below it.
+    Soft links are followed, and external links into files that are in the folder of `file_path` or below it,
+    or into all with `follow_external`. `outside` gets the paths of the others.
     """
-    follower = LinkFollower()
+    follower = LinkFollower(follow_external)
     root = follower.root(file, file_path)
     start = follower.open(root, stored_names.encode(group)) if group else root
     seen: set[tuple[int, int]] = set()
@@ -38,7 +46,9 @@ def datasets_below(file: h5py.File, file_path: Path, group: str = "") -> Iterato
             holder, path = links.pop(0)
             try:
                 place = follower.open(holder, stored_names.encode(path.rpartition("/")[2]))
-            except LinkNotFollowed:
+            except LinkNotFollowed as error:
+                if outside is not None and error.reason == OUTSIDE:
+                    outside.append(path)
                 continue
         address = _address(place)
         if address in seen:
@@ -52,9 +62,11 @@ def datasets_below(file: h5py.File, file_path: Path, group: str = "") -> Iterato
             links += linked
 
 
-def find_object(file: h5py.File, file_path: Path, path: str) -> h5py.Dataset | h5py.Group | None:
+def find_object(
+    file: h5py.File, file_path: Path, path: str, follow_external: bool = False
+) -> h5py.Dataset | h5py.Group | None:
     """The dataset or group at a path; None if there is none. Raises LinkNotFollowed."""
-    follower = LinkFollower()
+    follower = LinkFollower(follow_external)
     found = follower.open(follower.root(file, file_path), stored_names.encode(path)).object
     if isinstance(found, h5d.DatasetID):
         return h5py.Dataset(found)

@@ -139,8 +139,9 @@ def _with_number(name: str, number: int) -> str:
 
 
 def _find_file(folder: Path, name: str) -> Path | None:
-    """The file that a file in `folder` names. As HDF5 does, this looks in `folder` if it is not elsewhere."""
-    return next((path for path in (folder / name, folder / Path(name).name) if path.is_file()), None)
+    """The file that a file in `folder` names. As HDF5 does, this looks there for a lost absolute path."""
+    others = [folder / Path(name).name] if Path(name).is_absolute() else []
+    return next((path for path in (folder / name, *others) if path.is_file()), None)
 
 
 def _file_has_object(file: Path | None, path: str) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from imagestore.arguments import (
     ENVIRONMENT,
     add_archive_options,
+    add_follow_external,
     add_stores,
     fraction,
     given_path,
@@ -94,6 +95,7 @@ def _add_labelling_options(command: argparse.ArgumentParser) -> None:
     _add_again(command)
     _add_label_source(command)
     add_archive_options(command)
+    add_follow_external(command)
     add_json_summary(command)
     command.set_defaults(parser=command)
 
@@ -153,6 +155,7 @@ def _labelling_options(arguments: argparse.Namespace) -> RunOptions:
         shard=arguments.shard,
         index=arguments.index,
         ignore_zeros=arguments.ignore_zeros,
+        follow_external=arguments.follow_external,
         label_options=label_options,
         keeps_palettes=not arguments.no_palette,
         split=getattr(arguments, "split", None),

@@ -35,6 +35,7 @@ class RunOptions:
     shard: tuple[int, int] | None = None  # (k, n): only share k of 1…n
     index: Path | None = None  # of the archive; None: in the user's cache folder
     ignore_zeros: bool = False  # read on behind an end mark of the archive
+    follow_external: bool = False  # read other files to which an HDF5 file leads
     label_options: LabelOptions = field(default_factory=LabelOptions)
     keeps_palettes: bool = True  # False: no image is decoded
     split: Path | None = None  # the file that says which images `partition` puts into which store
@@ -75,7 +76,12 @@ def open_run(archives: Sequence[Path], outputs: list[Path], options: RunOptions)
         labels = labels_in_source(options.label_options)
         source = opened.enter_context(
             open_paths(
-                paths, options.index, ignore_zeros=options.ignore_zeros, labels=labels, processes=processes
+                paths,
+                options.index,
+                ignore_zeros=options.ignore_zeros,
+                labels=labels,
+                processes=processes,
+                follow_external=options.follow_external,
             )
         )
         writers = [opened.enter_context(StoreWriter(output)) for output in outputs]

@@ -55,7 +55,12 @@ def find_images(
             yield _all_of_store(store, labels) if all_images else _named_in_store(store, labels, names)
         elif path.is_dir() or not _is_image_file(path):
             archive = opened.enter_context(
-                open_archives([path], options.index, ignore_zeros=options.ignore_zeros)
+                open_archives(
+                    [path],
+                    options.index,
+                    ignore_zeros=options.ignore_zeros,
+                    follow_external=options.follow_external,
+                )
             )
             yield _all_of_archive(archive) if all_images else _named_in_archive(archive, names)
         elif names and list(names) != [path.name]:

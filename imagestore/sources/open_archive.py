@@ -19,6 +19,7 @@ from imagestore.console import UserError, describe
 from imagestore.decompression.decompressing_processes import DecompressingProcesses
 from imagestore.hdf5.superblock import has_signature
 from imagestore.sources.no_archive import NoArchive
+from imagestore.tables.table_options import TableOptions
 
 PARQUET_SIGNATURE = b"PAR1"
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK00PK\3\4")  # with members, without any, and split in one
@@ -32,24 +33,25 @@ def open_archive(
     ignore_zeros: bool = False,
     labels: SourceLabels | None = None,
     processes: DecompressingProcesses | None = None,
+    follow_external: bool = False,
 ) -> Archive:
     """Open a folder of images, or an archive file, whose content tells its format. Raises UserError.
 
     `index` names the file that holds the archive's index, in place of a file in the user's cache folder. With
     `ignore_zeros`, the images behind an end mark belong to the archive, too (`cat a.tar b.tar`). With
     `labels`, members have the labels that the archive itself holds. The `processes` decompress tars.
+    HDF5 files may lead to other files in their folder or below it, with `follow_external` to all.
     """
     path = Path(path)
     if path.is_dir():
         return FolderArchive(path)
     file, inner = split_inner_path(path)
+    options = TableOptions(index=index, labels=labels, follow_external=follow_external)
     descriptor = _open_file(file)
     try:
         if inner:
-            return _open_part(path, file, descriptor, inner, index, labels)
-        return _open_by_content(
-            path, descriptor, index, labels, ignore_zeros=ignore_zeros, processes=processes
-        )
+            return _open_part(path, file, descriptor, inner, options)
+        return _open_by_content(path, descriptor, options, ignore_zeros=ignore_zeros, processes=processes)
     except BaseException:
         os.close(descriptor)
         raise
@@ -88,9 +90,7 @@ def _open_file(path: Path) -> int:
     return descriptor
 
 
-def _open_by_content(
-    path: Path, descriptor: int, index: Path | None, labels: SourceLabels | None, **of_tars: object
-) -> Archive:
+def _open_by_content(path: Path, descriptor: int, options: TableOptions, **of_tars: object) -> Archive:
     """Return an archive that owns the descriptor; each format has its lines here."""
     beginning = _read_beginning(path, descriptor)
     if beginning.startswith(ZIP_SIGNATURES):
@@ -98,41 +98,35 @@ def _open_by_content(
 
         return ZipArchive(path, descriptor)
     if beginning.startswith(PARQUET_SIGNATURE):
-        return _open_parquet(path, path, descriptor, "", index, labels)
+        return _open_parquet(path, path, descriptor, "", options)
     compression = find_tar(path, descriptor, beginning)
     if compression is not None:
-        return TarArchive(path, descriptor, compression, index, labels=labels, **of_tars)
+        return TarArchive(path, descriptor, compression, options.index, labels=options.labels, **of_tars)
     if has_signature(descriptor):
-        return _open_hdf5(path, path, descriptor, "", index, labels)
+        return _open_hdf5(path, path, descriptor, "", options)
     raise NoArchive(path, descriptor, beginning)
 
 
-def _open_part(
-    path: Path, file: Path, descriptor: int, inner: str, index: Path | None, labels: SourceLabels | None
-) -> Archive:
+def _open_part(path: Path, file: Path, descriptor: int, inner: str, options: TableOptions) -> Archive:
     """Return the archive that is a dataset or a column of a file; `path` names both."""
     if has_signature(descriptor):
-        return _open_hdf5(path, file, descriptor, inner, index, labels)
+        return _open_hdf5(path, file, descriptor, inner, options)
     if _read_beginning(file, descriptor).startswith(PARQUET_SIGNATURE):
-        return _open_parquet(path, file, descriptor, inner, index, labels)
+        return _open_parquet(path, file, descriptor, inner, options)
     raise UserError(f"{path}: {file} is neither an HDF5 nor a Parquet file, so it holds no {inner!r}")
 
 
-def _open_hdf5(
-    path: Path, file: Path, descriptor: int, inner: str, index: Path | None, labels: SourceLabels | None
-) -> Archive:
+def _open_hdf5(path: Path, file: Path, descriptor: int, inner: str, options: TableOptions) -> Archive:
     from imagestore.tables.hdf5_archive import open_hdf5_archive
 
-    return open_hdf5_archive(path, file, descriptor, inner, index, labels)
+    return open_hdf5_archive(path, file, descriptor, inner, options)
 
 
-def _open_parquet(
-    path: Path, file: Path, descriptor: int, inner: str, index: Path | None, labels: SourceLabels | None
-) -> Archive:
+def _open_parquet(path: Path, file: Path, descriptor: int, inner: str, options: TableOptions) -> Archive:
     from imagestore.tables.parquet_rows import ParquetRows
     from imagestore.tables.row_archive import RowArchive
 
-    return RowArchive(path, descriptor, ParquetRows(file, descriptor, inner, labels), index, labels)
+    return RowArchive(path, descriptor, ParquetRows(file, descriptor, inner, options.labels), options)
 
 
 def _read_beginning(path: Path, descriptor: int) -> bytes:

@@ -21,12 +21,19 @@ def open_archives(
     *,
     ignore_zeros: bool = False,
     labels: SourceLabels | None = None,
+    follow_external: bool = False,
 ) -> Archive:
     """Open the archives that paths, quoted globs and brace ranges mean. Raises UserError.
 
     The options are those of `open_paths`.
     """
-    return open_paths(expand_archives(patterns), index, ignore_zeros=ignore_zeros, labels=labels)
+    return open_paths(
+        expand_archives(patterns),
+        index,
+        ignore_zeros=ignore_zeros,
+        labels=labels,
+        follow_external=follow_external,
+    )
 
 
 def open_paths(
@@ -36,13 +43,19 @@ def open_paths(
     ignore_zeros: bool = False,
     labels: SourceLabels | None = None,
     processes: DecompressingProcesses | None = None,
+    follow_external: bool = False,
 ) -> Archive:
     """Open the archives at paths that are expanded. Raises UserError.
 
     `index` names the index of one archive, or the folder for the indexes of several. The other options are
     those of `open_archive`.
     """
-    options = {"ignore_zeros": ignore_zeros, "labels": labels, "processes": processes}
+    options = {
+        "ignore_zeros": ignore_zeros,
+        "labels": labels,
+        "processes": processes,
+        "follow_external": follow_external,
+    }
     if len(paths) == 1:
         return open_archive(paths[0], index, **options)
     if index is not None and index.exists() and not index.is_dir():

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import h5py
 
-from imagestore.archive.members import SourceLabels
 from imagestore.console import UserError, did_you_mean, first_line, printable
 from imagestore.hdf5.datasets_below import FoundDataset, datasets_below, find_object
 from imagestore.hdf5.links import OUTSIDE, LinkNotFollowed
@@ -16,16 +15,17 @@ from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED
 from imagestore.printed_commands import command_line, path_argument
 from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
-from imagestore.tables.label_arrays import may_be_labels
+from imagestore.tables.label_arrays import links_outside, may_be_labels
 from imagestore.tables.picture_datasets import PictureDatasets, is_picture
 from imagestore.tables.pixel_arrays import is_flattened, is_pixel_array, shape_if_flattened
 from imagestore.tables.pixel_rows import PixelRows
 from imagestore.tables.row_archive import RowArchive
 from imagestore.tables.store_rows import StoreRows
+from imagestore.tables.table_options import TableOptions
 
 
 def open_hdf5_archive(
-    path: Path, file: Path, descriptor: int, inner: str, index: Path | None, labels: SourceLabels | None
+    path: Path, file: Path, descriptor: int, inner: str, options: TableOptions
 ) -> RowArchive:
     """Take over an open HDF5 file. `inner` names a dataset or a group in it; "" is all. Raises UserError.
 
@@ -34,19 +34,23 @@ def open_hdf5_archive(
     # A part that is named is pixels if it can be. A whole file is a store if it can be.
     find_rows = (_pixel_rows, _store_rows) if inner else (_store_rows, _pixel_rows)
     for find in find_rows:
-        rows = find(file, descriptor, inner, labels)
+        rows = find(file, descriptor, inner, options)
         if rows is not None:
-            return RowArchive(path, descriptor, rows, index, labels)
+            return RowArchive(path, descriptor, rows, options)
     raise UserError(
         f"{path}: holds no image, neither as bytes nor as pixels (N x H x W x 3, N x 3 x H x W, N x H x W)"
-        f"{_about_flattened(file, descriptor)}"
+        f"{_about_others(file, descriptor, options)}"
     )
 
 
-def _about_flattened(path: Path, descriptor: int) -> str:
-    """What to do with a dataset that may hold flattened pictures, to follow a message; empty if none may."""
+def _about_others(path: Path, descriptor: int, options: TableOptions) -> str:
+    """What to do with links and with a dataset that may hold flattened pictures, to follow a message."""
     with open_hdf5(descriptor, path) as file, contextlib.suppress(*ERRORS_OF_H5PY):
-        for name, dataset in datasets_below(file, path):
+        outside: list[str] = []
+        datasets = list(datasets_below(file, path, follow_external=options.follow_external, outside=outside))
+        if outside:
+            return f"; {links_outside(outside)}"
+        for name, dataset in datasets:
             if is_flattened(dataset):
                 named = command_line(path_argument(f"{path}:/{name}"))
                 return f"; if the rows of {printable(name)} are flattened pictures, name them: {named}"
@@ -83,19 +87,19 @@ def holds_arrays_only(store: ImageStore) -> bool:
     if store.index.written_with_store or find_labels(store).is_counted.any():
         return False
     try:
-        datasets = list(datasets_below(store.hdf5(), store.path))
+        datasets = list(datasets_below(store.hdf5(), store.path, follow_external=store.follow_external))
         return bool(_arrays_of_pictures(datasets)) or any(is_picture(found.dataset) for found in datasets)
     except ERRORS_OF_H5PY:
         return False
 
 
-def _store_rows(path: Path, descriptor: int, inner: str, labels: SourceLabels | None) -> StoreRows | None:
+def _store_rows(path: Path, descriptor: int, inner: str, options: TableOptions) -> StoreRows | None:
     """The images that are bytes, at the path `inner` or below it; None if the file holds none at all."""
-    store = ImageStore(path, require_images=False)
+    store = ImageStore(path, require_images=False, follow_external=options.follow_external)
     try:
         found = find_labels(store)
         if found.is_counted.any():
-            return StoreRows(store, found, inner, labels)
+            return StoreRows(store, found, inner, options.labels)
     except BaseException:
         store.close()
         raise
@@ -104,7 +108,7 @@ def _store_rows(path: Path, descriptor: int, inner: str, labels: SourceLabels | 
 
 
 def _pixel_rows(
-    path: Path, descriptor: int, inner: str, labels: SourceLabels | None
+    path: Path, descriptor: int, inner: str, options: TableOptions
 ) -> PixelRows | PictureDatasets | None:
     """The pictures of the array at the path `inner` or below it; None if there is none there.
 
@@ -112,16 +116,15 @@ def _pixel_rows(
     """
     file = open_hdf5(descriptor, path)
     try:
-        found = _arrays_at(path, file, inner)
+        found = _arrays_at(path, file, inner, options.follow_external)
         if len(found) > 1:
             choices = " or ".join(command_line(path_argument(f"{path}:/{array.path}")) for array in found)
             raise UserError(f"{path} holds {len(found)} arrays of pictures: give one of them, as {choices}")
         if found:
-            return PixelRows(path, file, found[0], labels)
-        if pictures := [
-            below.path for below in datasets_below(file, path, inner) if is_picture(below.dataset)
-        ]:
-            return PictureDatasets(path, file, pictures, inner, labels)
+            return PixelRows(path, file, found[0], options)
+        below = datasets_below(file, path, inner, follow_external=options.follow_external)
+        if pictures := [name for name, dataset in below if is_picture(dataset)]:
+            return PictureDatasets(path, file, pictures, inner, options)
     except ERRORS_OF_H5PY as error:
         raise UserError(
             f"{path}: {DAMAGED_OR_UNFINISHED} ({first_line(error)}): copy or make it again"
@@ -133,24 +136,24 @@ def _pixel_rows(
     return None
 
 
-def _arrays_at(path: Path, file: h5py.File, inner: str) -> list[FoundDataset]:
+def _arrays_at(path: Path, file: h5py.File, inner: str, follow_external: bool) -> list[FoundDataset]:
     """The arrays of pictures at the path `inner`, or below it. Raises UserError."""
     try:
-        item = find_object(file, path, inner) if inner else file
+        item = find_object(file, path, inner, follow_external) if inner else file
     except LinkNotFollowed as error:
         if error.reason == OUTSIDE:
             raise UserError(
                 f"{path}: {printable(inner)!r} leads into a file outside the folder of this one: "
-                "give that file itself"
+                "give that file itself, or add --follow-external"
             ) from None
         item = None
     if item is None:
-        names = [found.path for found in datasets_below(file, path)]
+        names = [found.path for found in datasets_below(file, path, follow_external=follow_external)]
         raise UserError(f"{path} has no {printable(inner)!r}{did_you_mean(inner, names)}")
     if isinstance(item, h5py.Dataset):
         is_picture = is_pixel_array(item) or is_flattened(item)
         return [FoundDataset(inner, item)] if is_picture else []
-    return _arrays_of_pictures(list(datasets_below(file, path, inner)))
+    return _arrays_of_pictures(list(datasets_below(file, path, inner, follow_external=follow_external)))
 
 
 def _arrays_of_pictures(datasets: list[FoundDataset]) -> list[FoundDataset]:

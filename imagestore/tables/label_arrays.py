@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -11,21 +12,30 @@ import numpy as np
 from imagestore.archive.label_text import LABEL_KEYS, OTHER_KEYS, NoLabels, text_of
 from imagestore.archive.members import SourceLabels
 from imagestore.console import UserError, counted, did_you_mean, printable
+from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.datasets_below import datasets_below
+from imagestore.hdf5.links import OUTSIDE
 from imagestore.tables.dataset_names import in_common, words
 from imagestore.tables.matlab_data import is_cell_array, texts_of_cells
 from imagestore.tables.names_of_numbers import named_if_numbers
+from imagestore.tables.virtual_sources import check_sources
 
 # Words in the names of arrays that are as long as the images, and say something else of them.
 NO_LABELS = frozenset(
     ("id", "index", "indice", "name", "file", "filename", "path", "url", "key", "time", "timestamp", "date")
     + ("width", "height", "size", "length", "weight", "offset", "split", "caption", "text", "description")
 )
+LINKS_SHOWN = 3
 ROWS_AT_ONCE = 1 << 14  # of one-hot labels
 
 
 def find_labels_of(
-    file: h5py.File, path: Path, images: str, count: int, labels: SourceLabels | None
+    file: h5py.File,
+    path: Path,
+    images: str,
+    count: int,
+    labels: SourceLabels | None,
+    follow_external: bool = False,
 ) -> list[str | None]:
     """The labels of the `count` rows of the dataset `images`: the array that `labels` names or the likeliest.
 
@@ -35,28 +45,31 @@ def find_labels_of(
     if labels is None:
         return [None] * count
     try:
-        return _labels_of(file, path, images, count, labels.key)
+        return _labels_of(file, path, images, count, labels.key, follow_external)
     except NoLabels:
         if not labels.optional:
             raise
         return [None] * count
 
 
-def _labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | None) -> list[str | None]:
+def _labels_of(
+    file: h5py.File, path: Path, images: str, count: int, key: str | None, follow_external: bool
+) -> list[str | None]:
     """Labels are numbers or texts, (N,), (N, 1), (1, N) and so on, or (N, C) with a single 1 in each row."""
+    outside: list[str] = []
+    datasets = datasets_below(file, path, follow_external=follow_external, outside=outside)
     candidates = {
-        found.path: found.dataset
-        for found in datasets_below(file, path)
-        if found.path != images and may_be_labels(found.dataset, count)
+        name: dataset for name, dataset in datasets if name != images and may_be_labels(dataset, count)
     }
     if key is not None:
         name = _named(path, images, candidates, key)
-        labels = _read(candidates[name])
+        labels = _read(path, name, candidates[name], follow_external)
         if labels is None:
             raise UserError(f"{path}: {printable(name)} holds no labels: its values are no whole numbers")
         return named_if_numbers(file, path, name, candidates[name], labels)
     for names in _likeliest_first(images, list(candidates)):
-        found = {name: labels for name in names if (labels := _read(candidates[name])) is not None}
+        read = {name: _read(path, name, candidates[name], follow_external) for name in names}
+        found = {name: labels for name, labels in read.items() if labels is not None}
         if len(found) == 1:
             ((name, labels),) = found.items()
             return named_if_numbers(file, path, name, candidates[name], labels)
@@ -68,7 +81,14 @@ def _labels_of(file: h5py.File, path: Path, images: str, count: int, key: str | 
     raise NoLabels(
         f"{path}: no array of {counted(count, 'label')} stands beside {printable(images)}: "
         f"name it with --label-key{others}, or take the labels from elsewhere (--labels)"
+        + (f"; {links_outside(outside)}" if outside else "")
     )
+
+
+def links_outside(paths: Sequence[str]) -> str:
+    """Words on links that are not followed."""
+    shown = ", ".join(map(printable, paths[:LINKS_SHOWN])) + (", …" if len(paths) > LINKS_SHOWN else "")
+    return f"links {OUTSIDE}: {counted(len(paths), 'link')} ({shown})"
 
 
 def may_be_labels(dataset: h5py.Dataset, count: int) -> bool:
@@ -114,8 +134,10 @@ def _likeliest_first(images: str, names: list[str]) -> list[list[str]]:
     return [ranks[rank] for rank in sorted(ranks, reverse=True)]
 
 
-def _read(dataset: h5py.Dataset) -> list[str | None] | None:
+def _read(path: Path, name: str, dataset: h5py.Dataset, follow_external: bool) -> list[str | None] | None:
     """The labels in a dataset as text; None if its values cannot be labels."""
+    check_readable(dataset.id, follow_external)
+    check_sources(path, name, dataset)
     if is_cell_array(dataset):
         return texts_of_cells(dataset)
     if dataset.size > max(dataset.shape):

@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, first_line, printable
 from imagestore.hdf5.datasets import check_readable
@@ -19,6 +18,7 @@ from imagestore.tables.labels_beside import LabelsBeside
 from imagestore.tables.pixel_arrays import CHANNELS, SMALLEST_GREY_SIDE
 from imagestore.tables.png import encode_png
 from imagestore.tables.row_archive import Row
+from imagestore.tables.table_options import TableOptions
 
 
 def is_picture(dataset: h5py.Dataset) -> bool:
@@ -39,12 +39,13 @@ class PictureDatasets:
     """
 
     def __init__(
-        self, path: Path, file: h5py.File, names: Sequence[str], inner: str, labels: SourceLabels | None
+        self, path: Path, file: h5py.File, names: Sequence[str], inner: str, options: TableOptions
     ) -> None:
         """Take over an open file. `inner` is the group that the user named."""
         self._path, self._file, self._names = path, file, names
-        self.name, self._labels = inner, labels
-        self._beside = LabelsBeside(names, labels.key if labels else None)
+        self.name, self._labels = inner, options.labels
+        self._follow_external = options.follow_external
+        self._beside = LabelsBeside(names, options.labels.key if options.labels else None)
 
     def __iter__(self) -> Iterator[Row]:
         """See Rows."""
@@ -68,8 +69,8 @@ class PictureDatasets:
             raise UserError(f"{self._path} is damaged at {printable(name)} ({first_line(error)})") from error
 
     def _dataset(self, name: str) -> h5py.Dataset:
-        dataset = find_object(self._file, self._path, name)
-        check_readable(dataset.id)
+        dataset = find_object(self._file, self._path, name, self._follow_external)
+        check_readable(dataset.id, self._follow_external)
         return dataset
 
     def _label(self, name: str) -> str | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, first_line
 from imagestore.hdf5.datasets import check_readable
@@ -22,6 +21,8 @@ from imagestore.tables.label_arrays import find_labels_of
 from imagestore.tables.pixel_arrays import PixelArray
 from imagestore.tables.png import encode_png
 from imagestore.tables.row_archive import Row
+from imagestore.tables.table_options import TableOptions
+from imagestore.tables.virtual_sources import check_sources
 
 FEWEST_DIGITS = 6  # of a picture's number in its name
 
@@ -29,15 +30,18 @@ FEWEST_DIGITS = 6  # of a picture's number in its name
 class PixelRows:
     """The pictures of one dataset."""
 
-    def __init__(self, path: Path, file: h5py.File, found: FoundDataset, labels: SourceLabels | None) -> None:
+    def __init__(self, path: Path, file: h5py.File, found: FoundDataset, options: TableOptions) -> None:
         """Take over an open file. Raises UserError."""
         self._path, self._file = path, file
         self.name, dataset = found
         try:
-            check_readable(dataset.id)
+            check_readable(dataset.id, options.follow_external)
+            check_sources(path, self.name, dataset)
             self._array = PixelArray(dataset)
             count = len(self._array)
-            self._labels = find_labels_of(file, path, self.name, count, labels)
+            self._labels = find_labels_of(
+                file, path, self.name, count, options.labels, options.follow_external
+            )
         except ERRORS_OF_H5PY as error:
             raise UserError(f"{path}: {self.name} cannot be read ({first_line(error)})") from error
         self._digits = max(FEWEST_DIGITS, len(str(count)))

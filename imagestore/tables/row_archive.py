@@ -17,11 +17,12 @@ from isal.isal_zlib import crc32
 from imagestore import cache_folder
 from imagestore.archive.image_files import SKIP_REASONS, is_image
 from imagestore.archive.index import ArchiveIndex, IndexFile
-from imagestore.archive.members import Location, Member, Members, SourceLabels
+from imagestore.archive.members import Location, Member, Members
 from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import Archive, DamagedArchive, find_last
 from imagestore.console import UserError, counted, note, printable
 from imagestore.decode.memory_bound import memory_bound
+from imagestore.tables.table_options import TableOptions
 
 EMPTY = "without bytes"  # a reason to skip a row
 NAMES_SHOWN = 5
@@ -54,16 +55,16 @@ class Rows(Protocol):
 class RowArchive(Archive):
     """The images in rows, in their order. If a name comes twice, both are images."""
 
-    def __init__(
-        self, path: Path, descriptor: int, rows: Rows, index: Path | None, labels: SourceLabels | None
-    ) -> None:
-        """Take over an open file, and look for its index at `index` or in the cache folder."""
+    def __init__(self, path: Path, descriptor: int, rows: Rows, options: TableOptions) -> None:
+        """Take over an open file, and look for its index."""
         self.path = path
         self._descriptor = descriptor
         self._rows = rows
         self._mtime = os.fstat(descriptor).st_mtime_ns // 10**9
         self._fingerprint = cache_folder.fingerprint(descriptor) | {"rows": rows.name}
-        self._index_file = IndexFile(path, self._fingerprint, index, labels=labels)
+        if options.follow_external:
+            self._fingerprint["follow_external"] = 1
+        self._index_file = IndexFile(path, self._fingerprint, options.index, labels=options.labels)
         self._index = self._index_file.load()
         self._remarks_told = False
         self.skipped = self._index.skipped if self._index else PassedOver()

@@ -86,7 +86,9 @@ def _label_arrays(
             continue
         wanted = SourceLabels(labels.key, labels.optional and len(folders) == 1)
         try:
-            arrays[folder] = find_labels_of(file, store.path, folder, _element_count(dataset), wanted)
+            arrays[folder] = find_labels_of(
+                file, store.path, folder, _element_count(dataset), wanted, store.follow_external
+            )
         except NoLabels:
             if len(folders) == 1:  # several datasets without arrays are labels themselves
                 raise

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from imagestore import stored_names
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import DamagedArchive
-from imagestore.console import UserError, counted, printable
+from imagestore.console import UserError, counted, first_line, note, printable
 from imagestore.store.labels import StoreLabels
 from imagestore.store.reader import ImageStore, StoreError
 from imagestore.tables.row_archive import Row
@@ -33,6 +33,8 @@ class StoreRows:
         ]
         if inner and not self._positions:
             raise UserError(f"{store.path}: there is no image at {printable(inner)!r}")
+        if text := found.left_out_text():
+            note(f"{store.path}: {text}")
         self._labels = LabelsOfImages(store, found, self._positions, labels) if labels else None
 
     def _is_below(self, path: str) -> bool:
@@ -40,19 +42,19 @@ class StoreRows:
 
     def __iter__(self) -> Iterator[Row]:
         """See Rows."""
-        broken: list[str] = []
+        broken: dict[str, str] = {}  # why each image cannot be read
         for i in self._positions:
             try:
                 data = self._store.read(i)
-            except StoreError:
-                broken.append(printable(self._store.path_of(i)))
+            except StoreError as error:
+                broken[printable(self._store.path_of(i))] = first_line(error.__cause__ or error)
                 continue
             yield Row(i, self._name(i), data, self._labels.of(i) if self._labels else None)
         if broken:
             more = ", …" if len(broken) > NAMES_SHOWN else ""
             raise DamagedArchive(
-                f"{self._store.path} is damaged: {counted(len(broken), 'image')} cannot be read: "
-                f"{', '.join(broken[:NAMES_SHOWN])}{more}: copy or make it again"
+                f"{self._store.path} is not whole: {counted(len(broken), 'image')} cannot be read: "
+                f"{', '.join(list(broken)[:NAMES_SHOWN])}{more} ({next(iter(broken.values()))})"
             )
 
     def _name(self, i: int) -> str:
