@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +31,17 @@ TERMINATED = 128 + signal.SIGTERM
 SECONDS_BETWEEN_LOG_LINES = 10.0
 SECONDS_BEFORE_A_BAR = 0.3  # shorter work shows no bar
 NAMES_TO_COMPARE = 5_000
+# What takes less memory, by the flag.
+SPARE_MEMORY = {
+    "workers": "fewer --workers",
+    "batch_size": "a smaller --batch-size",
+    "processes": "fewer --processes",
+}
+SPARE_DEVICE_MEMORY = {
+    "batch_size": "a smaller --batch-size",
+    "size": "a smaller --size",
+    "device": "--device cpu",
+}
 DEVICE_OUT_OF_MEMORY = "out of memory"  # so torch.OutOfMemoryError begins: "CUDA out of memory"
 NO_MEMORY = (  # what errors of libraries say
     DEVICE_OUT_OF_MEMORY, "can't allocate memory", "annot allocate memory", "failed to map segment",
@@ -88,7 +99,7 @@ def _run(
         return 0
     except Exception as error:
         if is_out_of_memory(error):
-            return fail(program, describe_out_of_memory(error))
+            return fail(program, describe_out_of_memory(error, vars(arguments)))
         if isinstance(error, OSError):
             return fail(program, describe(error))
         if isinstance(error, ModuleNotFoundError):
@@ -181,13 +192,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     return is_of_library and any(text in str(error) for text in NO_MEMORY)
 
 
-def describe_out_of_memory(error: BaseException) -> str:
-    """What to do where there was no memory left."""
+def describe_out_of_memory(error: BaseException, flags: Collection[str]) -> str:
+    """What to do where there was no memory left. `flags` are those of the command, as argparse names them."""
     if isinstance(error, RuntimeError) and DEVICE_OUT_OF_MEMORY in str(error):
-        return "the device is out of memory: use a smaller --batch-size or --size"
+        return f"the device is out of memory: {_advice(flags, SPARE_DEVICE_MEMORY) or 'use another'}"
     if isinstance(error, ImportError):
         return f"out of memory while a library was loaded: ask for more ({first_line(error)})"
-    return "out of memory: ask for more, or use fewer --workers or a smaller --batch-size"
+    advice = _advice(flags, SPARE_MEMORY)
+    return f"out of memory: ask for more{', or ' if advice else ''}{advice}"
+
+
+def _advice(flags: Collection[str], sparing: Mapping[str, str]) -> str:
+    """What to use, of the flags that a command has; empty if it has none of them."""
+    texts = [text for flag, text in sparing.items() if flag in flags]
+    return f"use {' or '.join(texts)}" if texts else ""
 
 
 def describe_unexpected(error: BaseException) -> str:

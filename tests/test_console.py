@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from imagestore.console import counted, did_you_mean, first_line, printable
+from imagestore.console import counted, describe_out_of_memory, did_you_mean, first_line, printable
 from tests.helpers.commands import ROOT, Run, environment
 from tests.helpers.small_commands import run_body, start
 
@@ -48,7 +48,7 @@ def test_a_full_disk_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        ("MemoryError()", "out of memory: ask for more, or use fewer --workers"),
+        ("MemoryError()", "out of memory: ask for more\n"),
         ("OSError(12, 'Cannot allocate memory')", "out of memory: ask for more"),
         ("RuntimeError('[enforce fail] DefaultCPUAllocator: can\\'t allocate memory')", "out of memory: ask"),
         ("RuntimeError('CUDA out of memory. Tried to allocate')", "the device is out of memory: use a"),
@@ -60,6 +60,21 @@ def test_out_of_memory_is_one_line(error: str, line: str) -> None:
         status, _, messages = run_body(f"raise {error}", {"IMAGESTORE_DEBUG": debug})
         assert (status, len(messages.splitlines())) == (1, 1)
         assert messages.startswith(f"tool: error: {line}")
+
+
+@pytest.mark.parametrize(
+    ("error", "flags", "line"),
+    [
+        (MemoryError(), ["workers"], "out of memory: ask for more, or use fewer --workers"),
+        (MemoryError(), ["workers", "batch_size"],
+         "out of memory: ask for more, or use fewer --workers or a smaller --batch-size"),
+        (RuntimeError("CUDA out of memory"), ["batch_size", "size"],
+         "the device is out of memory: use a smaller --batch-size or a smaller --size"),
+        (RuntimeError("CUDA out of memory"), ["device"], "the device is out of memory: use --device cpu"),
+    ],
+)  # fmt: skip
+def test_only_flags_of_the_command_are_named(error: Exception, flags: list[str], line: str) -> None:
+    assert describe_out_of_memory(error, flags) == line
 
 
 def test_an_unexpected_error_is_one_line_but_debugging_shows_it() -> None:
