@@ -10,6 +10,7 @@ an idle timeout, a second thread watches the time.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ from imagestore.mount.serve import serve
 from imagestore.processes import ENDING, blocked, end_with_parent, keep_only
 
 READY = b"ready"
+HAS_ENDED = (errno.ENOTCONN, errno.ECONNABORTED, errno.ENOENT)  # what opening a mount that has ended gives
 
 
 # ----- the new process -----
@@ -173,11 +175,14 @@ def _usable_library(settings: MountSettings) -> Library:
 def _try_to_open(settings: MountSettings, on_ready: Callable[[], None], refusals: list[str]) -> None:
     """Call `on_ready` if this user can open the mounted folder. If not, unmount it and say so in `refusals`.
 
-    This runs in a thread of its own, since the first one answers the kernel's requests.
+    This runs in a thread of its own, since the first one answers the kernel's requests. If a signal has ended
+    the mount before this thread comes to it, there is nothing to do.
     """
     try:
         os.close(os.open(settings.mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     except OSError as error:
+        if error.errno in HAS_ENDED:
+            return
         options = f"; leave out -o {','.join(settings.fuse_options)}" if settings.fuse_options else ""
         refusals.append(f"{settings.mountpoint}: you cannot read what is mounted ({error.strerror}){options}")
         try:

@@ -68,9 +68,9 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0, pause: fl
         time.sleep(pause)
 
 
-def wait_until_listed(mountpoint: Path) -> None:
-    """Wait until a tree is mounted and can be listed."""
-    wait_until(lambda: is_mounted(mountpoint) and os.listdir(mountpoint))
+def wait_until_told(messages: Path) -> None:
+    """Wait until h5vfs.py in the foreground has written into its messages that the tree is mounted."""
+    wait_until(lambda: "mounted on" in messages.read_text())
 
 
 def shell(*command: object, check: bool = True) -> subprocess.CompletedProcess:

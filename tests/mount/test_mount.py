@@ -21,7 +21,7 @@ from tests.helpers.mounts import (
     servers,
     shell,
     wait_until,
-    wait_until_listed,
+    wait_until_told,
 )
 from tests.helpers.odd_stores import MODIFIED, make_damaged, make_indexed, some_bytes
 
@@ -128,22 +128,25 @@ def test_a_user_mounts_in_a_namespace_without_root(store, mountpoint):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_unmounts(store, mountpoint, number):
-    server = subprocess.Popen([*H5VFS, store[0], "-f", mountpoint], stderr=subprocess.PIPE, text=True)
-    wait_until_listed(mountpoint)
+def test_a_signal_unmounts(store, mountpoint, tmp_path, number):
+    messages = tmp_path / "messages"
+    with messages.open("w") as file:
+        server = subprocess.Popen([*H5VFS, store[0], "-f", mountpoint], stderr=file)
+    wait_until_told(messages)
+    assert is_mounted(mountpoint)
     server.send_signal(number)
-    _, messages = server.communicate(timeout=120)
-    assert server.returncode == 0
-    assert "mounted on" in messages
-    assert "Traceback" not in messages
+    assert server.wait(timeout=120) == 0
+    assert "Traceback" not in messages.read_text()
     assert not is_mounted(mountpoint)
 
 
-def test_under_nohup_a_lost_terminal_does_not_unmount(store, mountpoint):
+def test_under_nohup_a_lost_terminal_does_not_unmount(store, mountpoint, tmp_path):
     path, contents = store
-    server = subprocess.Popen(["nohup", *H5VFS, path, "-f", mountpoint], stderr=subprocess.DEVNULL)
+    messages = tmp_path / "messages"
+    with messages.open("w") as file:
+        server = subprocess.Popen(["nohup", *H5VFS, path, "-f", mountpoint], stderr=file)
     try:
-        wait_until_listed(mountpoint)
+        wait_until_told(messages)
         server.send_signal(signal.SIGHUP)
         time.sleep(0.3)
         assert contents_of(mountpoint) == contents
