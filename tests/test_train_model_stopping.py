@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,8 @@ import torch
 
 import train_model
 from imagestore.training.resume_command import resume_command
-from tests.helpers.commands import ROOT
+from tests.helpers.commands import ROOT, environment
+from tests.helpers.hooks import write_hook
 from tests.helpers.small_stores import make_store
 from tests.helpers.training_runs import have_equal_weights, metrics_in, train_here, train_until_check
 
@@ -201,18 +201,16 @@ def test_a_signal_to_all_processes_while_streaming(tmp_path: Path):
 def test_a_killed_training_goes_on_from_within_its_epoch(tmp_path: Path, capsys: pytest.CaptureFixture):
     """--checkpoint-every writes checkpoints between two steps. What was done after the last is done again."""
     store = make_store(tmp_path / "train.h5", 90)
-    options = ("--epochs", "3", "--batch-size", "1", "--size", "16", "-j", "1")
+    options = ("--epochs", "3", "--batch-size", "8", "--size", "16", "-j", "1")  # 11 steps in an epoch
     command = [sys.executable, ROOT / "train_model.py", store, "-o", tmp_path / "killed", *options]
     checkpoint = tmp_path / "killed/checkpoint.pth"
-    with subprocess.Popen([*command, "--checkpoint-every", "0.0001"], stdout=subprocess.PIPE) as process:
-        try:
-            while not process.stdout.readline().startswith(b"epoch 1/"):
-                assert process.poll() is None
-            while not 5 < torch.load(checkpoint)["step"] % 81 < 60:
-                time.sleep(0.01)
-        finally:
-            process.kill()
-    assert torch.load(checkpoint)["step"] % 81 != 0
+    hook = write_hook(tmp_path / "hook", "os.rename", ".checkpoint.pth.", number=17)
+    killed = subprocess.run(
+        [*command, "--checkpoint-every", "0.000001"], env=environment({"PYTHONPATH": str(hook)}), timeout=120,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL
+    assert 11 < torch.load(checkpoint)["step"] < 17
     resume = ("--resume", checkpoint, "--epochs", 3, "-j", 1)
     assert train_here(capsys, store, "-o", tmp_path / "killed", *resume)[0] == 0
     assert train_here(capsys, store, "-o", tmp_path / "whole", *options)[0] == 0
