@@ -14,6 +14,7 @@ from imagestore.printed_commands import pip_install
 FRAME = b"\x28\xb5\x2f\xfd"
 SKIPPABLE_FRAMES = tuple(bytes([i]) + b"\x2a\x4d\x18" for i in range(0x50, 0x60))  # pzstd begins with one
 MAGIC = (FRAME, *SKIPPABLE_FRAMES)  # RFC 8878, 3.1.1 and 3.1.2
+LARGEST_WINDOW = 1 << 31  # bytes, of `zstd --long=31`; the library takes 128 MiB by itself, as zstd does
 INPUT_AT_ONCE = 4 << 10  # bytes; a block of 4 bytes may become 128 KiB, so this bounds the memory to 128 MiB
 
 
@@ -35,7 +36,10 @@ class ZstdDecompressor(ForwardDecompressor):
         return JoinedStreams(file, self._new_decoder, MAGIC)
 
     def _new_decoder(self) -> PiecewiseDecoder:
-        return PiecewiseDecoder(self._library.ZstdDecompressor().decompressobj(), INPUT_AT_ONCE)
+        decompressor = self._library.ZstdDecompressor(max_window_size=LARGEST_WINDOW)
+        return PiecewiseDecoder(decompressor.decompressobj(), INPUT_AT_ONCE)
 
     def _damage(self, error: Exception) -> Damaged:
+        if "not enough memory" in str(error):
+            raise MemoryError(str(error)) from error
         return WrongChecksum("wrong checksum") if "checksum" in str(error) else super()._damage(error)

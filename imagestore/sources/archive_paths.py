@@ -14,7 +14,7 @@ from imagestore.sources.open_archive import split_inner_path
 
 GLOB_CHARACTERS = frozenset("*?[")
 NUMBERS = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})(?:\.\.-?([0-9]{1,18}))?")
-LETTERS = re.compile(r"([a-zA-Z])\.\.([a-zA-Z])")
+LETTERS = re.compile(r"([a-zA-Z])\.\.([a-zA-Z])(?:\.\.-?([0-9]{1,18}))?")
 MOST_ARCHIVES = 1_000_000
 NAMES_SHOWN = 3
 
@@ -43,7 +43,7 @@ def _expand(pattern: str) -> list[Path]:
 
 
 def expand_braces(pattern: str) -> Iterator[str]:
-    """All texts that a pattern with `{a,b}`, `{000..127}` or `{0..9..3}` means; other braces stay."""
+    """All texts that a pattern with `{a,b}`, `{000..127}` or `{a..g..2}` means; other braces stay."""
     for start in (i for i, character in enumerate(pattern) if character == "{"):
         parts, end = _split(pattern, start)
         texts = _range(parts[0]) if len(parts) == 1 else chain.from_iterable(map(expand_braces, parts))
@@ -73,7 +73,7 @@ def _split(pattern: str, start: int) -> tuple[list[str], int]:
 def _range(text: str) -> Iterator[str] | None:
     """The numbers or letters of a range; None if it is none."""
     if letters := LETTERS.fullmatch(text):
-        return map(chr, _steps(ord(letters[1]), ord(letters[2]), 1))
+        return map(chr, _steps(ord(letters[1]), ord(letters[2]), int(letters[3] or 1) or 1))
     numbers = NUMBERS.fullmatch(text)
     if numbers is None:
         return None

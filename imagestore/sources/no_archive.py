@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tarfile
 from pathlib import Path
 
 from imagestore.archive.file_kinds import TEXT, kind_of
@@ -10,14 +11,15 @@ from imagestore.console import UserError
 from imagestore.decompression.compression_formats import UNCOMPRESSED, Compression, compression_of
 from imagestore.decompression.damage import Damaged
 from imagestore.image_formats import begins_as_image
+from imagestore.sources.split_files import have_sizes_of_parts, how_to_join, parts_of
 
 DECOMPRESSED_BYTES = 0x8010  # by which a compressed file is recognised
 UNKNOWN = "is no tar archive, or is damaged: an archive is a .tar (also .gz, .bz2, .xz, .zst, .lz4) or a .zip"
 SHOWN_BYTES = 60  # of a text file
 PIECE = 512  # bytes that are decompressed at once: those before damage count
-PART = re.compile(
-    r"\.(?:\d{2,3}|part[-_.]?\w+|z\d\d)$", re.IGNORECASE
-)  # how the parts of a split file are named
+PART = re.compile(r"\.(?:\d{2,3}|part[-_.]?\w+)$", re.IGNORECASE)  # how parts of a split file are named
+IS_PART = "is a part of a file that was split: join the parts first"
+SPLIT_ZIP = b"PK\7\x08"  # begins the first part
 
 
 class NoArchive(UserError):
@@ -28,6 +30,32 @@ class NoArchive(UserError):
         self.words = describe_no_archive(path, descriptor, beginning)
         self.is_known = self.words != UNKNOWN
         super().__init__(f"{path} {self.words}")
+
+
+def check_is_no_part(path: Path) -> None:
+    """Raise UserError if an archive is the first part of a split file: it would end in the middle."""
+    parts = parts_of(path)
+    if len(parts) > 1 and parts[0] == path and have_sizes_of_parts(parts) and not _begins_as_file(parts[1]):
+        raise UserError(f"{path} {IS_PART}: {how_to_join(path)}")
+
+
+def _begins_as_file(path: Path) -> bool:
+    """Whether the first bytes of a file are those of a kind that is known, and not some of the middle."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(DECOMPRESSED_BYTES)
+    except OSError:
+        return True
+    is_known = compression_of(beginning) is not UNCOMPRESSED or kind_of(beginning) is not None
+    return is_known or begins_as_image(beginning) or _is_tar(beginning)
+
+
+def _is_tar(beginning: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(beginning[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def describe_no_archive(path: Path, descriptor: int, beginning: bytes) -> str:
@@ -45,8 +73,10 @@ def _describe_content(path: Path, beginning: bytes) -> str:
     if begins_as_image(beginning):
         return "is one image: give an archive, or the folder in which the image is"
     kind = kind_of(beginning)
+    if (kind is None or beginning.startswith(SPLIT_ZIP)) and (command := how_to_join(path)):
+        return f"{IS_PART}: {command}"
     if PART.search(path.name) and kind is None:
-        return f"is a part of a file that was split: join the parts first (cat {path.stem}.* > {path.stem})"
+        return f"{IS_PART} (cat {path.stem}.* > {path.stem})"
     if kind is TEXT:
         return f"is a text file ({_first_words(beginning)}): {kind.advice}"
     if kind is not None:

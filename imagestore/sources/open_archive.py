@@ -18,7 +18,7 @@ from imagestore.archive.tar_archive import TarArchive, find_tar
 from imagestore.console import UserError, describe
 from imagestore.decompression.decompressing_processes import DecompressingProcesses
 from imagestore.hdf5.superblock import has_signature
-from imagestore.sources.no_archive import NoArchive
+from imagestore.sources.no_archive import NoArchive, check_is_no_part
 from imagestore.tables.table_options import TableOptions
 
 PARQUET_SIGNATURE = b"PAR1"
@@ -93,6 +93,7 @@ def _open_file(path: Path) -> int:
 def _open_by_content(path: Path, descriptor: int, options: TableOptions, **of_tars: object) -> Archive:
     """Return an archive that owns the descriptor; each format has its lines here."""
     beginning = _read_beginning(path, descriptor)
+    check_is_no_part(path)
     if beginning.startswith(ZIP_SIGNATURES):
         from imagestore.archive.zip_archive import ZipArchive
 

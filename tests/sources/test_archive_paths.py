@@ -21,6 +21,8 @@ PATTERNS = [
     "{10..1..3}.tar",
     "{-1..1}",
     "{a..e}.tgz",
+    "{g..a..2}.tgz",
+    "{a..i..-3}.tgz",
     "{e..c}",
     "{train,val}-{0..1}.tar",
     "{train-{0..2},test}.tar",
