@@ -6,12 +6,11 @@ A sample is a run of members with the same key: `a/0001.jpg`, `a/0001.cls` and `
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from imagestore import stored_names
+from imagestore.archive.json_labels import labels_in_json
 from imagestore.archive.label_text import LABEL_KEYS, text_of
 from imagestore.archive.members import Member, Members, SourceLabels
 
@@ -67,7 +66,7 @@ class SampleLabels:
         """Take the label from a file of the current sample; return whether there is one."""
         extension = _split(name)[1]
         kind = self._kind(extension)
-        values = self._values_in_json(data) if kind == JSON_FILES else [_line_of(data)]
+        values = labels_in_json(data, self._keys) if kind == JSON_FILES else [_line_of(data)]
         texts = [text_of(value) for value in values]
         found = next((place for place, text in enumerate(texts) if text is not None), None)
         if kind is None or found is None:
@@ -88,14 +87,6 @@ class SampleLabels:
     def _place(self, extension: str) -> int:
         name = extension.removesuffix(".txt")
         return self._extensions.index(name) if name in self._extensions else 0
-
-    def _values_in_json(self, data: bytes) -> list[object]:
-        """The value of each of the keys of a JSON object; None where it has no such key."""
-        with contextlib.suppress(ValueError, RecursionError):
-            values = json.loads(data)
-            if isinstance(values, dict):
-                return [values.get(key) for key in self._keys]
-        return []
 
 
 def with_labels(

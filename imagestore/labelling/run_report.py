@@ -14,6 +14,7 @@ from imagestore.archive.protocol import DamagedArchive, WrongImages
 from imagestore.archive.why_no_image import why_no_image
 from imagestore.console import FAILED, UserError, counted, fail, note, printable
 from imagestore.files.disk_room import DiskFull
+from imagestore.labelling.label_sources import SOURCE
 from imagestore.labelling.name_table import AmbiguousName
 from imagestore.processes import Stop
 from imagestore.run_summary import RunSummary
@@ -153,7 +154,8 @@ def _why(report: RunReport, skipped: PassedOver | None) -> str:
         return f" that is left: {counted(count, 'was', 'were')} removed by hand (--again brings them back)"
     if report.unlabelled:
         names = _count_and_first(report.unlabelled, UNLABELLED_SHOWN)
-        return f" that has a label: --labels {printable(report.labels)} has none for {names}"
+        advice = "; --label-key names what holds the labels" if report.labels == SOURCE else ""
+        return f" that has a label: --labels {printable(report.labels)} has none for {names}{advice}"
     reason = " that can be decoded" if report.undecodable else ""
     return reason + (
         "" if skipped is None else why_no_image(report.source, skipped, report.undecodable_kinds)

@@ -51,7 +51,7 @@ def test_a_label_may_stand_before_or_behind_its_image(tmp_path, is_behind, compr
         ("1.CLS", "m\u00f6we".encode(), "m\u00f6we"),
         ("1.json", json.dumps({"label": 0, "class": "other"}).encode(), "0"),
         ("1.json", json.dumps({"caption": "a rose", "cls": 3.0}).encode(), "3"),
-        ("1.json", json.dumps({"label": ["rose"]}).encode(), None),
+        ("1.json", json.dumps({"label": ["rose"]}).encode(), "rose"),
         ("1.json", b'{"label": ', None),
         ("1.json", b"[1]", None),
         ("1.txt", b"rose", "rose"),
