@@ -1,4 +1,4 @@
-"""Run h5vfs.py with wrong arguments, interrupt it, or run it as another user."""
+"""Run h5vfs.py with wrong arguments, or as another user."""
 
 from __future__ import annotations
 
@@ -11,26 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import ROOT, Run, environment
-
-INTERRUPTED = """
-import os, pkgutil, sys
-import h5vfs
-
-place, name = sys.argv[1].rsplit(".", 1)
-left, signum = int(sys.argv[2]), int(sys.argv[3])
-place = pkgutil.resolve_name(place)
-function = getattr(place, name)
-
-def call(*arguments, **named):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signum)
-    return function(*arguments, **named)
-
-setattr(place, name, call)
-sys.exit(h5vfs.main(sys.argv[4:]))
-"""
 
 each_ending_signal = pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)]
@@ -46,20 +26,6 @@ def check_error(run: Run, cwd: Path, arguments: list[str], message: str) -> None
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert sorted(os.listdir(cwd)) == before
-
-
-def interrupt_at(
-    function: str, number: int, arguments: list[str], cwd: Path, signum: int = signal.SIGINT
-) -> int:
-    """Run h5vfs.py, which gets a signal at call `number` of a function of its own; return the exit status.
-
-    The function is named by its module and name. A signal from outside could come too late.
-    """
-    words = [sys.executable, "-c", INTERRUPTED, function, str(number), str(int(signum)), *arguments]
-    return subprocess.run(
-        words, cwd=cwd, env=environment({"PYTHONPATH": str(ROOT)}), timeout=120,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ).returncode  # fmt: skip
 
 
 def h5vfs_as_nobody(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -9,8 +10,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -21,6 +21,7 @@ from demo.draw_flowers import draw
 from imagestore.console import UserError
 from imagestore.store.reader import ImageStore
 from imagestore.store.writer import StoreWriter
+from tests.helpers import signals_at_calls
 from tests.helpers.commands import ROOT, environment
 from tests.helpers.full_disks import mounted_tmpfs
 from tests.helpers.stored_images import archive_images, hidden_files, stored_images
@@ -28,15 +29,16 @@ from tests.helpers.written_stores import add_images
 
 KILLS = int(os.environ.get("IMAGESTORE_KILLS", "100"))
 QUICK_KILLS = 10
+ADD = "imagestore.store.writer.StoreWriter.add"
 
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory, sample) -> Path:
-    """An archive that takes some seconds to label: 2,400 images, the pictures of `sample` many times."""
+    """An archive of 1,200 images, the pictures of `sample` many times."""
     archive = tmp_path_factory.mktemp("larger") / "larger.tgz"
     pictures = archive_images(sample)
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        for i in range(2400 // len(pictures)):
+        for i in range(1200 // len(pictures)):
             for name, data in pictures.items():
                 add_member(tar, f"{i}/{Path(name).name}", data + b"%d" % i)
     return archive
@@ -48,24 +50,20 @@ def add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
-def start(folder: Path, *arguments: object) -> subprocess.Popen:
-    """Start colourHeuristic.py in the background; return when it has stored some images."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "colourHeuristic.py"), *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
-        env=environment({"XDG_CACHE_HOME": str(folder / "cache")}),
-    )  # fmt: skip
-    wait_until(lambda: any(path.stat().st_size > 100_000 for path in folder.glob(".*.partial")), process)
-    return process
+def run_with_signal(number: int, folder: Path, *arguments: object, function: str = ADD) -> tuple[int, str]:
+    """colourHeuristic.py gets a signal when it has stored some images; exit status, and standard error."""
+    return signals_at_calls.run("colourHeuristic", function, 100, number, arguments, folder)
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen, seconds: float = 120) -> None:
-    """Wait for a condition; fail if the process ends before it is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+@contextlib.contextmanager
+def stopped_run(folder: Path, *arguments: object) -> Iterator[subprocess.Popen]:
+    """colourHeuristic.py, stopped when it has stored some images."""
+    with signals_at_calls.start("colourHeuristic", ADD, 100, signal.SIGSTOP, arguments, folder) as process:
+        try:
+            signals_at_calls.wait_until_stopped(process)
+            yield process
+        finally:
+            process.kill()
 
 
 # ----- killed and stopped -----
@@ -104,10 +102,9 @@ def test_many_kills_lose_nothing(tmp_path, sample, command, kills):
     ],
 )
 def test_a_signal_publishes_finished_images(tmp_path, larger, run, number, status):
-    process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 1)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == status, err
+    command = ("partition", larger, "train.h5", "test.h5", 0.5, "--workers", 1)
+    ended, err = run_with_signal(number, tmp_path, *command)
+    assert ended == status, err
     assert "run the same command again" in err and signal.Signals(number).name in err
     assert "Traceback" not in err
     first = stored_images(tmp_path / "train.h5")
@@ -122,14 +119,14 @@ def test_a_signal_publishes_finished_images(tmp_path, larger, run, number, statu
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_nothing(tmp_path, larger):
-    """The kernel kills a worker if memory is short: another worker labels its images."""
-    process = start(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 2)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
-    try:
+    """The kernel kills processes if memory is short: others label their images."""
+    with stopped_run(tmp_path, "partition", larger, "train.h5", "test.h5", 0.5, "--workers", 2) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) >= 2
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        process.send_signal(signal.SIGCONT)
         _, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
     assert process.returncode == 0, err
     assert stored_images(tmp_path / "train.h5") | stored_images(tmp_path / "test.h5") == archive_images(
         larger
@@ -139,12 +136,13 @@ def test_a_killed_worker_costs_nothing(tmp_path, larger):
 def test_a_second_writer_is_refused_and_readers_go_on(tmp_path, larger, sample, run):
     run("colourHeuristic.py", "sort", sample, "store.h5", 10, 5)
     before = stored_images(tmp_path / "store.h5")
-    with ImageStore(tmp_path / "store.h5") as reader:
-        process = start(tmp_path, "sort", larger, "store.h5", 5000, 100, "--workers", 1)
+    command = ("sort", larger, "store.h5", 5000, 100, "--workers", 1)
+    with ImageStore(tmp_path / "store.h5") as reader, stopped_run(tmp_path, *command) as process:
         second = run("colourHeuristic.py", "sort", sample, "store.h5", 10, 5, check=False)
         assert second.returncode == 1
         assert len(second.stderr.splitlines()) == 1 and "is writing it" in second.stderr
         process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
         process.communicate(timeout=120)
         assert [reader.read(i) for i in range(len(reader))] and not reader.changed()
     assert stored_images(tmp_path / "store.h5").items() > before.items()
@@ -187,15 +185,11 @@ def test_a_signal_ends_the_first_pass_over_an_archive(tmp_path, sample):
     picture = next(iter(archive_images(sample).values()))
     with tarfile.open(tmp_path / "large.tar", "w") as tar:
         for i in range(300):
-            add_member(tar, f"{i}.jpg", (picture + b"%d" % i).ljust(2 << 20, b"\0"))
+            add_member(tar, f"{i}.jpg", picture + b"%d" % i)
     index = tmp_path / "index"
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "colourHeuristic.py", "sort", "large.tar", "a.h5", "1", "1",
-         "--index", index], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    wait_until((tmp_path / ".a.h5.lock").exists, process)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=120) == 143
+    read = "imagestore.archive.tar_pass.TarPass._read_image"
+    command = ("sort", "large.tar", "a.h5", "1", "1", "--index", index)
+    assert run_with_signal(signal.SIGTERM, tmp_path, *command, function=read)[0] == 143
     assert not index.exists() and not (tmp_path / "a.h5").exists()
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from imagestore.store.reader import ImageStore
+from tests.helpers import signals_at_calls
 from tests.helpers.archives import noise, pack, write
-from tests.helpers.commands import ROOT, environment, without_summary
+from tests.helpers.commands import ROOT, without_summary
 from tests.helpers.stored_images import hidden_files
 
 SECONDS_TO_WAIT = 120
@@ -88,19 +89,18 @@ def test_a_shard_with_a_wrong_checksum_costs_no_other(run, tmp_path, shards):
 
 @pytest.fixture
 def started(tmp_path: Path, shards: list[Path]) -> Iterator[tuple[subprocess.Popen, list[int]]]:
-    """A run, stopped as soon as it has its processes, and these."""
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "colourHeuristic.py", "partition", *shards, *STORES, *OPTIONS, "--workers=2"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        env=environment({"XDG_CACHE_HOME": str(tmp_path / "cache")}),
-    )  # fmt: skip
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    while len(children := children_of(process.pid)) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-    process.send_signal(signal.SIGSTOP)
-    yield process, children
-    process.kill()
-    process.communicate()
+    """A run, stopped when it has stored an image, and its processes."""
+    arguments = ["partition", *shards, *STORES, *OPTIONS, "--workers=2"]
+    add = "imagestore.store.writer.StoreWriter.add"
+    process = signals_at_calls.start("colourHeuristic", add, 2, signal.SIGSTOP, arguments, tmp_path)
+    try:
+        signals_at_calls.wait_until_stopped(process)
+        children = children_of(process.pid)
+        assert len(children) >= 2
+        yield process, children
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def children_of(process: int) -> list[int]:

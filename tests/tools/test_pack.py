@@ -11,8 +11,9 @@ import pytest
 from imagestore.store.reader import ImageStore
 from imagestore.tools import packed_file
 from imagestore.tools.pack import pack
+from tests.helpers import signals_at_calls
 from tests.helpers.commands import Run
-from tests.helpers.h5vfs_runs import check_error, each_ending_signal, h5vfs_as_nobody, interrupt_at
+from tests.helpers.h5vfs_runs import check_error, each_ending_signal, h5vfs_as_nobody
 
 
 def test_a_packed_folder_is_an_image_store(folder: Path, tmp_path: Path):
@@ -120,7 +121,8 @@ def test_an_interrupted_pack_leaves_the_old_output(tmp_path: Path, number: int, 
     before = sorted(os.listdir(tmp_path))
 
     command = ["pack", "top", "packed.h5"]
-    assert interrupt_at("imagestore.tools.packed_file.write_all", 3, command, tmp_path, number) == status
+    write = "imagestore.tools.packed_file.write_all"
+    assert signals_at_calls.run("h5vfs", write, 3, number, command, tmp_path)[0] == status
     assert sorted(os.listdir(tmp_path)) == before
     assert (tmp_path / "packed.h5").read_text() == "the old file"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ import pytest
 
 from imagestore.store.reader import ImageStore
 from imagestore.tools.pack import pack
+from tests.helpers import signals_at_calls
 from tests.helpers.commands import Run, without_summary
 from tests.helpers.folders import overwrite, snapshot
-from tests.helpers.h5vfs_runs import check_error, each_ending_signal, h5vfs_as_nobody, interrupt_at
+from tests.helpers.h5vfs_runs import check_error, each_ending_signal, h5vfs_as_nobody
 from tests.helpers.odd_stores import make_indexed
 
 
@@ -198,7 +200,7 @@ def test_an_interrupted_unpack_leaves_no_temporary_file(tmp_path: Path, number: 
     out.mkdir(parents=True)
     command = ["unpack", "large.h5", "out"]
     writes = "imagestore.tools.folder_writer.write_all"
-    assert interrupt_at(writes, 3, command, tmp_path, number) == status
+    assert signals_at_calls.run("h5vfs", writes, 3, number, command, tmp_path)[0] == status
     assert not os.listdir(out)
 
 
@@ -209,7 +211,8 @@ def test_the_next_run_continues_an_interrupted_one(run: Run, tmp_path: Path):
             file.create_dataset(f"label/{i:04d}", data=data)
     out = tmp_path / "out/label"
     writes = "imagestore.tools.folder_writer.FolderWriter.write_file"
-    assert interrupt_at(writes, 30, ["unpack", "many.h5", "out"], tmp_path) == 130
+    command = ["unpack", "many.h5", "out"]
+    assert signals_at_calls.run("h5vfs", writes, 30, signal.SIGINT, command, tmp_path)[0] == 130
     first = {path.name: path.stat().st_ino for path in out.iterdir()}
     assert len(first) == 29
     assert not [name for name in first if name.endswith(".tmp")]

@@ -24,8 +24,8 @@ from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
 from imagestore.store.record import ImageRecord
 from imagestore.store.writer import StoreWriter
+from tests.helpers import signals_at_calls
 from tests.helpers.commands import ROOT
-from tests.helpers.h5vfs_runs import interrupt_at
 from tests.helpers.images import blobs, encode
 from tests.helpers.small_stores import COLOURS, add, picture
 
@@ -354,7 +354,7 @@ def test_an_interruption_leaves_nothing(tmp_path, kind, number):
     write_store(tmp_path / "large.h5", images)
     command = ["unpack", "--format", kind, "large.h5", "out"]
     read = "imagestore.store.reader.ImageStore.read"
-    assert interrupt_at(read, 60, command, tmp_path, number) == 128 + number
+    assert signals_at_calls.run("h5vfs", read, 60, number, command, tmp_path)[0] == 128 + number
     assert os.listdir(tmp_path) == ["large.h5"]
 
 
