@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from imagestore import console
 from imagestore.console import counted, describe_out_of_memory, did_you_mean, first_line, printable
 from tests.helpers.commands import ROOT, Run, environment
 from tests.helpers.small_commands import run_body, start
@@ -135,12 +136,13 @@ def test_progress_in_a_log_is_lines_on_standard_error() -> None:
     assert "\r" not in messages
 
 
-@pytest.mark.parametrize(("seconds", "bar"), [(0.5, True), (0, False)])
-def test_progress_on_a_terminal_is_a_bar_if_the_work_is_long(seconds: float, bar: bool) -> None:
+@pytest.mark.parametrize(("limit", "bar"), [(console.SECONDS_BEFORE_A_BAR, True), (3600, False)])
+def test_progress_on_a_terminal_is_a_bar_if_the_work_is_long(limit: float, bar: bool) -> None:
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
     process = start(
-        f'with progress(4, "labelling") as bar: bar.update(3); time.sleep({seconds}); bar.update(1)\n'
+        f"console.SECONDS_BEFORE_A_BAR = {limit}\n"
+        'with progress(4, "labelling") as bar: bar.update(3); time.sleep(0.5); bar.update(1)\n'
         'print("done", file=sys.stderr)',
         stderr=terminal,
     )

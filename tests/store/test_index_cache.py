@@ -50,7 +50,8 @@ def test_a_store_without_an_index_is_walked_once(walked_before, monkeypatch):
         assert not store.index.written_with_store and store.index.covers_whole_file
 
 
-def test_no_index_is_kept_of_a_file_just_written(unindexed):
+def test_no_index_is_kept_of_a_file_just_written(unindexed, monkeypatch):
+    monkeypatch.setattr(index_cache, "SECONDS_TO_SETTLE", 3600)
     images_by_path(unindexed)
     assert not cache_folder.path_for(unindexed).exists()
 
