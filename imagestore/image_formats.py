@@ -46,6 +46,12 @@ def begins_as_image(data: bytes) -> bool:
     return found is not None and not found.only_by_name
 
 
+def is_image_file(data: bytes, name: str) -> bool:
+    """Whether a file with these first bytes and this name is an image."""
+    found = format_of(data)
+    return found is not None and (not found.only_by_name or has_image_suffix(name))
+
+
 def suffix_of(data: bytes) -> str:
     """The usual suffix of an image with these first bytes (".jpg"), or "" for bytes that are no image."""
     found = format_of(data)

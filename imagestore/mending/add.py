@@ -12,7 +12,7 @@ from isal.isal_zlib import crc32
 from imagestore import stored_names
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
 from imagestore.console import UserError, printable, progress
-from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
+from imagestore.image_formats import is_image_file
 from imagestore.labelling.workers import Undecodable, label_image
 from imagestore.mending.change_images import are_by_hand, labels_to_mend
 from imagestore.mending.find_paths import label_argument
@@ -103,7 +103,7 @@ class _Adder:
             result = label_image(data)
             reason = result.reason if isinstance(result, Undecodable) else ""
             palette = None if isinstance(result, Undecodable) else result.palette
-        elif not _looks_like_image(image.name, data):
+        elif not is_image_file(data, stored_names.decode(image.name)):
             reason = "not an image"
         if reason:
             self._report.refused.append(f"{printable(image.name)} ({reason})")
@@ -154,8 +154,3 @@ def _record(
         mtime=int(file.stat().st_mtime),
         created=int(time.time()),
     )
-
-
-def _looks_like_image(name: bytes, data: bytes) -> bool:
-    found = format_of(data[:FIRST_BYTES])
-    return found is not None and (not found.only_by_name or has_image_suffix(stored_names.decode(name)))

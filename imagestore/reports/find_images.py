@@ -17,7 +17,7 @@ from imagestore.archive.members import Member
 from imagestore.archive.protocol import Archive, DamagedArchive, no_image
 from imagestore.console import UserError, describe, did_you_mean, note
 from imagestore.hdf5.superblock import is_hdf5
-from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
+from imagestore.image_formats import FIRST_BYTES, is_image_file
 from imagestore.reports.found_image import ArchiveImage, FoundImage, ImageFile, StoreImage, StreamedImage
 from imagestore.reports.source_options import SourceOptions
 from imagestore.sources.open_archives import open_archives
@@ -77,8 +77,7 @@ def _is_image_file(path: Path) -> bool:
             beginning = file.read(FIRST_BYTES)
     except OSError as error:
         raise UserError(describe(error)) from None
-    found = format_of(beginning)
-    return found is not None and (not found.only_by_name or has_image_suffix(path.name))
+    return is_image_file(beginning, path.name)
 
 
 def _find_argument(find: Callable[[str], Found], argument: str) -> Found:

@@ -20,7 +20,7 @@ import numpy as np
 
 from imagestore import stored_names
 from imagestore.console import counted, note, printable
-from imagestore.image_formats import FIRST_BYTES, format_of, has_image_suffix
+from imagestore.image_formats import FIRST_BYTES, is_image_file
 from imagestore.store.label_names import label_of_group
 from imagestore.store.reader import ImageStore, StoreError
 from imagestore.store.walk import NO_LABEL as ROOT
@@ -45,9 +45,7 @@ class StoreLabels:
 
     names: list[str]  # sorted as bytes; each has an image
     label: np.ndarray  # int64 (N,): a position in `names`, or NO_LABEL
-    is_counted: (
-        np.ndarray
-    )  # bool (N,): False if the image is left out, because it is none or stands elsewhere
+    is_counted: np.ndarray  # bool (N,): False if it is left out: no image, or in a group that is no label
     split: np.ndarray | None = None  # int8 (N,): TRAIN, VAL, TEST or NO_PART; None if there are no parts
     left_out: list[str]  # what is left out, and why
 
@@ -96,11 +94,10 @@ def note_what_is_left_out(program: str, store: ImageStore, labels: StoreLabels) 
 def begins_as_image(store: ImageStore, i: int) -> bool:
     """Whether the first bytes of an image are those of one. The bytes of a TGA need its name beside them."""
     try:
-        found = format_of(store.read_start(i, FIRST_BYTES))
+        beginning = store.read_start(i, FIRST_BYTES)
     except StoreError:
         return True  # a damaged image is none the less one; whoever reads it gets the error
-    name = stored_names.decode(store.index.name(i))
-    return found is not None and (not found.only_by_name or has_image_suffix(name))
+    return is_image_file(beginning, stored_names.decode(store.index.name(i)))
 
 
 def _numbered(
