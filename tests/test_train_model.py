@@ -171,6 +171,11 @@ def test_bad_input_gets_one_line_before_torch_is_imported(run: Run, tmp_path: Pa
         ([good, "--resume", "no.pth"], 1, "no such checkpoint"),
         ([good, "--freeze"], 1, "the layers that are not trained stay random: give --weights"),
         ([good, "--unfreeze-after", "3"], 1, "nothing is frozen: give --freeze"),
+        (
+            [good, "--freeze", "--weights", "w.pth", "--unfreeze-after", "3", "--epochs", "3"],
+            1,
+            "--epochs 3 leaves no epoch after it",
+        ),
         ([good, "-o", ""], 2, "a path is empty"),
         ([good, "--resume", ""], 2, "a path is empty"),
         ([good, "--epochs", "0"], 2, "--epochs"),

@@ -36,6 +36,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     epochs_done: int | None = None  # validated; None: all whose steps are taken
     images_sum: int | None = None  # the sum of the images' keys: tells other images from these
+    validation_sum: int | None = None  # the same of the images to validate with
     processes: int = 1  # that trained together
     network: dict[str, Any] | None = None  # the fields of its description; None: the first colour network
     average: dict[str, Tensor] | None = None  # see averaged_weights.py
@@ -79,6 +80,10 @@ class Checkpoint:
                 f"{path}: made from other images or another part of them: name the same stores, or leave "
                 "--resume out"
             )
+        if self.validation_sum not in (None, training.validation_sum):
+            raise UserError(
+                f"{path}: made with other images to validate with: give the same --val, or leave --resume out"
+            )
         if self.processes != training.group.size:
             raise UserError(
                 f"{path}: made by {self.processes} processes, not by {training.group.size}: start as many, "
@@ -91,7 +96,7 @@ class Checkpoint:
         try:
             network.model.load_state_dict(self.model)
             optimizer.load_state_dict(self.optimizer)
-            if self.step and not optimizer.state:
+            if training.optimizer_steps(self.step) and not optimizer.state:
                 raise ValueError("an optimizer that has taken no step")
             for weights in network.parameters():
                 moments = optimizer.state.get(weights)

@@ -71,9 +71,25 @@ def resumed_network(
     )
     try:
         description = read_description(content, labels)
-        return settings, build_network(replace(description, size=settings.size))
+        network = build_network(replace(description, size=settings.size))
     except UNEXPECTED_CONTENT:
         raise UserError(f"{options.resume}: {NO_CHECKPOINT}") from None
+    check_normalisation(description, options)
+    return settings, network
+
+
+def check_normalisation(description: NetworkDescription, options: RunOptions) -> None:
+    """Raise UserError if --mean or --std is not that of the checkpoint."""
+    for flag, given, kept in (
+        ("mean", options.mean, description.mean),
+        ("std", options.std, description.std),
+    ):
+        if given and tuple(given) != kept:
+            numbers = " ".join(f"{number:g}" for number in kept)
+            raise UserError(
+                f"--{flag}: the checkpoint was made with {numbers}: leave --{flag} out, or start a new "
+                "training without --resume"
+            )
 
 
 def starting_weights(model: str, options: RunOptions) -> Path | None:

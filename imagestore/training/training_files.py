@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from imagestore.console import counted, note, printable
+from imagestore.console import UserError, counted, note, printable
 from imagestore.files.atomic_write import write_whole
 from imagestore.networks.labels_file import save_labels
 from imagestore.networks.weights_file import plain_description, save_network
@@ -83,7 +83,12 @@ class TrainingFiles:
         self._has_weights = True
 
     def save_checkpoint(self) -> None:
-        """Write what a later run needs to take the next step. All processes call it together."""
+        """Write what a later run needs to take the next step. All processes call it together.
+
+        Raises UserError if the weights are not finite. Then the last checkpoint stays.
+        """
+        if not self.training.has_finite_weights:
+            raise diverged(self.training)
         score = self.training.score()
         if self.training.group.is_first:
             self._write_checkpoint(score)
@@ -101,10 +106,12 @@ class TrainingFiles:
     def save_what_was_done(self) -> None:
         """Write a checkpoint before the training ends with an error. Other processes may be gone.
 
-        If the weights were just changing, the last checkpoint stays.
+        If the weights were just changing, or are not finite, the last checkpoint stays.
         """
         training = self.training
         if not training.images or not training.group.is_first or not training.is_between_steps:
+            return
+        if not training.has_finite_weights:
             return
         self._write_checkpoint(training.score() if training.group.size == 1 else training.known)
         note(f"train_model: wrote a checkpoint after {counted(training.step, 'step')}: {self._checkpoint}")
@@ -118,6 +125,7 @@ class TrainingFiles:
         Checkpoint(
             settings=asdict(training.settings), labels=training.labels,
             images=len(training.training_batches), images_sum=training.images_sum,
+            validation_sum=training.validation_sum,
             processes=training.group.size, step=training.step, epochs_done=training.epochs_done,
             score=astuple(score),
             network=plain_description(training.network.description),
@@ -176,6 +184,12 @@ class TrainingFiles:
             "stores": [original_path(store.path) for store in training.training_batches.dataset.stores],
             "weights": self.options.weights,
         }  # fmt: skip
+
+
+def diverged(training: Training) -> UserError:
+    """What to say if the loss or the weights are not finite."""
+    lr = training.settings.lr
+    return UserError(f"the loss is not a finite number any more: choose a smaller --lr than {lr:g}")
 
 
 def pairs_as_tensor(predictions: Predictions) -> Tensor:

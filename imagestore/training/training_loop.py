@@ -25,7 +25,7 @@ from imagestore.training.log_lines import Pace, epoch_title
 from imagestore.training.prepare_training import NOTHING_DECODED, prepare
 from imagestore.training.process_group import ALONE, ProcessGroup
 from imagestore.training.tensorboard_log import check_tensorboard
-from imagestore.training.training_files import TrainingFiles
+from imagestore.training.training_files import TrainingFiles, diverged
 from imagestore.training.training_settings import RunOptions
 from imagestore.training.training_state import Best, Training
 from imagestore.training.training_step import take_step
@@ -118,7 +118,12 @@ def finish_epoch(training: Training, files: TrainingFiles, stop: Stop, pace: Pac
 
 
 def is_complete(training: Training, patience: int) -> bool:
-    """Whether all epochs are done, or `patience` epochs (if any) have not been better than the best one."""
+    """Whether all epochs are done, or `patience` epochs (if any) have not been better than the best one.
+
+    A head that is trained alone (--freeze) is at its best at once.
+    """
+    if training.step and not training.optimizer_steps(training.total_steps):
+        return True
     without_better = training.epochs_done - 1 - training.best.epoch
     has_lost_patience = bool(patience) and training.best.epoch >= 0 and without_better >= patience
     return training.epochs_done >= training.epochs or has_lost_patience
@@ -183,6 +188,4 @@ def check_loss(training: Training, score: Score, validation: Score) -> None:
     if not score.images:
         raise UserError(NOTHING_DECODED)
     if not math.isfinite(score.loss_sum + validation.loss_sum):
-        raise UserError(
-            f"the loss is not a finite number any more: choose a smaller --lr than {training.settings.lr:g}"
-        )
+        raise diverged(training)

@@ -163,6 +163,11 @@ def check_flags_of_new_training(requested: Mapping[str, Any], options: RunOption
     """Raise UserError if a flag makes sense only with another one that is not given."""
     if requested.get("unfreeze_after") and not requested.get("freeze"):
         raise UserError("--unfreeze-after: nothing is frozen: give --freeze, too")
+    frozen = requested.get("unfreeze_after", 0)
+    if frozen and options.epochs is not None and options.epochs <= frozen:
+        raise UserError(
+            f"--unfreeze-after {frozen}: --epochs {options.epochs} leaves no epoch after it: give more"
+        )
     if requested.get("freeze") and not options.weights:
         raise UserError(
             "--freeze: without --weights, the layers that are not trained stay random: "

@@ -72,7 +72,12 @@ class Training:
     @property
     def images_sum(self) -> int:
         """The sum of the keys of all training images, modulo 2^63."""
-        return int(self.training_batches.keys.sum(dtype=np.uint64)) % 2**63
+        return sum_of_keys(self.training_batches)
+
+    @property
+    def validation_sum(self) -> int:
+        """The sum of the keys of all images to validate with, modulo 2^63."""
+        return sum_of_keys(self.validation_batches)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -83,6 +88,18 @@ class Training:
     def total_steps(self) -> int:
         """The number of steps in all epochs."""
         return self.steps_per_epoch * self.epochs
+
+    @property
+    def has_finite_weights(self) -> bool:
+        """Whether the weights are numbers that a later step can start from."""
+        return all(bool(weights.isfinite().all()) for weights in self.network.parameters())
+
+    def optimizer_steps(self, steps: int) -> int:
+        """How many of so many steps the optimizer takes: with --freeze, the first ones are those of the head."""
+        settings = self.settings
+        if settings.freeze and not settings.unfreeze_after:
+            return 0
+        return max(0, steps - settings.unfreeze_after * self.steps_per_epoch)
 
     def score(self) -> Score:
         """Of the current epoch, in all processes, which call this together."""
@@ -117,3 +134,8 @@ class Training:
     def evaluated(self) -> ImageNetwork:
         """The network that is validated and written: the average, if there is one."""
         return self.average.module if self.average is not None else self.network
+
+
+def sum_of_keys(batches: Batches) -> int:
+    """The sum of the keys of all images, modulo 2^63; 0 without images."""
+    return int(batches.keys.sum(dtype=np.uint64)) % 2**63

@@ -52,8 +52,8 @@ def take_step(training: Training, batches: Sequence[Batch]) -> None:
 
 def set_learning_rate(training: Training) -> None:
     """Give the optimizer the learning rate of the next step."""
-    frozen = training.settings.unfreeze_after * training.steps_per_epoch  # steps that took no part in it
-    rate = learning_rate(training.settings.lr, training.step - frozen, training.total_steps - frozen)
+    step, steps = map(training.optimizer_steps, (training.step, training.total_steps))
+    rate = learning_rate(training.settings.lr, step, steps)
     for parameters in training.optimizer.param_groups:
         parameters["lr"] = rate
 
