@@ -34,6 +34,14 @@ def test_results_come_in_the_order_of_the_jobs(workers: int) -> None:
     assert list(run_ahead(iter(()), workers)) == []
 
 
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_each_worker_is_a_thread(workers: int) -> None:
+    """All of them work at the same time: each waits for the others."""
+    meeting = threading.Barrier(workers, timeout=120)
+    ((_, places),) = run_ahead([(0, [meeting.wait] * workers)], workers)
+    assert sorted(places) == [*range(workers)]
+
+
 def test_only_so_many_jobs_are_begun_ahead() -> None:
     begun: list[int] = []
 

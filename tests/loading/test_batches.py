@@ -174,7 +174,7 @@ def test_leaving_an_epoch_early_ends_its_threads(
     monkeypatch.setattr(pixel_processes, "FEWEST_IMAGES", 1000)
     batches = Batches(HDF5Dataset(two_stores), View(32), workers=2).epoch(0, 2)
     next(batches)
-    assert threads_of_decoding() == 2
+    assert threads_of_decoding() > 0  # a thread that has nothing to do takes the work of the next
     batches.close()
     assert threads_of_decoding() == 0
 
@@ -183,10 +183,10 @@ def test_two_workers_decode_in_processes_and_cut_in_threads(two_stores: list[Pat
     dataset, view = HDF5Dataset(two_stores), View(32)
     squares = empty_squares(len(dataset), 32)
     fill_squares(squares, dataset, np.arange(len(dataset)), 0, Stop())
-    for kept, threads in ((None, 0), (squares, 2)):
+    for kept, has_threads in ((None, False), (squares, True)):
         batches = Batches(dataset, view, 2, squares=kept).epoch(0, 2)
         next(batches)
-        assert threads_of_decoding() == threads
+        assert (threads_of_decoding() > 0) == has_threads
         batches.close()
 
 

@@ -112,4 +112,4 @@ def test_a_stop_ends_the_wait_for_another_process(two_stores: list[Path], scratc
         with pytest.raises(TimeoutError):
             waiting.result(0.5)
         stop.signum = signal.SIGTERM
-        waiting.result(20)
+        waiting.result(120)
