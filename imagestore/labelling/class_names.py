@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from imagestore.console import UserError, counted, note, printable
-from imagestore.labelling.read_tables import is_missing, read_json, read_text, value_as_text
+from imagestore.labelling.json_tables import is_missing, value_as_text
+from imagestore.labelling.text_files import read_json, read_text
 
 LABELS_SHOWN = 5  # of those that have no name
 TITLES = re.compile(r"[^\d,;\t]+[,;\t][^\d,;\t]+")

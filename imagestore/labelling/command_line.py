@@ -107,7 +107,7 @@ def _add_label_source(command: argparse.ArgumentParser) -> None:
         metavar="WHAT",
         default="colour",
         help="colour (the default), folder (that holds the image), source (what the collection says), "
-        "or a file: .csv, .tsv, .json, .mat, .h5",
+        "or a file: .csv, .tsv, .json, .jsonl, .mat, .h5",
     )
     group.add_argument(
         "--label-key",

@@ -16,14 +16,17 @@ from imagestore.console import UserError, counted, did_you_mean, printable
 from imagestore.labelling.class_names import note_if_unused, read_class_names
 from imagestore.labelling.name_table import NameTable
 from imagestore.labelling.natural_order import numbers_in_natural_order
-from imagestore.labelling.read_tables import read_table
+from imagestore.labelling.read_tables import JSON_SUFFIXES, read_table
 from imagestore.store.label_names import label_of_group
 
 COLOUR, FOLDER, SOURCE = "colour", "folder", "source"
 KINDS = (COLOUR, FOLDER, SOURCE)
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".json")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", *JSON_SUFFIXES)
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
-LABEL_COLUMNS = ("label", "class", "target")
+LABEL_COLUMNS = (
+    *("label", "class", "target"),
+    *("labels", "classes", "category", "species", "label_name", "class_name", "category_name"),
+)
 
 LabelOf = Callable[[Member], str | None]  # the label of a member; None if it has none. Raises AmbiguousName
 ListMembers = Callable[[], Sequence[Member]]  # all members, which may need a pass over the archive
@@ -99,7 +102,7 @@ def _label_in_file(path: Path, options: LabelOptions, list_members: ListMembers)
     if suffix in HDF5_SUFFIXES:
         return _label_in_hdf5_file(path, options, list_members())
     if suffix not in TABLE_SUFFIXES:
-        raise UserError(f"--labels {printable(str(path))}: neither .csv, .tsv, .json, .mat nor .h5")
+        raise UserError(f"--labels {printable(str(path))}: neither .csv, .tsv, .json, .jsonl, .mat nor .h5")
     columns = (options.label_column,) if options.label_column else LABEL_COLUMNS
     rows = read_table(path, columns, options.name_column)
     table = NameTable(path, rows)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from imagestore import stored_names
 from imagestore.console import UserError, printable
+from imagestore.labelling.column_titles import NAME_COLUMNS
 from imagestore.labelling.name_table import last_parts, normal_name, with_same_end, without_suffix
-from imagestore.labelling.read_tables import NAME_COLUMNS, read_columns, read_table, value_of
+from imagestore.labelling.read_tables import read_columns, read_table, value_of
 from imagestore.mending.find_paths import find_path
 from imagestore.mending.mend_report import MendReport
 from imagestore.store.reader import ImageStore

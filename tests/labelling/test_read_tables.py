@@ -7,6 +7,7 @@ import json
 import pytest
 
 from imagestore.console import UserError
+from imagestore.labelling.label_sources import LABEL_COLUMNS
 from imagestore.labelling.read_tables import read_table
 
 COLUMNS = ("label", "class", "target")
@@ -43,6 +44,46 @@ def test_labels_come_back_as_they_are_written(tmp_path):
 def test_blanks_behind_delimiters_of_the_titles_belong_to_them(tmp_path):
     text = 'name, label, n\na.jpg, rose, 1\nb.jpg, "red, rose ", 2\n'
     assert table(tmp_path, text) == [("a.jpg", "rose"), ("b.jpg", "red, rose ")]
+
+
+@pytest.mark.parametrize(
+    ("titles", "row"),
+    [
+        ("image_id,species", "a,rose"),
+        ("File Name;Class-Name", "a;rose"),
+        ("\n \nname,label", "a,rose"),
+        ("# made by me\n#\nname,label", "a,rose"),
+        ("# name,label", "a,rose"),
+        ("sep=;\nname;label", "a;rose"),
+        (" name , label ", "a , rose "),
+        ("id,label,file", "7,rose,a"),
+        ("a.jpg,rose", "a,rose"),
+        ("rose\ta.jpg", "rose\ta"),
+        ("x/a.jpg rose", "a rose"),
+        ("name,rose,lily", "a,1,0\n\nb,0.0,0.0"),
+    ],
+)
+def test_tables_of_other_forms(tmp_path, titles, row):
+    rows = table(tmp_path, f"{titles}\n{row}\n", columns=LABEL_COLUMNS)
+    assert dict(rows)["a"] == "rose"
+    assert set(dict(rows)) <= {"a", "b", "a.jpg", "x/a.jpg"}
+    assert dict(rows).get("b") is None
+
+
+def test_columns_that_are_no_classes_are_no_labels(tmp_path):
+    for row in ("a,1,1", "a,2,0", "a,x,0"):
+        with pytest.raises(UserError, match=r"no column label, class or target; it has name, rose, lily"):
+            table(tmp_path, f"name,rose,lily\n{row}\n")
+
+
+def test_a_huge_field_is_read(tmp_path):
+    text = "name,note,label\na," + "x" * 3_000_000 + ",rose\n"
+    assert table(tmp_path, text) == [("a", "rose")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_is_read(tmp_path, encoding):
+    assert table(tmp_path, "name,label\na.jpg,gänse\n", encoding=encoding) == [("a.jpg", "gänse")]
 
 
 def test_utf16_with_a_byte_order_mark_is_read(tmp_path):
@@ -98,6 +139,10 @@ def test_columns_can_be_named(tmp_path):
         ("picture,label\na,b\n", "has no column name, path.*: name it with --name-column"),
         ("name,kind\na,b\n", "no column label, class or target; it has name, kind: name it with --label-c"),
         ("name,label\na,b\nc\n", "line 3: it has 1 of 2 columns"),
+        ("sep=,\n\n# a\nname,label\na,b\nc\n", "line 6: it has 1 of 2 columns"),
+        ('name,label\n"a,b\nc,d\n', "line 3: it has 1 of 2 columns"),
+        ("name,label\n", "names no image"),
+        ("PK\3\4\0\0", "is a zip file: save the table as CSV"),
     ],
 )
 def test_a_table_that_makes_no_sense_is_named(tmp_path, text, message):
@@ -138,10 +183,19 @@ def test_json_may_be_a_list_of_records(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ['[{"name": {}, "label": 1}]', "[]", "[1, 2]", '{"a": {"b": 1}}', "{", "[" * 100_000]
+    "text",
+    [
+        '[{"name": {}, "label": 1}]',
+        "[]",
+        "[1, 2]",
+        '{"a": {"b": 1}}',
+        "{",
+        "[" * 100_000,
+        '{"a": ["b", "c"]}',
+    ],
 )
 def test_other_json_is_refused(tmp_path, text):
-    with pytest.raises(UserError, match=r"l\.json is n"):
+    with pytest.raises(UserError, match=r"l\.json (is no|has no column label)"):
         table(tmp_path, text, name="l.json")
 
 
