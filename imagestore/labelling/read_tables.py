@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from imagestore.console import UserError
 from imagestore.image_formats import has_image_suffix
@@ -16,12 +18,12 @@ from imagestore.labelling.text_files import read_json, read_text
 
 DELIMITERS = ",;\t|"
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+LINE = re.compile(r"[^\r\n]*")
+LINE_TO_SKIP = re.compile(r"[^\S\n]*(?:#+[^\S\n]*(?P<comment>[^\n]*))?\n")
 EXCELS_DELIMITER = re.compile(r"\s*sep=(.)[\r\n]+", re.IGNORECASE)  # a first line that tells it
 LONGEST_FIELD = 1 << 40  # characters; Python's csv refuses fields of more than 128 K by itself
 NUMBER = re.compile(r"\s*-?\d{1,15}(\.\d*(e[+-]\d\d)?)?\s*", re.ASCII)
 ONE, ZERO = frozenset(("1", "1.0")), frozenset(("0", "0.0", ""))
-
-Row = tuple[int, list[str]]  # the number of its line, and its cells
 
 
 def read_table(
@@ -38,12 +40,11 @@ def read_table(
     if path.suffix.lower() in JSON_SUFFIXES:
         pairs = _read_json(path, name_columns, value_columns)
     else:
-        titles, rows = _titles_and_rows(path, name_columns, value_columns)
-        rows = list(rows)
-        if not has_column(titles, value_columns) and len(value_columns) > 1:
-            pairs = _one_hot(path, titles, rows, name_columns, value_columns)
+        table = _open_table(path, name_columns, value_columns)
+        if not has_column(table.titles, value_columns) and len(value_columns) > 1:
+            pairs = _one_hot(path, table, name_columns, value_columns)
         else:
-            cells = _cells(path, titles, rows, (name_columns, value_columns))
+            cells = _cells(path, table, (name_columns, value_columns))
             pairs = [(name, value_of(cell)) for name, cell, _ in cells]
     if not pairs:
         raise UserError(f"{path} names no image")
@@ -68,37 +69,33 @@ def read_columns(path: Path, *columns: Sequence[str], optional: Sequence[str] = 
 
     The last cell is that of the first title of `optional`; empty if the file has none. Raises UserError.
     """
-    titles, rows = _titles_and_rows(path, *columns)
-    yield from _cells(path, titles, rows, columns, optional)
+    return _cells(path, _open_table(path, *columns), columns, optional)
 
 
 def _cells(
-    path: Path,
-    titles: Sequence[str],
-    rows: Iterable[Row],
-    columns: Sequence[Sequence[str]],
-    optional: Sequence[str] = (),
+    path: Path, table: _Table, columns: Sequence[Sequence[str]], optional: Sequence[str] = ()
 ) -> Iterator[list[str]]:
+    titles = table.titles
     places = [find_column(path, titles, candidates) for candidates in columns]
-    more = [find_column(path, titles, optional)] if has_column(titles, optional) else []
-    for number, row in rows:
-        if len(row) <= max(places + more):
-            raise UserError(f"{path}, line {number}: it has {len(row)} of {len(titles)} columns")
-        yield [row[place] for place in places + more] + ([] if more else [""])
+    if has_more := has_column(titles, optional):
+        places.append(find_column(path, titles, optional))
+    last = max(places)
+    for row in table.rows:
+        if len(row) <= last:
+            raise UserError(f"{path}, line {table.line()}: it has {len(row)} of {len(titles)} columns")
+        cells = [row[place] for place in places]
+        yield cells if has_more else [*cells, ""]
 
 
 def _one_hot(
-    path: Path,
-    titles: Sequence[str],
-    rows: Iterable[Row],
-    name_columns: Sequence[str],
-    value_columns: Sequence[str],
+    path: Path, table: _Table, name_columns: Sequence[str], value_columns: Sequence[str]
 ) -> list[tuple[str, str | None]]:
     """The title of the column with the 1, for each row. Raises UserError if there are other cells, or two."""
+    titles = table.titles
     place = find_column(path, titles, name_columns)
     classes = [i for i in range(len(titles)) if i != place]
     pairs: list[tuple[str, str | None]] = []
-    for _, row in rows:
+    for row in table.rows:
         cells = [row[i].strip() if i < len(row) else "" for i in classes]
         ones = [titles[i] for i, cell in zip(classes, cells, strict=True) if cell in ONE]
         if not set(cells) <= ONE | ZERO or len(ones) > 1 or len(row) <= place:
@@ -112,8 +109,16 @@ def value_of(cell: str) -> str | None:
     return cell if cell.strip() else None
 
 
-def _titles_and_rows(path: Path, *columns: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
-    """The titles of a table and its rows, without empty ones. Raises UserError.
+class _Table(NamedTuple):
+    """A CSV text."""
+
+    titles: list[str]
+    rows: Iterator[list[str]]  # without empty ones
+    line: Callable[[], int]  # the number of the line that was read last
+
+
+def _open_table(path: Path, *columns: Sequence[str]) -> _Table:
+    """The table in a file. Raises UserError.
 
     `columns` are the titles that are looked for, first those of names. A table of two columns may lack titles
     if one column has names of images.
@@ -121,49 +126,63 @@ def _titles_and_rows(path: Path, *columns: Sequence[str]) -> tuple[list[str], It
     text = read_text(path)
     if not text.strip():
         raise UserError(f"{path} is empty")
-    csv.field_size_limit(LONGEST_FIELD)
-    first, lines, delimiter = _beginning(path, text, columns)
-    titles = next(csv.reader([lines[0]], delimiter=delimiter), [])
-    rows = _rows(path, "".join(lines), delimiter, first)
+    begin, first_line, delimiter = _beginning(path, text, columns)
+    reader = _reader(io.StringIO(text[begin:], newline=""), first_line, delimiter)
+    lines_before = text.count("\n", 0, begin)
+
+    def line() -> int:
+        return lines_before + reader.line_num
+
+    rows = _rows(path, reader, line, is_padded=_is_around(delimiter, first_line, before=True))
+    titles = next(rows, [])
     images = [has_image_suffix(cell.strip()) for cell in titles]
     if len(titles) == 2 and any(images) and not has_column(titles, columns[0]):
+        rows = chain([titles], rows)
         names, *others = (candidates[0] for candidates in columns)
         titles = [names, *others[:1]] if images[0] else [*others[:1], names]
-    else:
-        next(rows)
-    return [title.strip() for title in titles], rows
+    return _Table([title.strip() for title in titles], rows, line)
 
 
-def _beginning(path: Path, text: str, columns: Sequence[Sequence[str]]) -> tuple[int, list[str], str]:
-    """The number of the line of the titles, the lines from there on, and the character between the columns.
+def _beginning(path: Path, text: str, columns: Sequence[Sequence[str]]) -> tuple[int, str, str]:
+    """Where the titles begin, their line, and the character between the columns.
 
-    Empty lines, comments (#) and Excel's `sep=;` may come before.
+    Empty lines, comments (#) and Excel's `sep=;` may come before. Titles may stand in a comment.
     """
     told = EXCELS_DELIMITER.match(text)
-    lines = (text[told.end() :] if told else text).splitlines(keepends=True)
-    first = len(text[: told.end()].splitlines()) + 1 if told else 1
-    while not lines[0].strip() or (lines[0].startswith("#") and len(lines) > 1):
-        without_sign = lines[0].lstrip("# ")
-        if has_column(without_sign.split(_delimiter(path, without_sign)), columns[0]):
-            lines[0] = without_sign
+    begin = told.end() if told else 0
+    while match := LINE_TO_SKIP.match(text, begin):
+        titles = match["comment"] or ""
+        if has_column(titles.split(_delimiter(path, titles)), columns[0]):
+            begin = match.start("comment")
             break
-        first, lines = first + 1, lines[1:]
-    return first, lines, told[1] if told else _delimiter(path, lines[0])
+        begin = match.end()
+    first_line = LINE.match(text, begin)[0]
+    return begin, first_line, told[1] if told else _delimiter(path, first_line)
 
 
-def _rows(path: Path, text: str, delimiter: str, first: int) -> Iterator[Row]:
-    """The rows of a CSV text whose first line has the number `first`; empty rows are left out."""
-    titles = text.splitlines()[0]
+def _reader(file: io.StringIO, titles: str, delimiter: str) -> csv.reader:
+    csv.field_size_limit(LONGEST_FIELD)
     # Titles such as `name, label` tell that a blank belongs to the delimiter.
-    has_blanks = 0 < titles.count(delimiter) == titles.count(delimiter + " ")
-    is_padded = 0 < titles.count(delimiter) == titles.count(" " + delimiter)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=has_blanks)
+    has_blanks = _is_around(delimiter, titles, before=False)
+    return csv.reader(file, delimiter=delimiter, skipinitialspace=has_blanks)
+
+
+def _is_around(delimiter: str, titles: str, before: bool) -> bool:
+    """Whether a blank is before, or behind, each delimiter of the titles."""
+    with_blank = f" {delimiter}" if before else f"{delimiter} "
+    return 0 < titles.count(delimiter) == titles.count(with_blank)
+
+
+def _rows(
+    path: Path, reader: Iterator[list[str]], line: Callable[[], int], is_padded: bool
+) -> Iterator[list[str]]:
+    """The rows of a table, without empty ones. Raises UserError."""
     try:
-        for row in rows:
-            if any(map(str.strip, row)):
-                yield first + rows.line_num - 1, [cell.strip() for cell in row] if is_padded else row
+        for row in reader:
+            if any(row) and (len(row) > 1 or row[0].strip()):
+                yield [cell.strip() for cell in row] if is_padded else row
     except csv.Error as error:
-        raise UserError(f"{path}, line {first + rows.line_num - 1}: {error}") from None
+        raise UserError(f"{path}, line {line()}: {error}") from None
 
 
 def _delimiter(path: Path, titles: str) -> str:
