@@ -15,6 +15,7 @@ from imagestore.decode.decode_image import decode_rgb
 from imagestore.decode.errors import NotAnImage
 from imagestore.decode.quiet import ignoring_warnings, silencing_standard_error
 from tests.helpers.commands import ROOT
+from tests.helpers.descriptors import open_descriptors
 from tests.helpers.images import blobs, encode
 
 TIFF = encode(blobs(), "TIFF", compression="tiff_lzw")
@@ -32,7 +33,7 @@ FILES = [
 def state() -> tuple:
     """Everything of the process that decoding could change."""
     pillow = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS, ImageFile.MAXBLOCK
-    return *pillow, tuple(warnings.filters), os.fstat(2).st_ino, len(os.listdir("/proc/self/fd"))
+    return *pillow, tuple(warnings.filters), os.fstat(2).st_ino
 
 
 def decode_all(number: int) -> int:
@@ -48,16 +49,16 @@ def decode_all(number: int) -> int:
 
 
 def test_decoding_leaves_the_process_as_it_is() -> None:
-    before = state()
+    before, descriptors = state(), open_descriptors()
     assert decode_all(0) == 4
-    assert state() == before
+    assert state() == before and open_descriptors() <= descriptors
 
 
 def test_decoding_in_threads_leaves_the_process_as_it_is() -> None:
-    before = state()
+    before, descriptors = state(), open_descriptors()
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(decode_all, range(60))) == {4}
-    assert state() == before
+    assert state() == before and open_descriptors() <= descriptors
 
 
 @pytest.mark.parametrize("context", [ignoring_warnings, silencing_standard_error])

@@ -10,6 +10,7 @@ import pytest
 
 from imagestore.console import UserError
 from imagestore.vfs.open_tree import open_tree
+from tests.helpers.descriptors import open_descriptors
 from tests.helpers.odd_stores import make_indexed, make_odd, some_bytes
 
 
@@ -56,7 +57,7 @@ def test_files_are_closed_if_one_of_them_is_no_store(tmp_path):
     make_indexed(tmp_path / "a.h5")
     make_odd(tmp_path / "b.h5")
     (tmp_path / "c.h5").write_bytes(b"no HDF5")
-    before = os.listdir("/proc/self/fd")
+    before = open_descriptors()
     with pytest.raises(UserError, match=r"c\.h5: not an HDF5 file"):
         open_tree([str(tmp_path / "*.h5")])
-    assert os.listdir("/proc/self/fd") == before
+    assert open_descriptors() <= before
