@@ -13,7 +13,14 @@ OTHER_KEYS = ("labels", "classes", "target", "targets", "category", "species", "
 
 
 class NoLabels(UserError):
-    """The archive itself does not say which labels its images have, or not clearly."""
+    """The archive itself does not say which labels its images have, or not clearly.
+
+    `candidates` are the arrays that may be the labels, if there are several.
+    """
+
+    def __init__(self, message: str, candidates: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.candidates = candidates
 
 
 def text_of(value: object) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,25 +110,47 @@ def _label_in_file(path: Path, options: LabelOptions, list_members: ListMembers)
 
 
 def _label_in_mat_file(path: Path, options: LabelOptions, members: Sequence[Member]) -> LabelOf:
-    """The n-th number is the label of the n-th image in natural order."""
-    from imagestore.labelling.mat_file import read_vectors
+    """The n-th number or text is the label of the n-th image in natural order."""
+    from imagestore.labelling.mat_file import read_labels
 
-    vectors = read_vectors(path)
-    if not vectors:
-        raise UserError(f"{path}: no variable is a row or a column of whole numbers: no other can be labels")
-    name = options.label_column or ("labels" if "labels" in vectors else next(iter(vectors), ""))
-    if name not in vectors or (len(vectors) > 1 and name != "labels" and not options.label_column):
-        raise UserError(f"{path}: name one of its variables with --label-column: {', '.join(vectors)}")
-    numbers = vectors[name]
-    if len(numbers) != len(members):
+    variables = read_labels(path)
+    name = _variable_of_labels(path, variables, options.label_column, len(members))
+    labels = _with_names_beside(name, variables)
+    if len(labels) != len(members):
         raise UserError(
-            f"{path}: {name} has {counted(len(numbers), 'number')}, and the archive has "
+            f"{path}: {name} has {counted(len(labels), 'label')}, and the archive has "
             f"{counted(len(members), 'image')}: "
             "they do not belong together"
         )
     place = numbers_in_natural_order(members)
-    labels = [str(number) for number in numbers.tolist()]
-    return _named(lambda member: labels[place[member.position]], options, set(labels))
+    return _named(lambda member: labels[place[member.position]], options, set(labels) - {None})
+
+
+def _variable_of_labels(
+    path: Path, variables: Mapping[str, list[str | None]], named: str | None, count: int
+) -> str:
+    """The variable that the user named, or `labels`, or the only one, or the only one of that length."""
+    if not variables:
+        raise UserError(f"{path}: no variable is a row or a column of whole numbers or of texts")
+    if named is None and "labels" in variables:
+        return "labels"
+    fitting = [name for name, values in variables.items() if len(values) == count]
+    for candidates in ([named] if named in variables else [], *([] if named else (list(variables), fitting))):
+        if len(candidates) == 1:
+            return candidates[0]
+    raise UserError(f"{path}: name one of its variables with --label-column: {', '.join(variables)}")
+
+
+def _with_names_beside(name: str, variables: Mapping[str, list[str | None]]) -> list[str | None]:
+    """The labels of a variable. If they are numbers that have names in another one, these names."""
+    from imagestore.tables.names_of_numbers import names_by_number
+
+    labels = variables[name]
+    numbers = {label for label in labels if label is not None}
+    for other, values in variables.items() if all(map(str.isdecimal, numbers)) else ():
+        if other != name and (names := names_by_number(other, values, numbers)):
+            return [names.get(label) for label in labels]
+    return labels
 
 
 def _label_in_hdf5_file(path: Path, options: LabelOptions, members: Sequence[Member]) -> LabelOf:

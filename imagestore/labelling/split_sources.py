@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from imagestore.archive.members import Member
 from imagestore.console import UserError, counted, printable
 from imagestore.labelling.name_table import NameTable
@@ -45,7 +47,11 @@ def _part_in_mat_file(path: Path, members: Sequence[Member]) -> PartOf:
     vectors = read_vectors(path)
     if not vectors.keys() & VARIABLES.keys():
         raise UserError(f"{path} has none of the variables {', '.join(VARIABLES)}")
-    part_of_number = {number: part for name, part in VARIABLES.items() for number in vectors.get(name, ())}
+    part_of_number: dict[int, str] = {}
+    for name, part in VARIABLES.items():
+        for number in vectors.get(name, np.empty(0, np.int64)).tolist():
+            if part_of_number.setdefault(number, part) != part:
+                raise UserError(f"{path} has image {number:,} in two parts, training and testing")
     first, last = min(part_of_number), max(part_of_number)
     if first < 1 or last > len(members):
         raise UserError(

@@ -76,7 +76,7 @@ def _labels_of(
         if found:
             choices = printable(", ".join(found))
             raise NoLabels(f"{path}: several arrays can be the labels of {printable(images)}: {choices}; "
-                            "name one with --label-key")  # fmt: skip
+                            "name one with --label-key", list(found))  # fmt: skip
     others = f" ({printable(', '.join(candidates))})" if candidates else ""
     raise NoLabels(
         f"{path}: no array of {counted(count, 'label')} stands beside {printable(images)}: "

@@ -49,8 +49,8 @@ def _find_names(
     """The names of `numbers`; empty if the file has none."""
     with contextlib.suppress(*ERRORS_OF_H5PY):
         for attributes in (dataset.attrs, dataset.parent.attrs, dataset.file.attrs):
-            for key in filter(_may_name_classes, attributes):
-                if names := _numbered(key, _values(attributes[key]), numbers):
+            for key in filter(may_name_classes, attributes):
+                if names := names_by_number(key, _values(attributes[key]), numbers):
                     return names
         return _in_datasets(file, path, name, numbers)
     return {}
@@ -61,20 +61,25 @@ def _in_datasets(file: h5py.File, path: Path, labels: str, numbers: Collection[s
     found: dict[tuple[bool, int], list[dict[str, str]]] = {}
     for name, dataset in datasets_below(file, path):
         base_name = name.rpartition("/")[2]
-        if name != labels and _may_name_classes(base_name):
-            names = _numbered(base_name, _texts(dataset), numbers)
+        if name != labels and may_name_classes(base_name):
+            names = names_by_number(base_name, _texts(dataset), numbers)
             if names:
                 found.setdefault(in_common(labels, name), []).append(names)
     likeliest = found[max(found)] if found else [{}]
     return likeliest[0] if all(names == likeliest[0] for names in likeliest) else {}
 
 
-def _may_name_classes(name: str) -> bool:
+def may_name_classes(name: str) -> bool:
     return bool(words(name) & OF_CLASSES) or name.lower() in ALONE
 
 
-def _numbered(name: str, values: object, numbers: Collection[str]) -> dict[str, str]:
-    """Number -> name, if the values of the array `name` are names of these numbers; else empty."""
+def names_by_number(name: str, values: object, numbers: Collection[str]) -> dict[str, str]:
+    """Number -> name, if the values of the array `name` are names of these numbers; else empty.
+
+    The values are a list of texts, or a mapping of numbers and names.
+    """
+    if not may_name_classes(name):
+        return {}
     if isinstance(values, Mapping):
         named = {text_of(key): text_of(value) for key, value in values.items()}
         if all(map(_is_number, named.values())) and not all(map(_is_number, named)):

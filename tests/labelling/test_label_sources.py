@@ -11,6 +11,7 @@ import pytest
 from scipy.io import savemat
 
 from imagestore.colour.palette import HEURISTIC_VERSION
+from imagestore.labelling.label_sources import LabelOptions, label_source
 from imagestore.sources.open_archive import open_archive
 from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
@@ -205,10 +206,33 @@ def test_numbers_of_pandas_have_their_class_names(run, flowers_tgz, tmp_path):
 def test_numbers_that_do_not_belong_to_the_archive_are_refused(run, flowers_tgz, tmp_path):
     savemat(tmp_path / "l.mat", {"labels": np.array([[1, 1, 2]])})
     done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 1, 1, "--labels", "l.mat", check=False)
-    assert "labels has 3 numbers, and the archive has 4 images" in done.stderr
-    savemat(tmp_path / "l.mat", {"labels": np.array(["rose", "lily", "rose", "lily"], dtype=object)})
+    assert "labels has 3 labels, and the archive has 4 images" in done.stderr
+    savemat(tmp_path / "l.mat", {"labels": np.eye(4)})
     done = run("colourHeuristic.py", "sort", flowers_tgz, "a.h5", 1, 1, "--labels", "l.mat", check=False)
-    assert "l.mat: no variable is a row or a column of whole numbers" in done.stderr
+    assert "l.mat: no variable is a row or a column of whole numbers or of texts" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"labels": np.array([["rose"], ["rose"], ["tulip"], ["tulip"]], object)},
+        {"labels": np.array(["rose ", "rose ", "tulip", "tulip"])},
+        {"labels": np.array([[1.0, 1, 2, 2]]), "class_names": np.array([["rose", "tulip"]], object)},
+        {"y": np.array([[0, 0, 1, 1]]), "more": np.array([[5]]), "classes": np.array(["rose ", "tulip"])},
+    ],
+)
+def test_texts_of_a_mat_file_are_labels_or_names(flowers_tgz, tmp_path, variables):
+    savemat(tmp_path / "l.mat", variables)
+    with open_archive(flowers_tgz) as archive:
+        label_of = label_source(LabelOptions(labels=str(tmp_path / "l.mat")), archive.members)
+        assert {member.name: label_of(member) for member in archive.members()} == SPECIES
+
+
+def test_nan_in_a_mat_file_is_no_label(flowers_tgz, tmp_path):
+    savemat(tmp_path / "l.mat", {"labels": np.array([[np.nan, 1, 2, 2]])})
+    with open_archive(flowers_tgz) as archive:
+        label_of = label_source(LabelOptions(labels=str(tmp_path / "l.mat")), archive.members)
+        assert [label_of(member) for member in archive.members()] == [None, "1", "2", "2"]
 
 
 def test_an_hdf5_file_of_labels_has_one_for_each_image(run, flowers_tgz, tmp_path):
@@ -228,7 +252,8 @@ def test_an_hdf5_file_of_labels_has_one_for_each_image(run, flowers_tgz, tmp_pat
 @pytest.mark.parametrize(
     ("datasets", "options", "words"),
     [
-        ({"y": [1, 2, 3]}, (), "with 4 labels, as many as the archive has images"),
+        ({"y": [1, 2, 3]}, (), "no array has 4 labels, as many as the archive has images"),
+        ({"a": [1, 2, 3, 4], "b": [1, 2, 3, 4]}, (), "name one with --label-column: a, b"),
         ({"label": [1, 2, 3, 4], "y": [1, 2, 3, 4]}, ("--label-column", "z"), "no array 'z'"),
         ({"label": [0.5, 1.5, 2.5, 3.5]}, ("--label-column", "label"), "no whole numbers"),
     ],

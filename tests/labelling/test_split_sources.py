@@ -80,3 +80,9 @@ def test_numbers_beyond_the_images_are_refused(run, archive, tmp_path):
     savemat(tmp_path / "setid.mat", {"trnid": np.array([[1, 5]])})
     message = partition(run, archive, tmp_path, 1, "--split", "setid.mat", status=1)
     assert "has numbers from 1 to 5, and the archive has 4 images" in message
+
+
+def test_an_image_in_two_parts_is_refused(run, archive, tmp_path):
+    savemat(tmp_path / "setid.mat", {"trnid": np.array([[1, 2]]), "tstid": [[2, 4]]})
+    message = partition(run, archive, tmp_path, 1, "--split", "setid.mat", status=1)
+    assert "has image 2 in two parts, training and testing" in message
