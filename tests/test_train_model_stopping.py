@@ -165,7 +165,7 @@ def test_trainings_ended_at_random_moments(tmp_path: Path, processes: int):
     counts = ("2", str(processes), "0")  # trainings, processes, seed
     done = subprocess.run(
         [sys.executable, program, store, tmp_path, *counts, *options],
-        capture_output=True, text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=290, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

@@ -40,6 +40,8 @@ def take_step(training: Training, batches: Sequence[Batch]) -> None:
                 loss_sum = _loss_sum(training, batch)
                 loss = loss_sum * training.group.size / max(images, 1)  # processes give the mean of gradients
                 training.scaler.scale(loss).backward()
+        if training.group.size > 1:
+            training.score()  # which all know before the weights change, should one be killed just afterwards
     training.is_between_steps = False
     training.scaler.step(training.optimizer)
     training.scaler.update()

@@ -30,16 +30,16 @@ import torch
 
 import train_model
 from imagestore.console import main as run_command
-from imagestore.training import process_group
+from imagestore.training import process_group, training_loop
 from imagestore.training.training_settings import CHECKPOINT_FILE
 from tests.helpers.ports import free_ports
 from tests.helpers.training_runs import metrics_in
 
-IMPORTED_LATE = ("imagestore.training.training_loop", "torch._dynamo", "matplotlib.backends.backend_agg")
+IMPORTED_LATE = ("torch._dynamo", "matplotlib.backends.backend_agg")
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 STOPS = 3  # of a training, at most; then it comes to its end
-SECONDS_TO_END = 30.0  # of all processes, after a signal
-SECONDS_OF_A_TRAINING = 120.0
+SECONDS_TO_END = 120.0  # of all processes, after a signal
+SECONDS_OF_A_TRAINING = 200.0
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,26 @@ class Trainings:
     processes: int
     log: Path
 
-    def start(self, folder: Path) -> list[int]:
-        """Start a training, or go on with it; return the ids of its processes."""
+    def start(self, folder: Path, steps_of_last: int | None = None) -> list[int]:
+        """Start a training, or go on with it; return the ids of its processes.
+
+        The last of them is killed just after it has taken so many steps.
+        """
         arguments = [str(self.store), "-o", str(folder), *self.options]
         if (checkpoint := folder / CHECKPOINT_FILE).exists():
-            epochs = self.options[self.options.index("--epochs") + 1]
-            arguments = [str(self.store), "-o", str(folder), "--epochs", epochs, "--resume", str(checkpoint)]
+            epochs = ("--epochs", str(self.epochs))
+            arguments = [str(self.store), "-o", str(folder), *epochs, "--resume", str(checkpoint)]
         [port] = free_ports(1)
-        return [self._fork(rank, port, arguments) for rank in range(self.processes)]
+        steps = {self.processes - 1: steps_of_last}
+        return [self._fork(rank, port, arguments, steps.get(rank)) for rank in range(self.processes)]
 
-    def _fork(self, rank: int, port: int, arguments: list[str]) -> int:
+    def _fork(self, rank: int, port: int, arguments: list[str], steps: int | None) -> int:
         child = os.fork()
         if child:
             return child
         try:
+            if steps is not None:
+                kill_after_steps(steps)
             os.dup2(os.open(f"{self.log}.{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
             os.dup2(2, 1)
             if self.processes > 1:
@@ -93,15 +99,39 @@ class Trainings:
         time.sleep(rng.uniform(0, 0.8 * duration))  # at the end it draws plots
         for pid in pids if rng.random() < 0.5 else [rng.choice(pids)]:
             os.kill(pid, number)
+        return self._check_end(pids, folder, number.name)
+
+    def kill_last(self, folder: Path, steps: int) -> str:
+        """Let the last process be killed just after so many steps; return what has happened."""
+        return self._check_end(self.start(folder, steps), folder, f"killed after {steps} steps")
+
+    def _check_end(self, pids: list[int], folder: Path, name: str) -> str:
         statuses = wait_for(pids, SECONDS_TO_END)
         messages = self.messages()
         assert "Traceback" not in messages, messages
         assert 99 not in statuses, messages
-        if set(statuses) == {0}:
-            return "came too late"
-        assert all(statuses), (statuses, messages)  # none takes part of a training for a whole one
+        # None takes part of a training for a whole one. The others end while the first writes the last files.
+        is_written, is_trained = not statuses[0], not all(statuses)
+        assert epochs_done(folder) >= (self.epochs if is_written else self.epochs - 1 if is_trained else 0)
         check_files(folder)
-        return number.name
+        return "came too late" if is_written else name
+
+    @property
+    def epochs(self) -> int:
+        """How many a whole training has."""
+        return int(self.options[self.options.index("--epochs") + 1])
+
+
+def kill_after_steps(steps: int) -> None:
+    """Kill this process when it has taken so many steps, before it tells others about the last one."""
+    take_step, left = training_loop.take_step, iter(range(steps))
+
+    def take_step_and_end(*arguments: object) -> None:
+        take_step(*arguments)
+        if next(left) == steps - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    training_loop.take_step = take_step_and_end
 
 
 def main(store: Path, folder: Path, count: int, processes: int, seed: int, options: list[str]) -> None:
@@ -117,6 +147,10 @@ def main(store: Path, folder: Path, count: int, processes: int, seed: int, optio
     expected = results(whole)
 
     rng, happened = random.Random(seed), Counter[str]()
+    happened[trainings.kill_last(disturbed, steps=20)] += 1
+    trainings.run_to_end(disturbed)
+    assert_equal(results(disturbed), expected)
+    shutil.rmtree(disturbed)
     for _ in range(count):
         for _ in range(rng.randint(1, STOPS)):
             happened[trainings.disturb(disturbed, rng, duration)] += 1
@@ -150,6 +184,13 @@ def assert_equal(found: dict[str, object], expected: dict[str, object]) -> None:
             assert not differ, (name, differ)
         else:
             assert found[name] == value, (name, found[name], value)
+
+
+def epochs_done(folder: Path) -> int:
+    """How many whole epochs the checkpoint has."""
+    with contextlib.suppress(FileNotFoundError):
+        return torch.load(folder / CHECKPOINT_FILE)["epochs_done"]
+    return 0
 
 
 def check_files(folder: Path) -> None:
