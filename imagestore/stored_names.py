@@ -9,6 +9,11 @@ turn one kind into the other.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 # The surrogates of the bytes 128 to 255, and what they are in Windows-1252; its five gaps are as in Latin-1.
 WINDOWS_1252 = {0xDC00 + i: bytes([i]).decode("cp1252", "ignore") or chr(i) for i in range(128, 256)}
@@ -46,3 +51,20 @@ def readings(argument: str) -> list[str]:
     passed on.
     """
     return list(dict.fromkeys([decode(encode(argument)), from_path(argument)]))
+
+
+def find_first(
+    find: Callable[[str], Found], readings_of_argument: Sequence[str], missing: type[Exception]
+) -> Found:
+    """What `find` returns for the first reading that it knows; it raises `missing` for the others.
+
+    If it knows none, the error is that of the first reading.
+    """
+    first, *others = readings_of_argument
+    try:
+        return find(first)
+    except missing:
+        for other in others:
+            with suppress(missing):
+                return find(other)
+        raise

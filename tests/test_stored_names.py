@@ -139,3 +139,10 @@ def test_files_under_another_locale_are_the_same(here: Path, run: Run, locale: d
         for source in ("store.h5", "pictures", "pictures.tar"):
             named = run("colourHeuristic.py", "identify", "--json", source, argument, env=locale).stdout
             assert json.loads(named)["name"] == path
+
+
+def test_the_first_reading_that_is_known_counts() -> None:
+    known = {"b": 2, "c": 3}
+    assert stored_names.find_first(known.__getitem__, ["a", "b", "c"], KeyError) == 2
+    with pytest.raises(KeyError, match="'x'"):
+        stored_names.find_first(known.__getitem__, ["x", "y"], KeyError)

@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from imagestore import stored_names
 from imagestore.console import UserError, did_you_mean, printable
@@ -53,15 +54,8 @@ def find_path(store: ImageStore, path: str) -> int | None:
 
 
 def _find_argument(store: ImageStore, argument: str) -> list[int]:
-    """What an argument means in the first of its readings that exists."""
-    first, *others = stored_names.readings(argument)
-    try:
-        return _find(store, first)
-    except UserError:
-        for other in others:
-            with suppress(UserError):
-                return _find(store, other)
-        raise
+    """What an argument means in the first of its readings that exists. Raises UserError."""
+    return stored_names.find_first(partial(_find, store), stored_names.readings(argument), UserError)
 
 
 def _find(store: ImageStore, name: str) -> list[int]:

@@ -82,14 +82,7 @@ def _is_image_file(path: Path) -> bool:
 
 def _find_argument(find: Callable[[str], Found], argument: str) -> Found:
     """What `find` returns for an argument in the first of its readings that it knows. Raises UserError."""
-    first, *others = stored_names.readings(argument)
-    try:
-        return find(first)
-    except UserError:
-        for other in others:
-            with suppress(UserError):
-                return find(other)
-        raise
+    return stored_names.find_first(find, stored_names.readings(argument), UserError)
 
 
 # ----- in an archive or a folder -----

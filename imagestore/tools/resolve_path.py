@@ -17,19 +17,16 @@ MOST_LINKS = 40  # as in Linux; more are a circle
 
 
 def resolve_argument(tree: Tree, path: str) -> tuple[bytes, Node]:
-    """What an argument of the command line leads to, in the first of its readings that exists; see below.
+    """What an argument of the command line leads to, in the first of its readings that exists.
 
-    All of it, or its folder, may be a label such as AC/DC, whose group has another name.
+    All of it, or its folder, may be a label such as AC/DC, whose group has another name. Otherwise as
+    `resolve_path`.
     """
     of_labels = [group_name(path.strip("/")), path_in_group(path)]
-    first, *others = map(stored_names.encode, [*stored_names.readings(path), *of_labels])
-    try:
-        return resolve_path(tree, first)
-    except UserError:
-        for other in others:
-            with contextlib.suppress(UserError):
-                return resolve_path(tree, other)
-        raise
+    readings = [*stored_names.readings(path), *of_labels]
+    return stored_names.find_first(
+        lambda name: resolve_path(tree, stored_names.encode(name)), readings, UserError
+    )
 
 
 def resolve_path(tree: Tree, path: bytes) -> tuple[bytes, Node]:
