@@ -177,6 +177,7 @@ def test_bad_input_gets_one_line_before_torch_is_imported(run: Run, tmp_path: Pa
             "--epochs 3 leaves no epoch after it",
         ),
         ([good, "-o", ""], 2, "a path is empty"),
+        ([good, "--weights", ""], 2, "a path is empty"),
         ([good, "--resume", ""], 2, "a path is empty"),
         ([good, "--epochs", "0"], 2, "--epochs"),
         ([good, "--val-fraction", "1"], 2, "--val-fraction"),

@@ -110,6 +110,17 @@ def test_labels_that_cannot_be_learned_are_named(tmp_path: Path, capsys) -> None
 
 
 @pytest.mark.slow
+def test_auto_takes_the_model_of_the_weights(tmp_path: Path, colours: Path, species: Path, capsys) -> None:
+    """Of a weights file or a checkpoint, whatever the labels are."""
+    assert train_here(capsys, species, "-o", tmp_path / "a", "--model", "mlp", *SMALL)[0] == 0
+    for name in ("model_weights.pth", "checkpoint.pth"):
+        weights = tmp_path / "a" / name
+        status, _, messages = train_here(capsys, colours, "-o", tmp_path / "b", "--weights", weights, *SMALL)
+        assert status == 0, messages
+        assert messages[0] == f"train_model: model: mlp, for pictures of 32 pixels (the model of {weights})"
+        assert any("4 of the model's 6 tensors taken" in line for line in messages), messages
+
+
 def test_weights_of_other_labels_keep_their_body(tmp_path: Path, species: Path, capsys):
     """A wrapped state dict of a network for 7 labels: the body is taken, the head is new."""
     torch.manual_seed(3)

@@ -18,7 +18,10 @@ def find_default_weights(model: str) -> Path:
     """The file of a model's usual weights on this machine. Raises UserError, which says what to put where."""
     check_model(model)
     if model in OWN_MODELS:
-        raise UserError(f"--weights default: {model} has no weights of its own; give a file, or leave it out")
+        raise UserError(
+            f"--weights default: {model} has no weights of its own; name another model with --model, or give "
+            "a file"
+        )
     return _find_timm(model) if model.startswith(TIMM) else _find_torchvision(model)
 
 

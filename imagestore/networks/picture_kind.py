@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from imagestore.networks.default_weights import torchvision_weights
+from imagestore.networks.described_weights import config_beside, description_in
 from imagestore.networks.description import MIDDLE, OWN_MODELS, TIMM
 from imagestore.networks.model_names import check_model, load_timm
 from imagestore.networks.tensor_files import UNEXPECTED_CONTENT
-from imagestore.networks.weights_file import read_description
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 USUAL_SIDE = 224  # pixels: of networks that were trained on ImageNet
 OWN_SIDES = {"colour": 60, "mlp": 32, "small": 64}
 SMALL_PICTURES = 40  # pixels: from here on, `small` halves the pictures
 CENTRED_BY_TENSORFLOW = ("googlenet", "inception_v3")  # torchvision turns its own normalisation into this one
-CONFIG_FILE = "config.json"  # beside the weights in a repository of timm's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,21 +50,15 @@ def find_picture_kind(model: str, side_of_pictures: int, weights: Path | None = 
 def _of_config_beside(path: Path) -> PictureKind | None:
     """What the configuration beside a file of timm's says; None if there is none."""
     try:
-        return _of_config(json.loads(path.with_name(CONFIG_FILE).read_bytes())["pretrained_cfg"])
-    except (OSError, *UNEXPECTED_CONTENT):
+        return _of_config(config_beside(path)["pretrained_cfg"])
+    except UNEXPECTED_CONTENT:
         return None
 
 
 def _of_our_file(path: Path, model: str) -> PictureKind | None:
-    """What a weights file of ours says; None if it is none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of what it then refuses
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            described = read_description(content, ())
-        except Exception:  # any other file says nothing; `take_weights` tells what is wrong with it
-            return None
-    return PictureKind(
+    """What a weights file or a checkpoint of ours says; None if it is none."""
+    described = description_in(path)
+    return described and PictureKind(
         size=described.size, view=described.view, mean=described.mean, std=described.std,
         options=described.options if described.model == model else {},
     )  # fmt: skip

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import pathlib
 import pickle
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +13,15 @@ import torch
 from torch import Tensor
 
 from imagestore.console import UserError
+from imagestore.networks.plain_values import plain_values
 
 # The weights in the files of other trainers. Means over several steps come first: they tell labels better.
 PARTS = (
     "state_dict_ema",
     "model_ema",
+    "ema_state_dict",
+    "ema",
+    "average",  # in our own checkpoints
     "state_dict",
     "model",
     "model_state_dict",
@@ -54,8 +55,11 @@ def read_tensors(path: Path) -> TensorFile:
     }
     if not tensors:
         raise UserError(f"{path}: holds no tensors by name; give the state dict of a model")
-    if any(tensor.is_quantized or tensor.layout != torch.strided for tensor in tensors.values()):
-        raise UserError(f"{path}: holds quantized or sparse tensors; give the weights of the plain model")
+    if any(map(_is_odd, tensors.values())):
+        raise UserError(
+            f"{path}: holds quantized or sparse tensors, complex ones, or some without values (meta); "
+            "give the weights of the plain model"
+        )
     return TensorFile(path, tensors, part, _labels_in(content))
 
 
@@ -85,7 +89,7 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _load_torch(path: Path) -> object:
-    with warnings.catch_warnings(), _plain_values():
+    with warnings.catch_warnings(), plain_values():
         warnings.simplefilter("ignore")  # torch warns of what it then refuses
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -105,27 +109,21 @@ def _why_refused(error: pickle.UnpicklingError) -> str:
     return "not a file that torch can load, or a damaged one"
 
 
-@contextlib.contextmanager
-def _plain_values() -> Iterator[None]:
-    """Let torch read what trainers keep beside the weights, and what runs no code: arguments and paths."""
-    if not hasattr(torch.serialization, "safe_globals"):  # torch before 2.5
-        yield
-        return
-    with torch.serialization.safe_globals([argparse.Namespace, pathlib.PosixPath]):
-        yield
-
-
 def _find_tensors(content: object) -> tuple[str, Mapping[Any, Any]]:
     """The part of a file that holds tensors by name, and its name; empty if there is none."""
     if not isinstance(content, Mapping):
         return "", {}
-    if any(isinstance(value, Tensor) for value in content.values()):
-        return "", content
-    for part in (*PARTS, *content):
+    is_state_dict = any(isinstance(value, Tensor) for value in content.values())
+    for part in PARTS if is_state_dict else (*PARTS, *content):  # a checkpoint may hold other tensors, too
         inner, found = _find_tensors(content.get(part))
         if found:
             return f"{part}.{inner}" if inner else str(part), found
-    return "", {}
+    return "", content if is_state_dict else {}
+
+
+def _is_odd(tensor: Tensor) -> bool:
+    """Whether a tensor is none of plain numbers."""
+    return tensor.is_quantized or tensor.layout != torch.strided or tensor.is_complex() or tensor.is_meta
 
 
 def _labels_in(content: object) -> tuple[str, ...] | None:

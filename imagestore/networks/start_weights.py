@@ -23,6 +23,7 @@ from imagestore.networks.read_tensors import TensorFile, read_tensors
 from imagestore.networks.tensor_files import UNEXPECTED_CONTENT
 
 NAMES_SHOWN = 3
+STEPS = "n_averaged"  # of torch's AveragedModel, beside the averages
 COUNTERS = "num_batches_tracked"  # of BatchNorm; older files do not have them, and nothing depends on them
 KINDS = {"weight", "bias", "running_mean", "running_var"}  # the last parts of names that many programs share
 # Names that torchvision's own files still have, and those of today.
@@ -44,7 +45,11 @@ def take_weights(network: ImageNetwork, path: Path) -> list[str]:
     theirs, is_by_name = by_the_names_of_the_model(network, own, file, head)
     fitting = {name: tensor for name, tensor in theirs.items() if fits(tensor, own.get(name))}
     takes_head = head <= fitting.keys() and may_be_for(network.description.labels, file)
-    taken = {name: tensor for name, tensor in fitting.items() if takes_head or name not in head}
+    taken = {
+        name: _as(own[name], tensor, file)
+        for name, tensor in fitting.items()
+        if takes_head or name not in head
+    }
     if not all(bool(tensor.isfinite().all()) for tensor in taken.values()):
         raise UserError(f"{path}: some weights are not finite numbers")
     with torch.no_grad():
@@ -73,6 +78,16 @@ def fits(tensor: Tensor, own: Tensor | None) -> bool:
     return own is not None and tensor.shape == own.shape
 
 
+def _as(own: Tensor, tensor: Tensor, file: TensorFile) -> Tensor:
+    """A tensor of the file with the dtype of the model's own. Raises UserError for rounded weights."""
+    if own.is_floating_point() and not tensor.is_floating_point():
+        raise UserError(
+            f"{file.path}: holds whole numbers in place of weights, as after quantization; give the weights "
+            "of the plain model"
+        )
+    return tensor.to(own.dtype)
+
+
 def by_the_names_of_the_model(
     network: ImageNetwork, own: Mapping[str, Tensor], file: TensorFile, head: set[str]
 ) -> tuple[dict[str, Tensor], bool]:
@@ -90,7 +105,7 @@ def by_the_names_of_the_model(
     first = [f"{name} {_shape(tensor)}" for name, tensor in file.tensors.items()]
     raise UserError(
         f"{file.path}: only {count} of the {len(body)} tensors of {model} are in it: is it of another model? "
-        f"It holds {_few(first)}"
+        f"Then name that with --model. It holds {_few(first)}"
     )
 
 
@@ -164,9 +179,12 @@ def report(
         lines.append("the head is that of the file, too")
     else:
         lines.append(f"the head stays as it was initialised: {_why_not_the_head(own, head, theirs)}")
-    if missing := [name for name in all_names if name not in taken and name not in head]:
-        lines.append(f"not in the file, or of another shape there: {_few(missing)}")
-    known = {*taken, *head, *OLD_VALUES}
+    left = [name for name in all_names if name not in taken and name not in head]
+    if missing := [name for name in left if name not in theirs]:
+        lines.append(f"not in the file, so as initialised: {_few(missing)}")
+    if reshaped := [name for name in left if name in theirs]:
+        lines.append(f"of another shape in the file, so as initialised: {_few(reshaped)}")
+    known = {*taken, *head, *reshaped, *OLD_VALUES, STEPS}
     if unused := [name for name in theirs if name not in known]:
         lines.append(f"in the file, but not used: {_few(unused)}")
     return lines

@@ -15,6 +15,7 @@ from imagestore.decode.decode_image import decode_rgb_array
 from imagestore.loading.dataset import UNDECODABLE, HDF5Dataset
 from imagestore.networks.choose_model import choose_model, is_colour_name
 from imagestore.networks.default_weights import find_default_weights
+from imagestore.networks.described_weights import model_of_weights
 from imagestore.networks.description import NetworkDescription
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.make_network import build_network, make_network
@@ -46,7 +47,7 @@ def new_network(
     labels, side, by_colour = dataset.classes, side_of_pictures(dataset), labelled_by_colour(dataset.stores)
     model, why = requested.get("model"), "--model"
     if model is None:
-        model, why = choose_model(labels, by_colour, side)
+        model, why = model_of_file(options.weights) or choose_model(labels, by_colour, side)
     weights = starting_weights(model, options)
     description = describe_network(model, labels, side, weights, requested, options)
     settings = settings_for(
@@ -90,6 +91,14 @@ def check_normalisation(description: NetworkDescription, options: RunOptions) ->
                 f"--{flag}: the checkpoint was made with {numbers}: leave --{flag} out, or start a new "
                 "training without --resume"
             )
+
+
+def model_of_file(weights: str | None) -> tuple[str, str] | None:
+    """The model that the file of --weights is of, and why; None if it does not say so."""
+    if weights in (None, DEFAULT_WEIGHTS):
+        return None
+    model = model_of_weights(Path(weights))
+    return model and (model, f"the model of {weights}")
 
 
 def starting_weights(model: str, options: RunOptions) -> Path | None:

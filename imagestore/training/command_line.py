@@ -89,9 +89,9 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--model", default=AUTO, metavar="NAME",
         help="colour (a histogram of colours), small (a residual network for small pictures), mlp, a "
-             "classification model of torchvision such as resnet18, timm/NAME, or auto: colour where the "
-             "labels are colours, else small (default)")  # fmt: skip
-    add("--weights", metavar="FILE",
+             "classification model of torchvision such as resnet18, timm/NAME, or auto: that of "
+             "--weights if it says so, else colour where labels are colours, else small (default)")  # fmt: skip
+    add("--weights", type=_weights, metavar="FILE",
         help="begin with the weights of this file (.pth or .safetensors), or 'default': those that "
              "torchvision or timm keeps on this machine; nothing is downloaded")  # fmt: skip
     add("--mean", type=fraction, nargs=3, metavar=("R", "G", "B"),
@@ -150,6 +150,13 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
 def _whole(text: str) -> int:
     """A count that may be 0."""
     return whole_number(text, 0, LARGEST_COUNT)
+
+
+def _weights(text: str) -> str:
+    """A file of weights, or a word. An empty one would be that of a variable that is not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("a path is empty: is a variable unset?")
+    return text
 
 
 def _accumulated(text: str) -> int:

@@ -95,7 +95,7 @@ class Training:
         return all(bool(weights.isfinite().all()) for weights in self.network.parameters())
 
     def optimizer_steps(self, steps: int) -> int:
-        """How many of so many steps the optimizer takes: with --freeze, the first ones are those of the head."""
+        """How many of so many steps the optimizer takes: with --freeze, the head takes the first ones."""
         settings = self.settings
         if settings.freeze and not settings.unfreeze_after:
             return 0

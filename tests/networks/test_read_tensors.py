@@ -86,10 +86,23 @@ def test_a_file_without_tensors_by_name_is_one_line(tmp_path: Path, content: obj
     assert "holds no tensors by name" in line_about(tmp_path / "start.pth")
 
 
-def test_quantized_and_sparse_tensors_are_one_line(tmp_path: Path) -> None:
-    for tensor in (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), torch.eye(2).to_sparse()):
+def test_tensors_of_other_kinds_are_one_line(tmp_path: Path) -> None:
+    quantized = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+    for tensor in (quantized, torch.eye(2).to_sparse(), torch.ones(2) * 1j, torch.ones(2, device="meta")):
         torch.save({"a": tensor}, tmp_path / "start.pth")
         assert "quantized or sparse" in line_about(tmp_path / "start.pth")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"best": torch.ones(3), "step": 4, "model": {"a": torch.ones(1)}},
+        {"best": torch.ones(3), "state_dict": {}, "weights": {"a": torch.ones(1)}},
+    ],
+)
+def test_a_checkpoint_may_hold_other_tensors_beside_the_weights(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "start.pth")
+    assert list(read_tensors(tmp_path / "start.pth").tensors) == ["a"]
 
 
 def test_a_program_of_torchscript_is_one_line(tmp_path: Path) -> None:

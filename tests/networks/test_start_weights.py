@@ -130,6 +130,40 @@ def test_a_checkpoint_of_train_model_gives_its_weights(tmp_path: Path) -> None:
     network = network_of()
     take_weights(network, save(content, tmp_path / "checkpoint.pth"))
     assert not differing(network, state)
+    take_weights(network_of(), save({**content, "best_pairs": torch.ones((1, 3))}, tmp_path / "later.pth"))
+
+
+def test_a_checkpoint_gives_its_average_if_it_has_one(tmp_path: Path) -> None:
+    """As the weights file does."""
+    last, mean = state_of(network_of()), state_of(network_of())
+    average = {
+        "n_averaged": torch.tensor(3),
+        **{f"module.model.{name}": value for name, value in mean.items()},
+    }
+    content = {"labels": list(LABELS), "model": last, "average": average, "best_pairs": torch.ones((1, 3))}
+    network = network_of()
+    lines = take_weights(network, save(content, tmp_path / "checkpoint.pth"))
+    assert not differing(network, mean)
+    assert lines[1:] == ["the head is that of the file, too"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
+def test_weights_of_other_precision_are_taken(tmp_path: Path, dtype: torch.dtype) -> None:
+    state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in state_of(network_of()).items()}
+    network = network_of()
+    take_weights(network, save(state, tmp_path / "start.pth"))
+    assert not differing(
+        network, {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+    )
+
+
+def test_rounded_weights_are_refused(tmp_path: Path) -> None:
+    """As int8 ones, whose scale the file keeps elsewhere."""
+    network = network_of()
+    before = state_of(network)
+    with pytest.raises(UserError, match="holds whole numbers in place of weights"):
+        take_weights(network, save({n: t.char() for n, t in before.items()}, tmp_path / "start.pth"))
+    assert not differing(network, before)
 
 
 def test_weights_of_other_names_are_taken_in_order(tmp_path: Path) -> None:
@@ -164,8 +198,11 @@ def test_what_is_missing_and_what_is_not_used_is_said(tmp_path: Path) -> None:
     state["extra.weight"] = torch.ones(3)
     state["blocks.0.first.0.weight"] = torch.ones(7)
     lines = take_weights(network_of(), save(state, tmp_path / "start.pth"))
-    assert "not in the file, or of another shape there: stem.0.weight, blocks.0.first.0.weight" in lines
-    assert "in the file, but not used: blocks.0.first.0.weight, extra.weight" in lines
+    assert lines[2:] == [
+        "not in the file, so as initialised: stem.0.weight",
+        "of another shape in the file, so as initialised: blocks.0.first.0.weight",
+        "in the file, but not used: extra.weight",
+    ]
 
 
 def test_weights_of_another_model_are_one_line(tmp_path: Path) -> None:
