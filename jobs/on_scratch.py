@@ -43,7 +43,8 @@ def job_and_node() -> str:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command, or clean; the exit status."""
     from imagestore.store.expand_paths import expand_paths
-    from imagestore.tools.scratch_copies import clean, run_on_copies
+    from imagestore.tools.run_on_copies import run_on_copies
+    from imagestore.tools.scratch_copies import clean
 
     if arguments.clean:
         clean(places())

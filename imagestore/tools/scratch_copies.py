@@ -16,22 +16,18 @@ import fcntl
 import mmap
 import os
 import shutil
-import signal
 import stat
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from isal.isal_zlib import crc32
 
-from imagestore.console import UserError, counted, note
+from imagestore.console import counted, note
 from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.loading.free_memory import available_memory
-from imagestore.processes import STOPPING
-from imagestore.staged_stores import VARIABLE, read_list, write_list
+from imagestore.staged_stores import read_list, write_list
 from imagestore.store.trailer import read_trailer
 
 PROGRAM = "on_scratch"
@@ -248,66 +244,3 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-# ----- the command -----
-
-
-def run_on_copies(stores: Sequence[Path], places: Sequence[Path], job: str, command: Sequence[str]) -> int:
-    """Run `command`, in which the word {} stands for the stores, on copies if possible; its exit status.
-
-    It is 128 + N if signal N ended the command. Signals are passed on to it. Raises UserError.
-    """
-    with _passing_signals_on() as started:
-        clean(places)
-        staged = stage(stores, places, job)
-        try:
-            return started(_with_stores(command, staged.stores), staged)
-        finally:
-            if staged.lock >= 0:
-                os.close(staged.lock)
-            clean(places)
-
-
-def _with_stores(command: Sequence[str], stores: Sequence[Path]) -> list[str]:
-    return [word for part in command for word in (map(str, stores) if part == "{}" else [part])]
-
-
-@contextlib.contextmanager
-def _passing_signals_on() -> Iterator[Callable[[Sequence[str], Staged], int]]:
-    """A function that runs a program, which keeps a lock open, and passes the signals of STOPPING on to it.
-
-    A terminal sends SIGINT to the program as well. A signal before the program starts ends this process.
-    """
-    running: list[subprocess.Popen] = []
-    while_starting: list[int] = []  # signals
-    is_starting = False
-
-    def pass_on(signum: int, frame: FrameType | None) -> None:
-        if running:
-            running[0].send_signal(signum)
-        elif is_starting:
-            while_starting.append(signum)
-        else:
-            raise SystemExit(128 + signum)
-
-    def run(words: Sequence[str], staged: Staged) -> int:
-        nonlocal is_starting
-        is_starting = True
-        environment = os.environ | ({VARIABLE: str(staged.listing)} if staged.listing else {})
-        kept = [staged.lock] if staged.lock >= 0 else []
-        try:
-            running.append(subprocess.Popen(words, pass_fds=kept, env=environment))
-        except OSError as error:
-            raise UserError(f"{words[0]}: {error.strerror}") from None
-        for signum in while_starting:
-            running[0].send_signal(signum)
-        status = running[0].wait()
-        return status if status >= 0 else 128 - status
-
-    before = {number: signal.signal(number, pass_on) for number in STOPPING if number != signal.SIGINT}
-    try:
-        yield run
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
