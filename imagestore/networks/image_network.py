@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -16,12 +19,15 @@ FAR_FROM_ZERO = 30.0
 class ImageNetwork(nn.Module):
     """`model` with the first and the last step: it takes uint8 pictures, and gives logits or features.
 
-    The state dict of `model` is that of the plain network, as torchvision or timm know it.
+    The state dict of `model` is that of the plain network, as torchvision or timm know it. They build it with
+    `arguments`.
     """
 
-    def __init__(self, description: NetworkDescription, model: nn.Module) -> None:
+    def __init__(
+        self, description: NetworkDescription, model: nn.Module, arguments: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
-        self.description, self.model = description, model
+        self.description, self.model, self.arguments = description, model, dict(arguments or {})
         self._heads = find_heads(description.model, model)  # in a list, so that torch registers them once
         # Numbers of Python: operations on the device "meta" would import torch._dynamo, for two seconds.
         scale = [1 / (255 * std) for std in description.std]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -35,7 +37,8 @@ def make_network(description: NetworkDescription) -> ImageNetwork:
 def build_network(description: NetworkDescription) -> ImageNetwork:
     """As `make_network`, but the model is known, and the size is not tried. Raises UserError."""
     try:
-        return ImageNetwork(description, _build_model(description))
+        model, arguments = _build_model(description)
+        return ImageNetwork(description, model, arguments)
     except CANNOT as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
@@ -58,15 +61,18 @@ def takes_pictures(network: ImageNetwork, side: int) -> bool:
         network.train(was_training)
 
 
-def _build_model(description: NetworkDescription) -> nn.Module:
-    """The plain model. Nothing is downloaded: no weights are asked for."""
+def _build_model(description: NetworkDescription) -> tuple[nn.Module, dict[str, Any]]:
+    """The plain model, and the arguments with which torchvision or timm build it.
+
+    Nothing is downloaded: no weights are asked for.
+    """
     count, size, options = len(description.labels), description.size, dict(description.options)
     if description.model == "colour":
-        return _build_colour(count, options)
+        return _build_colour(count, options), {}
     if description.model == "mlp":
-        return make_mlp(count, size, **options)
+        return make_mlp(count, size, **options), {}
     if description.model == "small":
-        return SmallResNet(count, size, **options)
+        return SmallResNet(count, size, **options), {}
     if description.model.startswith(TIMM):
         return _build_timm(description.model.removeprefix(TIMM), count, size)
     return _build_torchvision(description.model, count, size, options)
@@ -78,24 +84,32 @@ def _build_colour(count: int, options: dict[str, int]) -> nn.Module:
     return SecondColourNet(count, **options) if options.pop(SECOND, 0) else ColourNet(count, **options)
 
 
-def _build_torchvision(name: str, count: int, size: int, options: dict[str, int]) -> nn.Module:
+def _build_torchvision(
+    name: str, count: int, size: int, options: dict[str, Any]
+) -> tuple[nn.Module, dict[str, Any]]:
     import torchvision
 
+    arguments = {**options, "num_classes": count}
     if name.startswith("vit_"):
-        options["image_size"] = size
+        arguments["image_size"] = size
     elif name.startswith("maxvit"):
-        options["input_size"] = (size, size)
+        arguments["input_size"] = (size, size)
     elif name in WITHOUT_AUXILIARY:
-        options.update(aux_logits=False, init_weights=True)
-    return torchvision.models.get_model(name, weights=None, num_classes=count, **options)
+        arguments |= {"aux_logits": False, "init_weights": True}
+    model = torchvision.models.get_model(name, weights=None, **arguments)
+    if name in WITHOUT_AUXILIARY:
+        arguments["init_weights"] = False  # it takes seconds, and whoever loads weights needs none
+    return model, arguments
 
 
-def _build_timm(name: str, count: int, size: int) -> nn.Module:
+def _build_timm(name: str, count: int, size: int) -> tuple[nn.Module, dict[str, Any]]:
     timm = load_timm()
+    arguments = {"num_classes": count, "img_size": size}
     try:
-        return timm.create_model(name, pretrained=False, num_classes=count, img_size=size)
+        return timm.create_model(name, pretrained=False, **arguments), arguments
     except TypeError:  # most models take pictures of any size, and have no such argument
-        return timm.create_model(name, pretrained=False, num_classes=count)
+        del arguments["img_size"]
+        return timm.create_model(name, pretrained=False, **arguments), arguments
 
 
 def _other_size(network: ImageNetwork) -> str:

@@ -31,7 +31,8 @@ OTHER_LABELS = "trained on other labels: use the labels file of the same trainin
 
 def save_network(network: ImageNetwork, path: Path) -> None:
     """Write the weights file, whole or not at all. Raises UserError, OSError."""
-    save_file({**plain_description(network.description), "state_dict": network.model.state_dict()}, path)
+    described = {**plain_description(network.description), "arguments": network.arguments}
+    save_file({**described, "state_dict": network.model.state_dict()}, path)
 
 
 def plain_description(description: NetworkDescription) -> dict[str, Any]:

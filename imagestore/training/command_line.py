@@ -90,7 +90,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     add("--model", default=AUTO, metavar="NAME",
         help="colour (a histogram of colours), small (a residual network for small pictures), mlp, a "
              "classification model of torchvision such as resnet18, timm/NAME, or auto: that of "
-             "--weights if it says so, else colour where labels are colours, else small (default)")  # fmt: skip
+             "--weights if it says so, else colour for labels that are colours, else small")  # fmt: skip
     add("--weights", type=_weights, metavar="FILE",
         help="begin with the weights of this file (.pth or .safetensors), or 'default': those that "
              "torchvision or timm keeps on this machine; nothing is downloaded")  # fmt: skip

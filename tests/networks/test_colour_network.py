@@ -94,6 +94,23 @@ def test_the_crowd_outvotes_scattered_pixels() -> None:
         assert network(images).argmax() == 1
 
 
+def test_an_answer_needs_every_second_row() -> None:
+    """The last row too, if the number of rows is odd. All rows are seen while the network learns."""
+    torch.manual_seed(3)
+    network = ColourNet(label_count=3).eval()
+    images = torch.randint(0, 256, (2, 3, 61, 60), dtype=torch.uint8)
+    logits = network(images)
+    changed = images.clone()
+    changed[:, :, 1::2] = 255
+    assert torch.equal(network(changed), logits)
+    network.train()
+    network.head.eval()  # so that nothing is dropped at random
+    assert not torch.equal(network(changed), network(images))
+    changed = images.clone()
+    changed[:, :, -1] = 255
+    assert not torch.equal(network.eval()(changed), logits)
+
+
 def test_gradients_reach_every_weight_and_are_finite() -> None:
     """Also of a picture of one colour, whose softmax is as sharp as can be."""
     network = ColourNet(label_count=3)

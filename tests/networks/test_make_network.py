@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
 import torch
+import torchvision
+from torchvision.transforms.v2.functional import normalize
 
 from imagestore.console import UserError
-from imagestore.networks.description import NetworkDescription
+from imagestore.networks.description import OWN_MODELS, TIMM, NetworkDescription
 from imagestore.networks.make_network import make_network
 from imagestore.networks.weights_file import load_network, save_network
 
@@ -38,7 +41,23 @@ def check_family(model: str, side: int, folder: Path) -> None:
     save_network(network, folder / "weights.pth")
     loaded = load_network(folder / "weights.pth", LABELS, torch.device("cpu"))
     with torch.no_grad():
-        assert torch.equal(loaded.eval()(images), network.eval()(images))
+        expected = network.eval()(images)
+        assert torch.equal(loaded.eval()(images), expected)
+        if model not in OWN_MODELS:
+            assert torch.allclose(logits_of_plain_torch(folder / "weights.pth", images), expected, atol=1e-5)
+
+
+def logits_of_plain_torch(path: Path, images: torch.Tensor) -> torch.Tensor:
+    """Those of torchvision's or timm's own model, as docs/python.md builds it from a weights file."""
+    weights = torch.load(path, weights_only=True)
+    if weights["model"].startswith(TIMM):
+        model = importlib.import_module("timm").create_model(
+            weights["model"].removeprefix(TIMM), **weights["arguments"]
+        )
+    else:
+        model = torchvision.models.get_model(weights["model"], **weights["arguments"])
+    model.load_state_dict(weights["state_dict"])
+    return model.eval()(normalize(images.float() / 255, weights["mean"], weights["std"]))
 
 
 @pytest.mark.parametrize(("model", "side"), [*OWN, *FAMILIES])

@@ -60,7 +60,7 @@ def test_a_weights_file_is_plain(tmp_path: Path) -> None:
     state = content.pop("state_dict")
     assert content == {
         "model": "colour", "labels": LABELS, "size": 12, "view": "whole",
-        "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "options": {},
+        "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "options": {}, "arguments": {},
     }  # fmt: skip
     assert list(state) == list(ColourNet(3).state_dict())
 
