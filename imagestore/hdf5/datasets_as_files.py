@@ -22,9 +22,7 @@ from imagestore.hdf5.stored_bytes import Block, blocks, read_block
 from imagestore.hdf5.values_as_text import longest_text, objects_in, slices_of, text_of
 from imagestore.hdf5.vlen_descriptors import OTHER_FILE
 
-CHUNK_CACHE = (
-    16 << 20
-)  # bytes for each open dataset; without a cache, each slice decompresses its chunk again
+CHUNK_CACHE = 16 << 20  # bytes for each open dataset; without it, each slice decompresses its chunk again
 CHUNK_CACHE_SLOTS = 521  # HDF5's own default
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from imagestore.mount.fuse_options import ShownOptions
 from imagestore.mount.low_level_library import LowLevelLibrary
-from imagestore.mount.low_level_requests import LowLevelRequests, answered
+from imagestore.mount.low_level_requests import NO_XATTRS, LowLevelRequests, answered
 from imagestore.mount.replaced_stores import tree_of_now
 from imagestore.vfs.node import Node
 from imagestore.vfs.numbered_nodes import ROOT
@@ -68,7 +68,7 @@ class FollowingRequests(LowLevelRequests):
             return
         old, self.tree = self.tree, new
         self._owners = self._shown_owners()
-        self._xattrs = (0, {})
+        self._xattrs = NO_XATTRS
         self._close_if_unused(old)
 
     def _close_if_unused(self, tree: Tree | None) -> None:

@@ -10,7 +10,6 @@ import ctypes
 import struct
 from ctypes import CFUNCTYPE, c_char_p, c_double, c_int, c_long, c_size_t, c_uint32, c_uint64, c_void_p
 
-FUSE_ROOT_ID = 1
 FUSE_CAP_NO_OPENDIR_SUPPORT = 1 << 24
 
 # struct fuse_lowlevel_ops, as far as it has been in all versions 3.x. Later versions have more behind it.

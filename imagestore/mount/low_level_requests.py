@@ -39,6 +39,7 @@ from imagestore.vfs.tree import Tree
 
 BLOCK_SIZE = 4096  # bytes
 NO_NUMBER = 0  # of an entry about which the kernel has to ask, or which does not exist
+NO_XATTRS = (NO_NUMBER, {})  # in place of the number and the extended attributes of the last node
 MOST_PROCESSES = 64
 
 
@@ -101,9 +102,8 @@ class LowLevelRequests:
         self.is_mounted = False
         self.connection_options: int | None = None  # those of the user, as libfuse keeps them
         self.process = 0  # the number of this process among those that serve the tree
-        self.counts = memoryview(mmap.mmap(-1, 8 * MOST_PROCESSES)).cast(
-            "Q"
-        )  # requests of each; forks share it
+        # How many requests each process has answered; forked processes share this memory.
+        self.counts = memoryview(mmap.mmap(-1, 8 * MOST_PROCESSES)).cast("Q")
         self.nodes = NumberedNodes(tree)
         self._owners = self._shown_owners()
         self._entry = library.Entry()
@@ -112,10 +112,7 @@ class LowLevelRequests:
         self._buffer = ctypes.create_string_buffer(0)  # of listings
         self._interrupted = NO_LISTING
         self._opendir_is_needed = True
-        self._xattrs: tuple[int, dict[bytes, bytes]] = (
-            NO_NUMBER,
-            {},
-        )  # number and attributes of the last node
+        self._xattrs: tuple[int, dict[bytes, bytes]] = NO_XATTRS
 
     @property
     def count(self) -> int:

@@ -97,7 +97,7 @@ class _Signals:
     is_end_requested = has_child_ended = False
 
     def __enter__(self) -> _Signals:
-        """Begin to watch. A signal makes the one of `descriptors` readable, too."""
+        """Begin to watch. A signal also makes the descriptor in `descriptors` readable."""
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.descriptors = [self._reader]
         handled = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
@@ -113,7 +113,7 @@ class _Signals:
         self.has_child_ended = True
 
     def clear(self) -> None:
-        """Forget the child process."""
+        """Forget that a child process has ended, and empty the pipe that says so."""
         self.has_child_ended = False
         with contextlib.suppress(BlockingIOError):
             os.read(self._reader, 4096)

@@ -31,6 +31,7 @@ from imagestore.vfs.source import NoSuchName
 from imagestore.vfs.tree import Tree
 
 BLOCK_SIZE = 4096  # bytes
+NO_XATTRS = (-1, {})  # in place of the inode number and the extended attributes of the last node
 
 
 def answered(callback: Callable[..., int | None]) -> Callback:
@@ -83,10 +84,7 @@ class Requests:
         self._getattr_count = 0  # since the last listing
         self._expects_getattr = False  # whether a getattr for most entries follows a listing
         self._prepared_folders: set[bytes] = set()  # the tree's cache has all nodes in them
-        self._xattrs: tuple[int, dict[bytes, bytes]] = (
-            -1,
-            {},
-        )  # the inode number and the attributes of the last node
+        self._xattrs: tuple[int, dict[bytes, bytes]] = NO_XATTRS
 
     def close(self) -> None:
         """Close the stores. No callback may be called afterwards."""
@@ -251,7 +249,7 @@ class ReopeningRequests(Requests):
             return
         old, self.tree = self.tree, new
         self.owners = new.owners()
-        self._xattrs = (-1, {})
+        self._xattrs = NO_XATTRS
         self._prepared_folders.clear()
         self._close_if_unused(old)
 
