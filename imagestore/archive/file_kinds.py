@@ -109,6 +109,16 @@ def _is_raw(data: bytes) -> bool:
     return is_canon or data.startswith((b"FUJIFILMCCD-RAW", b"IIRO", b"IIU\0", b"FOVb", b"\0MRM"))
 
 
+def _is_arrow_stream(data: bytes) -> bool:
+    """A stream of Arrow: a mark, and the size of the schema behind it, of at most 64 KiB."""
+    return data[:4] == b"\xff\xff\xff\xff" and len(data) > 8 and data[6:8] == b"\0\0"
+
+
+def _is_tfrecord(data: bytes) -> bool:
+    """Records of TensorFlow: a size of 8 bytes, its checksum, and an Example, which begins with a field 1."""
+    return data[4:8] == b"\0\0\0\0" and data[:4] != b"\0\0\0\0" and data[12:13] == b"\x0a"
+
+
 def _is_video(data: bytes) -> bool:
     is_avi = data.startswith(b"RIFF") and data[8:12] == b"AVI "
     is_mpeg = data.startswith((b"\0\0\1\xba", b"\0\0\1\xb3"))
@@ -185,6 +195,9 @@ KINDS = (
     # arrays and databases
     _kind("a Parquet file", ARRAYS, _DECOMPRESS, b"PAR1"),
     _kind("an Arrow file", ARRAYS, _TO_FILES, b"ARROW1", b"FEA1"),
+    FileKind("an Arrow file", ARRAYS, _TO_FILES, _is_arrow_stream),
+    FileKind("a TFRecord file", ARRAYS, _TO_FILES, _is_tfrecord),
+    _kind("an IDX file, as MNIST has them", ARRAYS, _TO_FILES, b"\0\0\x08\1", b"\0\0\x08\3"),
     _kind("a NumPy array", ARRAYS, _TO_FILES, b"\x93NUMPY"),
     _kind("a Python pickle", ARRAYS, _TO_FILES, b"\x80\2", b"\x80\3", b"\x80\4\x95", b"\x80\5\x95"),
     _kind("a MATLAB file", ARRAYS, _TO_FILES, b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"),

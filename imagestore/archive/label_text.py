@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
+from imagestore import stored_names
 from imagestore.console import UserError
 
 LABEL_KEYS = ("label", "class", "cls")  # the usual words, the first of which counts
@@ -26,7 +27,7 @@ class NoLabels(UserError):
 def text_of(value: object) -> str | None:
     """A label as text: 3, 3.0 and True are "3", "3" and "1". None if the value cannot be a label."""
     if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
+        return stored_names.as_windows_1252(stored_names.decode(value))
     if isinstance(value, (float, Decimal)):
         if not math.isfinite(value):
             return None

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from imagestore import stored_names
-from imagestore.archive.file_kinds import TEXT, kind_of
+from imagestore.archive.file_kinds import PAGES, POINTERS, TEXT, kind_of
 from imagestore.console import UserError, describe, note, printable
 
 BEGINNING = 4096  # bytes that tell what a file is
@@ -29,7 +29,8 @@ def read_text(path: Path) -> str:
         return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le", "replace")
     kind = kind_of(data[:BEGINNING])
     if kind not in (None, TEXT):
-        raise UserError(f"{path} is {kind.one}: save the table as CSV")
+        advice = kind.advice if kind.members in (POINTERS, PAGES) else "save the table as CSV"
+        raise UserError(f"{path} is {kind.one}: {advice}")
     text = data.decode("utf-8-sig", "surrogateescape")
     letters = stored_names.as_windows_1252(text)
     if letters != text:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from imagestore.archive.label_text import text_of
 from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import DamagedArchive
-from imagestore.console import UserError, first_line
+from imagestore.console import UserError, first_line, printable
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
 from imagestore.printed_commands import pip_install
 from imagestore.tables.parquet_columns import BYTES, PATH, find_images, find_labels
@@ -44,6 +44,9 @@ class ParquetRows:
         metadata, fields = self._file.metadata, fields_of(self._file.schema_arrow)
         if not metadata.num_rows:
             raise UserError(f"{path} has no rows")
+        titles = self._file.schema_arrow.names
+        if twice := next((title for title in titles if titles.count(title) > 1), None):
+            raise UserError(f"{path} has two columns {printable(repr(twice))}: give them different names")
 
         def holds_images(field: Field) -> bool:
             return _begin_as_images(path, self._file, field)

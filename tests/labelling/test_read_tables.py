@@ -143,6 +143,7 @@ def test_columns_can_be_named(tmp_path):
         ('name,label\n"a,b\nc,d\n', "line 3: it has 1 of 2 columns"),
         ("name,label\n", "names no image"),
         ("PK\3\4\0\0", "is a zip file: save the table as CSV"),
+        ("version https://git-lfs.github.com/spec/v1\n", "is a git-lfs pointer: git lfs pull fetches"),
     ],
 )
 def test_a_table_that_makes_no_sense_is_named(tmp_path, text, message):

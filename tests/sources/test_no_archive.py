@@ -9,6 +9,7 @@ import lzma
 import os
 import shutil
 import sqlite3
+import struct
 import subprocess
 import tarfile
 import zipfile
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 
 from imagestore.console import UserError
@@ -61,6 +63,14 @@ def database(folder: Path) -> bytes:
     return (folder / "database").read_bytes()
 
 
+def arrow_stream(_: Path) -> bytes:
+    buffer = io.BytesIO()
+    table = pyarrow.table({"image": [IMAGE], "label": [1]})
+    with pyarrow.ipc.new_stream(buffer, table.schema) as stream:
+        stream.write_table(table)
+    return buffer.getvalue()
+
+
 def output_of(*command: str) -> Callable[[Path], bytes]:
     """What a compressor writes for TAR; the test is skipped where the system lacks it."""
 
@@ -87,6 +97,9 @@ def output_of(*command: str) -> Callable[[Path], bytes]:
         (lambda _: bytes(0x8001).replace(b"\0", b"\1", 1) + b"CD001\1" + bytes(99), "an ISO image", "7z x"),
         (npy_file, "a NumPy array", "image files"),
         (database, "an SQLite database", "image files"),
+        (arrow_stream, "an Arrow file", "image files"),
+        (lambda _: struct.pack("<QI", 900, 7) + b"\x0a" + noise(900, 1), "a TFRecord file", "image files"),
+        (lambda _: struct.pack(">4I", 2051, 9, 28, 28) + noise(900, 1), "an IDX file", "image files"),
         (lambda _: b"%PDF-1.7\n" + noise(900, 1), "a PDF file", "pdfimages"),
         (lambda _: b"\0\0\0\x20ftypisom" + noise(900, 1), "a video", "ffmpeg"),
         (lambda _: b"\x7fELF" + noise(900, 1), "a program", "archive of images"),

@@ -109,9 +109,14 @@ def test_chunks_are_read_in_any_order(tmp_path, chunks):
         (np.eye(3, dtype=bool)[NUMBERS], TEXTS),
         (np.array([b"red", b"blue", b"AC/DC"])[NUMBERS], ["red", "blue", "AC/DC"] * 4),
         (np.array(["rot", "blau", "gr\u00fcn"], object)[NUMBERS].tolist(), ["rot", "blau", "gr\u00fcn"] * 4),
+        (np.array([b"caf\xe9", b"th\xc3\xa9", b"eau"])[NUMBERS], ["café", "thé", "eau"] * 4),
         (NUMBERS == 1, ["0", "1", "0"] * 4),
+        (NUMBERS.reshape(1, -1), TEXTS),
     ],
-    ids=["uint8", "N x 1", "N x 1 x 1 x 1", "one-hot", "one-hot bool", "bytes", "text", "bool"],
+    ids=[
+        *("uint8", "N x 1", "N x 1 x 1 x 1", "one-hot", "one-hot bool", "bytes", "text", "Windows-1252"),
+        *("bool", "1 x N"),
+    ],
 )
 def test_labels_of_every_kind(tmp_path, labels, expected):
     path = write_datasets(tmp_path / "a.h5", x=PIXELS, y=labels)

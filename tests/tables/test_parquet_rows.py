@@ -251,6 +251,15 @@ def test_what_cannot_be_decided_is_asked(tmp_path, columns, features, key, words
     assert words in str(caught.value)
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    table = pa.Table.from_arrays(
+        [pa.array(JPEGS), pa.array(NUMBERS), pa.array(NAMES)], ["image", "label", "label"]
+    )
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"a\.parquet has two columns 'label': give them different names"):
+        open_archive(tmp_path / "a.parquet")
+
+
 def test_one_of_several_columns_may_be_named(run, tmp_path):
     write_table(tmp_path / "a.parquet", {"left": JPEGS, "right": JPEGS[::-1], "label": NAMES})
     run("colourHeuristic.py", "partition", "a.parquet:/right", "a.h5", "b.h5", "1", "--labels", "source")
