@@ -41,7 +41,7 @@ def test_a_forked_process_does_not_wait_for_a_thread() -> None:
     if not child:
         with lock, pickle.loads(pickle.dumps(lock)):
             os._exit(7)
-    for _ in range(1000):
+    for _ in range(10_000):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             break

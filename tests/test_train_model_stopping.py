@@ -16,39 +16,31 @@ import torch
 
 import train_model
 from imagestore.training.resume_command import resume_command
+from tests.helpers import signals_at_calls
 from tests.helpers.commands import ROOT, environment
 from tests.helpers.hooks import write_hook
 from tests.helpers.small_stores import make_store
 from tests.helpers.training_runs import have_equal_weights, metrics_in, train_here, train_until_check
 
-LONG = ("--epochs", "30", "--batch-size", "8", "-j", "1")
+LONG = ("--epochs", "30", "--batch-size", "8", "-j", "1")  # 11 steps in an epoch of 81 images
 NO_STOP = 10_000  # more checks than any of these trainings makes
-
-
-def interrupt_a_training(store: Path, output: Path, number: int) -> subprocess.CompletedProcess:
-    """Start a long training, send it a signal in its third epoch, and wait for its end."""
-    command = [sys.executable, ROOT / "train_model.py", store, "-o", output, *LONG]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            while not process.stdout.readline().startswith("epoch 2/"):
-                assert process.poll() is None
-            process.send_signal(number)
-            stdout, stderr = process.communicate(timeout=120)
-        finally:
-            process.kill()
-    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 @pytest.mark.slow
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, capsys: pytest.CaptureFixture):
     """After SIGUSR1 and SIGINT: weights and a checkpoint are written, and the command to resume is shown."""
     store = make_store(tmp_path / "train.h5", 90)
-    for number, status in ((signal.SIGUSR1, 1), (signal.SIGINT, 130)):
-        stopped = interrupt_a_training(store, tmp_path / "stopped", number)
-        assert stopped.returncode == status
+    step, arguments = (
+        "imagestore.training.training_loop.take_step",
+        (store, "-o", tmp_path / "stopped", *LONG),
+    )
+    for number, expected in ((signal.SIGUSR1, 1), (signal.SIGINT, 130)):
+        status, messages = signals_at_calls.run("train_model", step, 25, number, arguments, tmp_path)
+        assert status == expected
         assert (tmp_path / "stopped/model_weights.pth").is_file()
-        assert "Traceback" not in stopped.stderr
-    command = stopped.stderr.splitlines()[-1]
+        assert "Traceback" not in messages
+        assert "stopped after 25 of 330 steps" in messages
+    command = messages.splitlines()[-1]
     assert command.endswith(f" --resume {tmp_path}/stopped/checkpoint.pth -j 1")
     resumed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=True)
     assert "epoch 1/30" not in resumed.stdout
