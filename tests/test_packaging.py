@@ -10,7 +10,6 @@ import signal
 import site
 import subprocess
 import sys
-import time
 import venv
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 
 from tests.helpers.archives import pack, write
 from tests.helpers.commands import ROOT, environment
+from tests.helpers.hooks import write_hook
 from tests.helpers.small_stores import COLOURS, picture
 
 pytestmark = pytest.mark.slow
@@ -94,22 +94,23 @@ def test_messages_name_the_installed_commands(commands: Path, archive: Path, tmp
     assert f"{commands}/colourHeuristic partition" in done.stderr and ".py" not in done.stderr
 
 
-@pytest.mark.parametrize("delay", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize(
+    ("event", "what", "status"),
+    [
+        ("import", "imagestore.shell_completion", -signal.SIGINT),
+        ("import", "h5py", 130),
+        ("open", ".train.h5.", 130),
+        ("os.rename", ".train.h5.", 130),
+    ],
+)
 def test_ctrl_c_ends_an_installed_command_without_traceback(
-    commands: Path, archive: Path, tmp_path: Path, delay: float
+    commands: Path, archive: Path, tmp_path: Path, event: str, what: str, status: int
 ) -> None:
+    """During the imports, when it begins to write, and when it publishes."""
+    hook = write_hook(tmp_path / "hook", event, what, signal.SIGINT)
     line = [commands / "colourHeuristic", "partition", archive, "train.h5", "test.h5", "0.7"]
-    running = subprocess.Popen(
-        line, cwd=tmp_path, env=environment({"PYTHONPROFILEIMPORTTIME": "1"}),
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    for imported in running.stderr:
-        if "imagestore.processes" in imported:
-            break
-    time.sleep(delay)
-    running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=120)
-    assert running.returncode in (0, 130, -signal.SIGINT) and "Traceback" not in errors
+    done = call(*line, cwd=tmp_path, env={"PYTHONPATH": str(hook)}, status=status)
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture(params=["absent", "broken"])
