@@ -37,7 +37,7 @@ def test_the_network_sees_colours_but_not_positions() -> None:
     """A mirrored picture gives the same logits, but for its dithering. Other colours give other logits."""
     torch.manual_seed(1)
     network = ColourNet(label_count=3).eval()
-    images = torch.randint(0, 256, (5, 3, 60, 60), dtype=torch.uint8)
+    images = torch.randint(0, 256, (5, 3, 120, 60), dtype=torch.uint8)
     images[:, 1] //= 3
     images[:, 2] //= 5
     logits = network(images)
