@@ -21,7 +21,8 @@ def mountpoint(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "mnt"
     yield folder
     for mounted in mounted_below(tmp_path):
-        subprocess.run(["umount", "-l", mounted], check=True, timeout=120)
+        done = subprocess.run(["umount", "-l", mounted], check=False, timeout=120)
+        assert done.returncode == 0 or mounted not in mounted_below(tmp_path)  # it may just have ended
     for pid in servers(folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -110,6 +110,7 @@ def test_the_default_is_the_processors_up_to_four(run, store, mountpoint):
         shell("taskset", "--cpu-list", given, *H5VFS, store[0], mountpoint)
         assert len(serving(mountpoint)) == min(processors, 4)
         run("h5vfs.py", "-u", mountpoint)
+        wait_until(lambda: not servers(mountpoint))
 
 
 def test_all_processes_serve_a_file_that_is_walked(run, mountpoint, tmp_path):
@@ -117,6 +118,7 @@ def test_all_processes_serve_a_file_that_is_walked(run, mountpoint, tmp_path):
     run("h5vfs.py", "--processes", 1, tmp_path / "odd.h5", mountpoint)
     alone = described(mountpoint)
     run("h5vfs.py", "-u", mountpoint)
+    wait_until(lambda: not servers(mountpoint))
     patient = ("imagestore.mount.serve", "SECONDS_TO_LOOK_AHEAD", 60)  # a mount waits for so long
     h5vfs_with(*patient, "--processes", 4, tmp_path / "odd.h5", mountpoint)
     assert len(serving(mountpoint)) == 4
