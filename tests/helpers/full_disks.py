@@ -23,7 +23,7 @@ def mounted_tmpfs(folder: Path, options: str) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", folder], timeout=120, check=True)
+        subprocess.run(["umount", "-l", folder], timeout=120, check=True)
 
 
 @contextlib.contextmanager
