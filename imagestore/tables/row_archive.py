@@ -24,6 +24,7 @@ from imagestore.console import UserError, counted, note, printable
 from imagestore.decode.memory_bound import memory_bound
 from imagestore.tables.table_options import TableOptions
 
+ROW_RULES = 2  # raised if a row may get another name or other bytes than by an earlier version
 EMPTY = "without bytes"  # a reason to skip a row
 NAMES_SHOWN = 5
 
@@ -61,7 +62,7 @@ class RowArchive(Archive):
         self._descriptor = descriptor
         self._rows = rows
         self._mtime = os.fstat(descriptor).st_mtime_ns // 10**9
-        self._fingerprint = cache_folder.fingerprint(descriptor) | {"rows": rows.name}
+        self._fingerprint = cache_folder.fingerprint(descriptor) | {"rows": rows.name, "row_rules": ROW_RULES}
         if options.follow_external:
             self._fingerprint["follow_external"] = 1
         self._index_file = IndexFile(path, self._fingerprint, options.index, labels=options.labels)
