@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from imagestore.archive.label_text import text_of
 
@@ -22,8 +22,12 @@ def labels_in_json(data: bytes, keys: Sequence[str]) -> list[object]:
     with contextlib.suppress(ValueError, RecursionError):
         document = _only_item(json.loads(data))
         if isinstance(document, dict):
-            at_top = [_label(_lookup(document, key.split("."))) for key in keys]
-            return at_top if _has_any(at_top) else [_below(document, key) for key in keys]
+            paths = [tuple(key.lower().split(".")) for key in keys]
+            at_top = _labels_at(document, paths)
+            if any(value is not None for value in at_top):
+                return at_top
+            below = [_labels_at(found, paths) for found in _objects_below(document, MOST_NESTED)]
+            return [_only_one(values) for values in zip(*below, strict=True)]
     return []
 
 
@@ -32,21 +36,29 @@ def _only_item(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _has_any(values: Sequence[object]) -> bool:
-    return any(value is not None for value in values)
-
-
-def _lookup(document: object, path: Sequence[str]) -> object:
-    """The value at a path of keys; a key with dots in it counts first. None if there is none."""
-    if not path or not isinstance(document, dict):
-        return None if path else document
+def _labels_at(document: Mapping[str, object], paths: Sequence[Sequence[str]]) -> list[object]:
+    """The labels at paths of keys in an object; a key with dots in it counts first."""
     by_key = {key.lower(): value for key, value in reversed(document.items())}
-    whole = ".".join(path).lower()
-    return by_key[whole] if whole in by_key else _lookup(_only_item(by_key.get(path[0].lower())), path[1:])
+    return [_label(_lookup(by_key, path)) for path in paths]
+
+
+def _lookup(by_key: Mapping[str, object], path: Sequence[str]) -> object:
+    """The value at a path in an object, whose keys are in small letters; None if there is none."""
+    whole, (first, *others) = ".".join(path), path
+    if whole in by_key or not others:
+        return by_key.get(whole)
+    inner = _only_item(by_key.get(first))
+    return (
+        _lookup({key.lower(): item for key, item in inner.items()}, others)
+        if isinstance(inner, dict)
+        else None
+    )
 
 
 def _label(value: object) -> object:
     """A value as a label: a text or a number, also in a list of one, or the name in an object."""
+    if isinstance(value, (str, int)):
+        return value
     value = _only_item(value)
     if isinstance(value, dict):
         texts = [item for item in value.values() if isinstance(item, str)]
@@ -54,10 +66,9 @@ def _label(value: object) -> object:
     return None if text_of(value) is None else value
 
 
-def _below(document: dict[str, object], key: str) -> object:
-    """The label that a key has in the objects below the top, if there is only one."""
-    found = [_label(_lookup(below, key.split("."))) for below in _objects_below(document, MOST_NESTED)]
-    found = list({text_of(value): value for value in found if value is not None}.values())
+def _only_one(values: Sequence[object]) -> object:
+    """The only label among these; None if there are several."""
+    found = list({text_of(value): value for value in values if value is not None}.values())
     return found[0] if len(found) == 1 else None
 
 

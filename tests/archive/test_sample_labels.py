@@ -194,6 +194,5 @@ def test_shares_of_a_shard_have_their_labels(run, shard, tmp_path):
 def test_a_key_without_labels_from_the_source_is_refused(run, shard):
     command = ["partition", "shard.tar", "a.h5", "b.h5", "1", "--label-key", "species"]
     done = run("colourHeuristic.py", *command, check=False)
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (
-        2, "colourHeuristic.py partition: error: --label-key goes with --labels source",
-    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.endswith(" partition: error: --label-key goes with --labels source\n")
