@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Name the dominant colours of images in an archive, and store the images under those names in one HDF5 file.
+"""Put the images of an archive into one HDF5 file, each under a label: by default, its dominant colour.
 
-./colourHeuristic.py sort      TARFILE OUTPUT.h5 COUNT CHUNK        add COUNT random new images
-./colourHeuristic.py partition TARFILE TRAIN.h5 TEST.h5 FRACTION    put each image into one of two files
+./colourHeuristic.py sort      ARCHIVE OUTPUT.h5 COUNT CHUNK        add COUNT random new images
+./colourHeuristic.py partition ARCHIVE TRAIN.h5 TEST.h5 FRACTION    put each image into one of two files
 ./colourHeuristic.py merge     OUTPUT.h5 STORE.h5...                join stores into one
 ./colourHeuristic.py identify  SOURCE NAME                          the 3 most dominant colours
 ./colourHeuristic.py show      SOURCE NAME                          a picture of an image and its colours
@@ -34,7 +34,7 @@ from imagestore.run_summary import summarised
 # Labelling is parallel by processes; threads of the linear algebra library would only compete with them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-
+PROGRAM = "colourHeuristic"
 EPILOG = f"""\
 examples:
   ./colourHeuristic.py partition photos.tgz train.h5 test.h5 0.8                  colours as labels
@@ -49,7 +49,7 @@ examples:
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="colourHeuristic.py",
+        prog=PROGRAM,
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,8 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Run the command; returns the exit status."""
-    run = summarised("colourHeuristic", lambda arguments: arguments.run(arguments))
-    return console.main("colourHeuristic", build_parser(), run)
+    run = summarised(PROGRAM, lambda arguments: arguments.run(arguments))
+    return console.main(PROGRAM, build_parser(), run)
 
 
 if __name__ == "__main__":

@@ -200,7 +200,7 @@ def _run_merge(arguments: argparse.Namespace) -> int:
 def _add_archive(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "archives",
-        metavar="TARFILE",
+        metavar="ARCHIVE",
         nargs="+",
         type=given_path,
         help="archives (.tgz, .tar, .zip, …) or folders of images; also quoted globs, shard-{00..99}.tar",
