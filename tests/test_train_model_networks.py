@@ -199,6 +199,23 @@ def test_a_frozen_body_stays_and_its_features_are_kept(tmp_path: Path, species: 
     assert all(torch.equal(first[name], value) for name, value in weights_in(out).items())
 
 
+def test_a_frozen_body_obeys_what_concerns_its_head(tmp_path: Path, species: Path, capsys) -> None:
+    """Rare labels count as they shall; what changes nothing is named."""
+    mlp = ("--model", "mlp", "--size", 8)
+    assert train_here(capsys, species, "-o", tmp_path / "a", *mlp, "--epochs", 1)[0] == 0
+    uneven = (species, make_store(tmp_path / "roses.h5", 9, 50, {"rose": SHAPES["rose"]}))
+    options = (*mlp, "--weights", tmp_path / "a/model_weights.pth", "--freeze")
+    heads = {}
+    for given in ((), ("--balance", "weights"), ("--balance", "sampling"), ("--logit-adjust", 1)):
+        assert train_here(capsys, *uneven, "-o", tmp_path / "b", *options, *given)[0] == 0
+        heads[given[-1:]] = weights_in(tmp_path / "b")["head.bias"]
+    assert torch.equal(heads[("weights",)], heads[("sampling",)])
+    assert not torch.equal(heads[()], heads[("weights",)])
+    assert not torch.equal(heads[()], heads[(1,)])
+    _, _, messages = train_here(capsys, *uneven, "-o", tmp_path / "b", *options, "--lr", 1, "--ema")
+    assert any("--lr, --ema change nothing with --freeze without" in line for line in messages), messages
+
+
 @pytest.mark.slow
 def test_an_unfrozen_body_learns_after_the_head(tmp_path: Path, species: Path, capsys):
     torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), tmp_path / "w.pth")
@@ -262,6 +279,7 @@ def test_patience_ends_a_training(tmp_path: Path, species: Path, capsys):
     status, out, _ = train_here(capsys, species, "-o", tmp_path, *options)
     assert status == 0
     assert sum(line.startswith("epoch") for line in out.splitlines()) == 4
+    assert "best epoch: 1 of 4; none was better in 3 epochs, so it ended" in out.splitlines()
 
 
 @pytest.mark.parametrize("cache", [pytest.param("none", marks=pytest.mark.slow), "ram"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.full_disks import mounted_tmpfs
 from tests.helpers.small_stores import make_store
 from tests.helpers.training_runs import have_equal_weights, train_here, train_until_check, weights_in
 
@@ -90,3 +91,31 @@ def test_weights_that_are_not_finite_are_not_kept(species: Path, tmp_path: Path,
     assert messages[-1].endswith("choose a smaller --lr than 1e+15")
     assert not any("wrote a checkpoint" in line for line in messages)
     assert {path.name: path.read_bytes() for path in out.glob("*.pth")} == kept
+
+
+def test_a_full_disk_in_the_middle_loses_nothing(species: Path, tmp_path: Path, capsys) -> None:
+    """Weights and checkpoint of the epoch before are whole, and the last lines say how to go on."""
+    out = tmp_path / "out"
+    out.mkdir()
+    with mounted_tmpfs(out, "size=1900k"):  # holds the weights and one checkpoint of 1 MB, but not two
+        status, output, messages = train_here(capsys, species, "-o", out, *MLP, "--epochs", 3)
+        assert (status, output.count("epoch ")) == (1, 2)
+        assert messages[-1].startswith("train_model: error: No space left on device")
+        checkpoint = out / "checkpoint.pth"
+        assert messages[-2].endswith(f"after 3 steps is whole: go on from it with --resume {checkpoint}")
+        assert not [path for path in out.iterdir() if path.name.startswith(".")]
+        resume = ("--resume", checkpoint, "--epochs", 3)
+        assert train_here(capsys, species, "-o", tmp_path / "elsewhere", *resume)[0] == 0
+    assert train_here(capsys, species, "-o", tmp_path / "whole", *MLP, "--epochs", 3)[0] == 0
+    assert have_equal_weights(tmp_path / "elsewhere", tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_missing_compiler_is_one_line(species: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    """Of torch.compile, which asks for one on processors."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "none-such"))
+    status, _, messages = train_here(capsys, species, "-o", tmp_path / "out", *MLP, "--compile")
+    assert status == 1
+    assert "--compile: torch.compile cannot compile this network here (" in messages[-1]

@@ -39,7 +39,11 @@ def _make(lock: Path) -> bool:
     """Make a lock of this process; False if the lock exists."""
     while True:
         draft = lock.with_name(f"{lock.name}.{secrets.token_hex(4)}")
-        draft.write_text(_holder_as_text(), encoding="utf-8")
+        try:
+            draft.write_text(_holder_as_text(), encoding="utf-8")
+        except OSError:  # a full disk
+            draft.unlink(missing_ok=True)
+            raise
         try:
             os.link(draft, lock)  # makes the lock with its content, or fails if it exists; on NFS too
         except FileExistsError:

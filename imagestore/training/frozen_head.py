@@ -16,12 +16,18 @@ STEPS = 100  # of L-BFGS; it ends earlier where the loss does not fall any more
 
 
 def train_head(
-    features: Tensor, labels: Tensor, label_count: int, weights: Tensor | None = None, bias: bool = True
+    features: Tensor,
+    labels: Tensor,
+    label_count: int,
+    weights: Tensor | None = None,
+    bias: bool = True,
+    shift: Tensor | float = 0.0,
 ) -> nn.Linear:
     """The layer for features, float32 (N, F), and labels, int64 (N,), below `label_count`.
 
-    `weights`, float32 (labels,), are how much an image of each label counts. The loss has one minimum, so the
-    same features give the same layer. N is at least 1.
+    `weights`, float32 (labels,), are how much an image of each label counts. `shift`, float32 (labels,), is
+    added to the logits for the loss. The loss has one minimum, so the same features give the same layer. N is
+    at least 1.
     """
     mean = features.mean(0) if bias else torch.zeros_like(features[0])
     deviation = features.std(0, correction=0) + 1e-6
@@ -33,7 +39,7 @@ def train_head(
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = cross_entropy(layer(scaled), labels, weights) + DECAY * (layer.weight**2).sum()
+        value = cross_entropy(layer(scaled) + shift, labels, weights) + DECAY * (layer.weight**2).sum()
         value.backward()
         return value
 

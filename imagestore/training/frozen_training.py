@@ -17,7 +17,7 @@ from imagestore.training.frozen_features import FEATURES_FOLDER, features_of
 from imagestore.training.frozen_head import train_head
 from imagestore.training.log_lines import Pace
 from imagestore.training.predictions import Predictions
-from imagestore.training.prepare_training import NOTHING_DECODED
+from imagestore.training.prepare_training import NOTHING_DECODED, weights_of_labels
 from imagestore.training.training_files import TrainingFiles
 from imagestore.training.training_state import Best, Training
 
@@ -40,7 +40,9 @@ def train_frozen(training: Training, files: TrainingFiles, stop: Stop) -> None:
         raise UserError(NOTHING_DECODED)
     head_started = time.monotonic()
     has_bias = training.network.head.bias is not None
-    head = train_head(features, labels, len(training.labels), training.label_weights, has_bias)
+    weights = None if training.settings.balance == "none" else weights_of_labels(training.training_batches)
+    shift = training.logit_shift.cpu()
+    head = train_head(features, labels, len(training.labels), weights, has_bias, shift)
     note(f"train_model: trained the last layer in {time.monotonic() - head_started:.1f} s")
     _put_in(training, head)
 

@@ -10,11 +10,12 @@ from imagestore.training.predictions import Predictions
 CONFUSIONS = 3  # pairs of labels that are named
 
 
-def last_lines(predictions: Predictions, what: str = "validation") -> list[str]:
-    """The accuracy of `what`, and the pairs of labels most often confused; empty without predictions."""
+def last_lines(predictions: Predictions, best_epoch: str = "") -> list[str]:
+    """The best epoch, its accuracy, and the pairs of labels most often confused; none without predictions."""
     if not predictions.count:
         return []
-    return [accuracy_line(predictions, what), *confusion_lines(predictions)]
+    lines = [accuracy_line(predictions, "validation"), *confusion_lines(predictions)]
+    return [best_epoch, *lines] if best_epoch else lines
 
 
 def accuracy_line(predictions: Predictions, what: str) -> str:

@@ -29,6 +29,7 @@ from imagestore.training.training_settings import RunOptions, TrainingSettings, 
 from imagestore.training.training_state import Training
 
 NOTHING_DECODED = "none of the images to train on can be decoded: name another store"
+IDLE_IF_FROZEN = ("augment", "lr", "weight_decay", "label_smoothing", "grad_accum", "ema", "amp")
 AUGMENTED_VIEWS = {"none": "none", "flip": "flip", "standard": "crop", "strong": "crop"}
 
 
@@ -56,6 +57,8 @@ def prepare(
     settings, parts = choose_images(dataset, settings, requested, options, is_resumed=checkpoint is not None)
     for line in lines:
         note(f"train_model: {line}")
+    if settings.freeze and not settings.unfreeze_after:
+        note_idle_flags(requested)
     batches, cache = cached_batches(parts, settings, network, options, checkpoint, device, stop)
     if group.share_stop(stop, group.sum(stop.requested)[0]):
         return None
@@ -156,6 +159,14 @@ def log_prior(batches: Batches) -> Tensor:
     """float32 (labels,): the logarithm of each label's share of the images; one more image for each label."""
     counts = torch.bincount(batches.labels, minlength=len(batches.dataset.classes)) + 1
     return (counts / counts.sum()).log()
+
+
+def note_idle_flags(requested: Mapping[str, Any]) -> None:
+    """Name the settings that were given, and that change nothing where the last layer is trained alone."""
+    given = [f"--{name.replace('_', '-')}" for name in IDLE_IF_FROZEN if name in requested]
+    if given:
+        change = "changes" if len(given) == 1 else "change"
+        note(f"train_model: {', '.join(given)} {change} nothing with --freeze without --unfreeze-after")
 
 
 def note_what_is_trained(training: Training) -> None:

@@ -44,6 +44,8 @@ class TrainingFiles:
         if not self._has_weights:
             training.best = Best()
         self._last_checkpoint = time.monotonic()
+        self._last_step = training.step if options.resume else None  # of the last checkpoint
+        self._has_written = False  # a checkpoint
 
     # ----- while the network is trained -----
 
@@ -106,15 +108,26 @@ class TrainingFiles:
     def save_what_was_done(self) -> None:
         """Write a checkpoint before the training ends with an error. Other processes may be gone.
 
-        If the weights were just changing, or are not finite, the last checkpoint stays.
+        If the weights were just changing, or are not finite, or the disk is full, the last checkpoint stays.
         """
         training = self.training
         if not training.images or not training.group.is_first or not training.is_between_steps:
             return
         if not training.has_finite_weights:
             return
-        self._write_checkpoint(training.score() if training.group.size == 1 else training.known)
+        try:
+            self._write_checkpoint(training.score() if training.group.size == 1 else training.known)
+        except (OSError, UserError):
+            self._note_last_checkpoint()
+            return
         note(f"train_model: wrote a checkpoint after {counted(training.step, 'step')}: {self._checkpoint}")
+
+    def _note_last_checkpoint(self) -> None:
+        """Say where the last checkpoint of this training is, if there is one."""
+        if self._last_step is not None:
+            path = self._checkpoint if self._has_written else self.options.resume
+            steps = counted(self._last_step, "step")
+            note(f"train_model: the checkpoint after {steps} is whole: go on from it with --resume {path}")
 
     @property
     def _checkpoint(self) -> Path:
@@ -134,6 +147,7 @@ class TrainingFiles:
             scaler=training.scaler.state_dict(),
             best=astuple(training.best), best_pairs=training.best_pairs, cache=training.cache,
         ).save(self._checkpoint)  # fmt: skip
+        self._last_step, self._has_written = training.step, True
 
     def _take_over_weights(self) -> bool:
         """Whether the best weights so far are in the folder; they may come from beside the checkpoint."""
@@ -171,8 +185,21 @@ class TrainingFiles:
         extra = {"training": self._summary()}
         names = save_results_files(self.options.output, training.settings, network, predictions, extra)
         print_line(f"wrote {', '.join(names)} beside them")
-        for line in last_lines(predictions):
+        for line in last_lines(predictions, self._best_epoch()):
             print_line(line)
+
+    def _best_epoch(self) -> str:
+        """Which epoch's weights are written; "" if there is no choice."""
+        training = self.training
+        done, best = training.epochs_done, training.best.epoch + 1
+        if not best or not training.optimizer_steps(training.total_steps):
+            return ""
+        early = (
+            f"; none was better in {counted(done - best, 'epoch')}, so it ended"
+            if done < training.epochs
+            else ""
+        )
+        return f"best epoch: {best} of {done}{early}"
 
     def _summary(self) -> dict[str, object]:
         """What report.json says of the run beside its settings."""

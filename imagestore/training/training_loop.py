@@ -18,6 +18,7 @@ from imagestore.loading.batches import Batch
 from imagestore.loading.copy_ahead import copy_ahead
 from imagestore.processes import Stop
 from imagestore.store.reader import ImageStore
+from imagestore.training.compiling import compiler_error
 from imagestore.training.epoch_order import order_of_epoch, parts_of_steps
 from imagestore.training.evaluation import Score
 from imagestore.training.frozen_training import train_frozen
@@ -67,8 +68,10 @@ def train_network(
         if training.settings.freeze and not training.step:
             train_frozen(training, files, stop)
         is_stopped = train_epochs(training, files, stop, options.patience)
-    except BaseException:
+    except BaseException as error:
         files.save_what_was_done()
+        if told := compiler_error(error):
+            raise told from error
         raise
     if is_stopped and not training.images:  # the files of an earlier run stay
         return TrainingResult()

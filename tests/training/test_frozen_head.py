@@ -75,6 +75,16 @@ def test_weights_of_labels_change_what_is_predicted() -> None:
     assert counts == sorted(set(counts))
 
 
+def test_a_shift_makes_a_label_rarer_or_commoner() -> None:
+    """The head makes up for what is added to the logits of its loss."""
+    features, labels = clouds()
+    counts = []
+    for shift in (-3.0, 0.0, 3.0):
+        head = train_head(features, labels, 3, shift=torch.tensor([shift, 0.0, 0.0]))
+        counts.append(int((head(features).argmax(1) == 0).sum()))
+    assert counts == sorted(set(counts), reverse=True)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_image_is_enough(count: int) -> None:
     """Features that never change count for nothing; none is divided by 0."""

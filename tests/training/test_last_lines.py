@@ -19,6 +19,13 @@ def test_the_last_lines_tell_accuracy_and_confusions() -> None:
     ]
 
 
+def test_the_best_epoch_comes_first() -> None:
+    predictions = Predictions(["red"])
+    predictions.add_one(0, 0)
+    assert last_lines(predictions, "best epoch: 3 of 7")[0] == "best epoch: 3 of 7"
+    assert last_lines(Predictions(["red"]), "best epoch: 3 of 7") == []
+
+
 def test_only_three_confusions_are_named() -> None:
     predictions = Predictions(list("abcdef"))
     predictions.add(np.array([1, 2, 3, 4, 5]), np.array([0, 0, 0, 0, 0]))
