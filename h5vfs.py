@@ -154,11 +154,8 @@ def tools_parser() -> argparse.ArgumentParser:
 
 def use_tool(arguments: argparse.Namespace) -> int:
     """Run the chosen command."""
-    from imagestore.mending.command_line import MENDING, mend
-    from imagestore.tools import command_line
-
     load_numpy_without_threads()
-    return mend(arguments) if arguments.tool in MENDING else command_line.use_tool(arguments)
+    return arguments.run(arguments)
 
 
 def use_mount(arguments: argparse.Namespace, command: list[str]) -> int:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 
 from imagestore.arguments import fraction, given_path
-from imagestore.run_summary import add_json_summary
+from imagestore.run_summary import RunSummary, add_json_summary
 
-MENDING = ("mv", "rm", "add", "rename-label")
 MV_EPILOG = """\
 examples:
   ./h5vfs.py mv train.h5 yellow/image_0721.jpg orange/
@@ -40,6 +39,7 @@ def add_mending(tools: argparse._SubParsersAction) -> None:
             "--dry-run", action="store_true", help="print what would be done, and write nothing"
         )
         add_json_summary(command)
+        command.set_defaults(summary=RunSummary(has_line=False))  # MendReport prints the result
 
 
 def _add_mv(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -61,63 +61,11 @@ def _add_mv(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     command.add_argument("--name-column", metavar="TITLE", help="with --from: the column of the names")
     command.add_argument("--label-column", metavar="TITLE", help="with --from: the column of the labels")
-    command.set_defaults(parser=command)
+    command.set_defaults(run=_run_mv, parser=command)
     return command
 
 
-def _add_rm(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    command = tools.add_parser("rm", help="remove images", epilog=RM_EPILOG)
-    _add_store(command)
-    command.add_argument("words", nargs="+", metavar="PATH", help="paths, names or globs of images")
-    return command
-
-
-def _add_add(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    command = tools.add_parser("add", help="add image files", epilog=ADD_EPILOG)
-    _add_store(command)
-    command.add_argument("words", nargs="+", metavar="IMAGE", help="image files, or quoted globs")
-    command.add_argument("label", metavar="LABEL/", help="the label of all of them")
-    command.add_argument("--again", action="store_true", help="add images too that were removed by hand")
-    command.add_argument("--no-palette", action="store_true", help="keep no colours with the images")
-    return command
-
-
-def _add_rename_label(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    command = tools.add_parser(
-        "rename-label", help="give all images of a label another one", epilog=RENAME_EPILOG
-    )
-    _add_store(command)
-    command.add_argument("old", metavar="OLD", help="the label that they have")
-    command.add_argument("new", metavar="NEW", help="the label that they get")
-    return command
-
-
-def _add_store(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=given_path, metavar="FILE.h5")
-
-
-def mend(arguments: argparse.Namespace) -> int:
-    """Correct a store."""
-    path, dry_run, summary = arguments.file, arguments.dry_run, arguments.summary
-    summary.has_line = False
-    if arguments.tool == "mv":
-        return _move(arguments)
-    if arguments.tool == "rm":
-        from imagestore.mending.remove import remove
-
-        return remove(path, arguments.words, dry_run, summary)
-    if arguments.tool == "add":
-        from imagestore.mending.add import add
-
-        options = {"again": arguments.again, "keeps_palettes": not arguments.no_palette, "dry_run": dry_run}
-        return add(path, arguments.words, arguments.label, summary, **options)
-    from imagestore.mending.relabel import rename_label
-
-    return rename_label(path, arguments.old, arguments.new, dry_run, summary)
-
-
-def _move(arguments: argparse.Namespace) -> int:
-    """Give images another label."""
+def _run_mv(arguments: argparse.Namespace) -> int:
     of_table = (arguments.min_confidence, arguments.name_column, arguments.label_column)
     if arguments.table is not None and arguments.words:
         arguments.parser.error("--from takes names and labels from the table: leave PATH and LABEL/ out")
@@ -133,7 +81,65 @@ def _move(arguments: argparse.Namespace) -> int:
         *paths, label = arguments.words
         return relabel(arguments.file, paths, label, *how)
     min_confidence, name_column, label_column = of_table
-    options = TableOptions(
-        name_column=name_column, label_column=label_column, min_confidence=min_confidence
-    )  # fmt: skip
+    options = TableOptions(name_column=name_column, label_column=label_column, min_confidence=min_confidence)
     return relabel_by_table(arguments.file, arguments.table, options, *how)
+
+
+def _add_rm(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    command = tools.add_parser("rm", help="remove images", epilog=RM_EPILOG)
+    _add_store(command)
+    command.add_argument("words", nargs="+", metavar="PATH", help="paths, names or globs of images")
+    command.set_defaults(run=_run_rm)
+    return command
+
+
+def _run_rm(arguments: argparse.Namespace) -> int:
+    from imagestore.mending.remove import remove
+
+    return remove(arguments.file, arguments.words, arguments.dry_run, arguments.summary)
+
+
+def _add_add(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    command = tools.add_parser("add", help="add image files", epilog=ADD_EPILOG)
+    _add_store(command)
+    command.add_argument("words", nargs="+", metavar="IMAGE", help="image files, or quoted globs")
+    command.add_argument("label", metavar="LABEL/", help="the label of all of them")
+    command.add_argument("--again", action="store_true", help="add images too that were removed by hand")
+    command.add_argument("--no-palette", action="store_true", help="keep no colours with the images")
+    command.set_defaults(run=_run_add)
+    return command
+
+
+def _run_add(arguments: argparse.Namespace) -> int:
+    from imagestore.mending.add import add
+
+    return add(
+        arguments.file,
+        arguments.words,
+        arguments.label,
+        arguments.summary,
+        again=arguments.again,
+        keeps_palettes=not arguments.no_palette,
+        dry_run=arguments.dry_run,
+    )
+
+
+def _add_rename_label(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    command = tools.add_parser(
+        "rename-label", help="give all images of a label another one", epilog=RENAME_EPILOG
+    )
+    _add_store(command)
+    command.add_argument("old", metavar="OLD", help="the label that they have")
+    command.add_argument("new", metavar="NEW", help="the label that they get")
+    command.set_defaults(run=_run_rename_label)
+    return command
+
+
+def _run_rename_label(arguments: argparse.Namespace) -> int:
+    from imagestore.mending.relabel import rename_label
+
+    return rename_label(arguments.file, arguments.old, arguments.new, arguments.dry_run, arguments.summary)
+
+
+def _add_store(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=given_path, metavar="FILE.h5")

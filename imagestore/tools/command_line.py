@@ -34,7 +34,15 @@ def _add_pack(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
         action="store_true",
         help="pack the files that links out of the folder lead to",
     )
+    pack.set_defaults(run=_run_pack)
     return pack
+
+
+def _run_pack(arguments: argparse.Namespace) -> int:
+    from imagestore.tools.pack import pack
+
+    globs = (arguments.include, arguments.exclude)
+    return pack(arguments.folder, arguments.output, *globs, arguments.dereference, arguments.summary)
 
 
 def _add_unpack(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -53,7 +61,20 @@ def _add_unpack(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
         metavar="SIZE",
         help="bytes of images in a shard of webdataset or parquet, at most (default: 500M)",
     )
+    unpack.set_defaults(run=_run_unpack)
     return unpack
+
+
+def _run_unpack(arguments: argparse.Namespace) -> int:
+    globs = (arguments.include, arguments.exclude)
+    copy = (arguments.paths, arguments.folder, *globs, arguments.follow_external, arguments.summary)
+    if arguments.format is None:
+        from imagestore.tools.unpack import unpack
+
+        return unpack(*copy)
+    from imagestore.tools.unpack_images import unpack_images
+
+    return unpack_images(*copy, kind=arguments.format, shard_size=arguments.shard_size)
 
 
 def _add_globs(tool: argparse.ArgumentParser) -> None:
@@ -78,14 +99,28 @@ def _add_ls(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
     listing.add_argument("file", metavar="FILE.h5")
     listing.add_argument("path", nargs="?", default="/", metavar="PATH")
     listing.add_argument("-l", "--long", action="store_true", help="show modes, sizes and times too")
+    listing.set_defaults(run=_run_ls)
     return listing
+
+
+def _run_ls(arguments: argparse.Namespace) -> int:
+    from imagestore.tools.ls import ls
+
+    return ls([arguments.file], arguments.path, arguments.long, arguments.follow_external)
 
 
 def _add_cat(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
     cat = tools.add_parser("cat", help="write one file to standard output")
     cat.add_argument("file", metavar="FILE.h5")
     cat.add_argument("path", metavar="PATH")
+    cat.set_defaults(run=_run_cat)
     return cat
+
+
+def _run_cat(arguments: argparse.Namespace) -> int:
+    from imagestore.tools.cat import cat
+
+    return cat([arguments.file], arguments.path, arguments.follow_external)
 
 
 def _add_attrs(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -93,44 +128,24 @@ def _add_attrs(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
     attrs.add_argument("file", metavar="FILE.h5")
     attrs.add_argument("path", nargs="?", default="/", metavar="PATH")
     attrs.add_argument("--json", action="store_true", help="print one JSON object")
+    attrs.set_defaults(run=_run_attrs)
     return attrs
+
+
+def _run_attrs(arguments: argparse.Namespace) -> int:
+    from imagestore.tools.attrs import attrs
+
+    return attrs(arguments.file, arguments.path, arguments.json, arguments.follow_external)
 
 
 def _add_verify(tools: argparse._SubParsersAction) -> argparse.ArgumentParser:
     verify = tools.add_parser("verify", help="read all images, compare their checksums")
     verify.add_argument("paths", nargs="+", metavar="FILE.h5")
+    verify.set_defaults(run=_run_verify)
     return verify
 
 
-def use_tool(arguments: argparse.Namespace) -> int:
-    """Run the chosen command; returns the exit status."""
-    if arguments.tool == "pack":
-        from imagestore.tools.pack import pack
-
-        globs = (arguments.include, arguments.exclude)
-        return pack(arguments.folder, arguments.output, *globs, arguments.dereference, arguments.summary)
-    if arguments.tool == "unpack":
-        globs = (arguments.include, arguments.exclude)
-        copy = (arguments.paths, arguments.folder, *globs, arguments.follow_external, arguments.summary)
-        if arguments.format is None:
-            from imagestore.tools.unpack import unpack
-
-            return unpack(*copy)
-        from imagestore.tools.unpack_images import unpack_images
-
-        return unpack_images(*copy, kind=arguments.format, shard_size=arguments.shard_size)
-    if arguments.tool == "ls":
-        from imagestore.tools.ls import ls
-
-        return ls([arguments.file], arguments.path, arguments.long, arguments.follow_external)
-    if arguments.tool == "cat":
-        from imagestore.tools.cat import cat
-
-        return cat([arguments.file], arguments.path, arguments.follow_external)
-    if arguments.tool == "attrs":
-        from imagestore.tools.attrs import attrs
-
-        return attrs(arguments.file, arguments.path, arguments.json, arguments.follow_external)
+def _run_verify(arguments: argparse.Namespace) -> int:
     from imagestore.tools.verify import verify
 
     return verify(arguments.paths, arguments.follow_external, arguments.summary)

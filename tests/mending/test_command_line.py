@@ -9,13 +9,12 @@ import sys
 import h5py
 import pytest
 
-from imagestore.mending.command_line import MENDING
 from tests.helpers.commands import ROOT
 from tests.helpers.mended_stores import mend
 from tests.helpers.small_stores import COLOURS, picture
 
 
-@pytest.mark.parametrize("command", MENDING)
+@pytest.mark.parametrize("command", ["mv", "rm", "add", "rename-label"])
 def test_help_has_an_example(command):
     done = mend(command, "--help")
     assert done.status == 0 and f"\n  ./h5vfs.py {command} train.h5 " in done.out and "--dry-run" in done.out
