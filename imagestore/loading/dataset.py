@@ -136,13 +136,20 @@ class HDF5Dataset(Dataset):
         if not -len(self) <= i < len(self):
             raise IndexError(f"image {i} of {len(self)}")
         if self.on_error == "raise":
-            return self.item(i)
+            return self._named_item(i)
         return self._replaced.first(self, i % len(self), self.item)
 
     def item(self, i: int) -> tuple[Any, Any]:
         """The image `i` itself, transformed, and its label. Raises NotAnImage, StoreError, IndexError."""
         image, label = self.decode(i, self._load_and_transform), int(self.label_numbers[i])
         return image, self.target_transform(label) if self.target_transform else label
+
+    def _named_item(self, i: int) -> tuple[Any, Any]:
+        """`item`, whose errors name the image."""
+        try:
+            return self.item(i)
+        except NotAnImage as error:
+            raise NotAnImage(f"{self.path_of(i)}: {error}") from error
 
     def _load_and_transform(self, data: bytes) -> object:
         if self.as_tensor and not self.loader and (crop := find_first_crop(self.transform)):

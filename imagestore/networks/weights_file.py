@@ -72,6 +72,8 @@ def load_network(path: Path, labels: Sequence[str], device: torch.device) -> Ima
 def read_network(path: Path, labels: Sequence[str]) -> StoredNetwork:
     """The content of a weights file, if it is for these labels. Raises UserError."""
     content = load_file(path, torch.device("cpu"))
+    if isinstance(content, dict) and "optimizer" in content:
+        raise UserError(f"{path}: a checkpoint, to go on with --resume; give the model_weights.pth beside it")
     try:
         description, state = read_description(content, labels), read_state(content)
     except UNEXPECTED_CONTENT:

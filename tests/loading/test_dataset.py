@@ -91,7 +91,7 @@ def test_an_image_that_cannot_be_decoded_raises(broken_stores: list[Path]) -> No
     broken = [dataset.path_of(i) for i in range(20)].index("blue/half.jpg")
     with pytest.raises(NotAnImage):
         dataset.item(broken)
-    with pytest.raises(NotAnImage):
+    with pytest.raises(NotAnImage, match=r"^blue/half\.jpg: "):
         HDF5Dataset(broken_stores, size=16, on_error="raise")[broken]
 
 

@@ -109,6 +109,15 @@ def test_weights_without_one_layer_do_not_load(tmp_path: Path, save) -> None:
         load_network(path, LABELS, CPU)
 
 
+def test_a_checkpoint_is_called_by_its_name(tmp_path: Path) -> None:
+    """Its weights are those of the last step, and classify.py takes those of the best epoch."""
+    torch.save({"model": {}, "optimizer": {}}, tmp_path / "checkpoint.pth")
+    with pytest.raises(
+        UserError, match=r"checkpoint\.pth: a checkpoint, .* give the model_weights\.pth beside"
+    ):
+        load_network(tmp_path / "checkpoint.pth", LABELS, CPU)
+
+
 @pytest.mark.parametrize("side", [0, 1, -5, 4097, 2**62, math.inf, math.nan])
 def test_weights_for_absurd_pictures_do_not_load(tmp_path: Path, side: float) -> None:
     old = save_old_weights(tmp_path / "weights.pth", LABELS, side)
