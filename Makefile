@@ -30,7 +30,8 @@ help:
 	@echo 'make test-slow             run the long tests: killed runs, stress, a real Slurm where there is one'
 	@echo 'make test-slurm            only those of them that start a Slurm of two nodes (REQUIRE_SLURM=1: or fail)'
 	@echo 'make lint                  ruff, and shellcheck where it is installed'
-	@echo 'make bench                 measure the figures of the README on this machine'
+	@echo 'make format                let ruff mend the style'
+	@echo 'make bench                 measure the figures of docs/figures.md on this machine (ARGS=dataset for some)'
 	@echo 'make clean                 remove everything that these commands made, .venv included'
 
 demo: $(VENV)/.installed fuse
