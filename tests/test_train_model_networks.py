@@ -261,6 +261,16 @@ def test_validation_images_may_come_from_another_store(tmp_path: Path, species: 
     assert "none of its labels is one of those that are trained" in messages[-1]
 
 
+def test_images_in_both_stores_are_counted(tmp_path: Path, species: Path, capsys) -> None:
+    """A network knows the images that it is trained on, so they tell nothing of new ones."""
+    options = ("-o", tmp_path / "out", "--model", "mlp", "--size", 8, "--epochs", 1)
+    other = make_store(tmp_path / "other.h5", 6, 100, SHAPES)
+    _, _, messages = train_here(capsys, species, *options, "--val", other, "--val", species)
+    assert any("--val: 24 of the images to validate with are trained on, too" in line for line in messages)
+    _, _, messages = train_here(capsys, species, *options, "--val", other)
+    assert not any("trained on, too" in line for line in messages)
+
+
 def test_the_weights_are_those_of_the_best_epoch(run: Run, tmp_path: Path, species: Path, capsys):
     """A network that gets worse later keeps its best weights; the checkpoint has the last ones."""
     options = ("--model", "mlp", "--size", 8, "--epochs", 12, "--lr", 0.3, "-b", 4, "--val", species)

@@ -89,8 +89,8 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--model", default=AUTO, metavar="NAME",
         help="colour (a histogram of colours), small (a residual network for small pictures), mlp, a "
-             "classification model of torchvision such as resnet18, timm/NAME, or auto: that of "
-             "--weights if it says so, else colour for labels that are colours, else small")  # fmt: skip
+             "classification model of torchvision such as resnet18, timm/NAME, or auto (default): that "
+             "of --weights if it says so, else colour for labels that are colours, else small")  # fmt: skip
     add("--weights", type=_weights, metavar="FILE",
         help="begin with the weights of this file (.pth or .safetensors), or 'default': those that "
              "torchvision or timm keeps on this machine; nothing is downloaded")  # fmt: skip
@@ -106,17 +106,19 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
 def _add_training(group: argparse._ArgumentGroup) -> None:
     """Add what decides the steps. Defaults are those of the network."""
     add = group.add_argument
-    add("--epochs", type=positive,
+    add("--epochs", type=positive, metavar="N",
         help=f"passes over all images (default: {EPOCHS}; after --unfreeze-after, "
              f"{EPOCHS_UNFROZEN} more)")  # fmt: skip
     add("-b", "--batch-size", type=positive, metavar="N",
         help="images that a process takes at a time (default: 32, small networks 64)")  # fmt: skip
     add("--grad-accum", type=_accumulated, metavar="N",
         help="batches in a step (default: 1)")  # fmt: skip
-    add("--lr", type=number, help="highest learning rate (default: as the network needs)")
-    add("--wd", "--weight-decay", dest="weight_decay", type=number, help="(default: as the network needs)")
-    add("--label-smoothing", type=part, metavar="E",
-        help=f"(default: {TrainingSettings.label_smoothing} or 0.1)")  # fmt: skip
+    add("--lr", type=number, metavar="X", help="highest learning rate (default: as the network needs)")
+    add("--wd", "--weight-decay", dest="weight_decay", type=number, metavar="X",
+        help="how fast weights that nothing needs go to 0 (default: as the network needs)")  # fmt: skip
+    add("--label-smoothing", type=part, metavar="X",
+        help="share of each target that is spread over all labels "
+             f"(default: {TrainingSettings.label_smoothing} or 0.1)")  # fmt: skip
     add("--logit-adjust", type=_adjustment, metavar="TAU",
         help="rare labels are predicted more often; 1: as if all were equally common (default: 0.45 for "
              "colour, else 0)")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -71,6 +72,8 @@ def prepare(
         checkpoint.check_images(options.resume, training)
         checkpoint.restore(options.resume, training)
     note_what_is_trained(training)
+    if options.val:
+        note_shared_images(training)
     return training
 
 
@@ -182,6 +185,14 @@ def note_what_is_trained(training: Training) -> None:
     if len(training.labels) == 1:
         note("train_model: with one label alone, each answer is right: there is nothing to learn")
     note_untrained_labels(training.labels, training.training_batches)
+
+
+def note_shared_images(training: Training) -> None:
+    """Say how many images are in both parts: the network knows them, so its accuracy would mislead."""
+    shared = int(np.isin(training.validation_batches.keys, training.training_batches.keys).sum())
+    if shared:
+        are = counted(shared, "of the images to validate with is", "of the images to validate with are")
+        note(f"train_model: --val: {are} trained on, too, so the accuracy says little about new images")
 
 
 def note_untrained_labels(labels: Sequence[str], batches: Batches) -> None:
