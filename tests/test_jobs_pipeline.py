@@ -31,6 +31,7 @@ from tests.helpers.jobs import (
 from tests.helpers.ports import free_ports
 from tests.helpers.slurm import Slurm
 from tests.helpers.small_stores import COLOURS, picture
+from tests.helpers.stored_images import archive_images
 from tests.helpers.training_runs import have_equal_weights
 
 PIPELINE, STATUS = ROOT / "jobs/pipeline.sh", ROOT / "jobs/status.sh"
@@ -259,12 +260,13 @@ def test_a_failed_task_ends_the_chain_and_is_shown(slurm: Slurm, run: Run, sampl
     told = status(slurm, tmp_path / "out")
     assert told.returncode == 1 and "partition-1" in told.stdout and "split.csv" in told.stdout
     assert "cancelled before it began" in told.stdout
-    (tmp_path / "split.csv").write_text("name,split\n")
+    parts = [f"{name},{'train' if i % 5 else 'test'}\n" for i, name in enumerate(archive_images(sample))]
+    (tmp_path / "split.csv").write_text("name,split\n" + "".join(parts))
     jobs = job_numbers(pipeline(slurm, *call, *flags, cwd=tmp_path))
     for step in ("train", "classify"):
         wait_for(slurm, jobs[step], "COMPLETED", tmp_path)
     assert "accuracy" in status(slurm, tmp_path / "out").stdout
-    run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.8)
+    run("colourHeuristic.py", "partition", sample, "train.h5", "test.h5", 0.8, "--split", "split.csv")
     one_thread = {"OMP_NUM_THREADS": "1"}
     run("train_model.py", "train.h5", "-o", "one", "--epochs", 2, "-j", 1, env=one_thread, timeout=120)
     assert have_equal_weights(tmp_path / "one", tmp_path / "out")
