@@ -50,7 +50,7 @@ def datasets_below(
                 if outside is not None and error.reason == OUTSIDE:
                     outside.append(path)
                 continue
-        address = _address(place)
+        address = place.address
         if address in seen:
             continue
         seen.add(address)
@@ -83,8 +83,3 @@ def _members(group: Place, path: str) -> tuple[list[tuple[Place, str]], list[tup
         else:
             links.append((group, member_path))
     return below, links
-
-
-def _address(place: Place) -> tuple[int, int]:
-    info = h5o.get_info(place.object)
-    return info.fileno, info.addr

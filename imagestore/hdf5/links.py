@@ -45,6 +45,12 @@ class Place(NamedTuple):
     is_in_store: bool = True  # False: an external link led to another file
     through_link: bool = False  # whether a soft or an external link led here
 
+    @property
+    def address(self) -> tuple[int, int]:
+        """The number of the file and the object's address in it: equal for two paths to one object."""
+        info = h5o.get_info(self.object)
+        return info.fileno, info.addr
+
 
 @dataclass
 class LinkFollower:

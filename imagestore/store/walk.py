@@ -48,14 +48,14 @@ def walk(
     root, at_root = walker.links.root(file, path or Path(file.filename)), []
     for name, member in walker.members(root, b""):
         if isinstance(member.object, h5g.GroupID):
-            walker.add_group(member, name, b"", (_address(root),), Counter())
+            walker.add_group(member, name, b"", (root.address,), Counter())
         elif walker.is_folder_of_images(member):
             walker.add_dataset(member, name, b"")
         else:
             at_root.append((name, member))
             walker.builder.covers_whole_file = False
     for name, member in at_root:
-        if _address(member) not in walker.objects:
+        if member.address not in walker.objects:
             walker.add_dataset(member, NO_LABEL, name)
     walker.builder.remarks.storage_groups = {
         stored_names.decode(label): rest for label, rest in walker.objects.storage_groups().items()
@@ -86,7 +86,7 @@ class _Walker:
         """
         if h5a.exists(group.object, b"Permissions"):
             self.builder.covers_whole_file = False
-        file_number, _ = _address(group)
+        file_number, _ = group.address
         for name, link in links_of(group.object).items():
             if link.type == h5l.TYPE_HARD:
                 plain = self._plain_dataset(group, link)
@@ -119,7 +119,7 @@ class _Walker:
 
         `above` are the groups on this path, and `visits` counts how often each group was visited.
         """
-        address = _address(group)
+        address = group.address
         visits[address] += 1
         if (
             address in above or visits[address] > MOST_VISITS
@@ -153,7 +153,7 @@ class _Walker:
         if len(self.builder) > before and not place.is_in_store:
             self.builder.remarks.uses_other_files = True
         if len(self.builder) > before and label != NO_LABEL:
-            self.objects.add(label, _address(place), place.through_link)
+            self.objects.add(label, place.address, place.through_link)
 
     def _images_in(self, place: Place, label: bytes, name: bytes) -> Iterable[tuple[ImageRecord, int]]:
         if not isinstance(place.object, h5d.DatasetID):
@@ -168,11 +168,3 @@ class _Walker:
 
     def _fd_of(self, place: Place) -> int:
         return self.fd if place.is_in_store else OTHER_FILE
-
-
-def _address(place: Place | PlainPlace) -> FileAndAddress:
-    """The number of the file and the address in it: equal for two paths to one object."""
-    if isinstance(place, PlainPlace):
-        return place.address
-    info = h5o.get_info(place.object)
-    return info.fileno, info.addr
