@@ -69,7 +69,7 @@ def test_every_command_says_how_to_make_a_store(run: Run, tmp_path: Path, comman
 @pytest.mark.parametrize(
     ("name", "data", "labels"),
     [
-        ("a.tgz", gzip.compress(pack(IMAGES.items())), False),
+        ("a.tgz", gzip.compress(pack(IMAGES.items()), mtime=0), False),
         ("wrongly named.h5", zip_file(), False),
         ("a.parquet", parquet_file(), True),
     ],
@@ -100,7 +100,10 @@ def test_arrays_of_pixels_are_no_store_but_files_of_a_mount(tmp_path: Path) -> N
         (b"<!DOCTYPE html>\n<html>", "an HTML page: "),
         (b"name,label\n1.jpg, rose\n", "a text file ('name,label 1.jpg, rose')"),
         (picture((200, 0, 0), 1), "one image: "),
-        (gzip.compress(b"\x89HDF\r\n\x1a\n" + bytes(99)), "its content is an HDF5 file: decompress it first"),
+        (
+            gzip.compress(b"\x89HDF\r\n\x1a\n" + bytes(99), mtime=0),
+            "its content is an HDF5 file: decompress it first",
+        ),
     ],
 )
 @pytest.mark.parametrize("check", [check_is_hdf5, lambda path: check_are_stores([path])])

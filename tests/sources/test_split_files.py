@@ -13,7 +13,7 @@ from imagestore.console import UserError
 from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import noise, pack, photographs, stream, write
 
-DATA = gzip.compress(pack(photographs(3)))
+DATA = gzip.compress(pack(photographs(3)), mtime=0)
 SIZE = len(DATA) // 3 + 1
 
 
