@@ -75,7 +75,7 @@ def test_a_finished_training_may_be_resumed(tmp_path: Path, capsys: pytest.Captu
         status, out, messages = train_here(capsys, store, *output, *resume)
         assert (status, len(messages)) == (0, 2)
         first_words = [line.split()[0] for line in out.splitlines()]
-        assert first_words[:3] == ["wrote", "wrote", "validation:"]
+        assert first_words[:4] == ["wrote", "wrote", "best", "validation:"]
         assert have_equal_weights(tmp_path / "first", tmp_path / "again")
     assert not (tmp_path / "again/checkpoint.pth").exists()
 
