@@ -116,7 +116,7 @@ def shares_in_cells(count: int) -> Tensor:
 def every_second_row(images: Tensor) -> Tensor:
     """uint8 (B, 3, H / 2, W), or a row more, of uint8 (B, 3, H, W): enough pixels for an answer.
 
-    In three tests of 1,650 images each, the accuracy was that of all rows within 0.2 points.
+    All rows gave 0.2 points more accuracy on average, in three tests of 1,650 images each.
     """
     return images[:, :, ::2].contiguous(memory_format=torch.channels_last)  # as pictures are decoded
 
