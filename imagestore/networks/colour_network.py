@@ -86,14 +86,19 @@ def make_votes(label_count: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-def make_head(colours: int, hidden: int, label_count: int) -> nn.Sequential:
-    """The perceptron on histograms: logits (B, labels) of float32 (B, colours)."""
+def make_head(
+    colours: int, hidden: int, label_count: int, dropout: tuple[float, float] = (0.1, 0.4)
+) -> nn.Sequential:
+    """The perceptron on histograms: logits (B, labels) of float32 (B, colours).
+
+    `dropout` is the share of the colours, and of the hidden values, that is left out in each step.
+    """
     return nn.Sequential(
         nn.LayerNorm(colours),
-        nn.Dropout(0.1),
+        nn.Dropout(dropout[0]),
         nn.Linear(colours, hidden),
         nn.GELU(),
-        nn.Dropout(0.4),
+        nn.Dropout(dropout[1]),
         nn.Linear(hidden, label_count),
     )
 

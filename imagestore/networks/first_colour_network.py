@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from imagestore.networks.colour_network import spread_colours, srgb_to_lab
+from imagestore.networks.colour_network import make_head, spread_colours, srgb_to_lab
 
 OLD_VALUES = ("side", "labels_crc32")  # of the pictures and the labels, in its state dicts
 SHARPNESS = 20.0  # per squared unit of Lab / 100: how clearly a pixel belongs to its nearest colour
@@ -25,14 +25,7 @@ class FirstColourNet(nn.Module):
     def __init__(self, label_count: int, colours: int = 64, hidden: int = 128) -> None:
         super().__init__()
         self.nearness = nn.Linear(3, colours)
-        self.head = nn.Sequential(
-            nn.LayerNorm(colours),
-            nn.Dropout(0.2),
-            nn.Linear(colours, hidden),
-            nn.GELU(),
-            nn.Dropout(0.2),
-            nn.Linear(hidden, label_count),
-        )
+        self.head = make_head(colours, hidden, label_count, dropout=(0.2, 0.2))
         with torch.no_grad():
             initial = spread_colours(colours)  # (colours, 3)
             self.nearness.weight.copy_(2 * SHARPNESS * initial)

@@ -28,6 +28,7 @@ IMAGES = {  # label, archive member -> bytes
     ("white", b"jpg/.."): b"seventh",
     ("white", b"jpg/" + b"n" * 300 + b".jpg"): b"eighth",
 }
+NEW = {("red", b"new.jpg"): b"new"}  # one that IMAGES lacks
 
 
 def make_record(label: str, member: bytes, data: bytes, palette: np.ndarray | None = PALETTE) -> ImageRecord:

@@ -14,13 +14,12 @@ from tests.helpers.stored_images import hidden_files
 from tests.helpers.written_stores import (
     HEURISTIC,
     IMAGES,
+    NEW,
     add_images,
     images_by_member,
     images_by_path,
     write_store,
 )
-
-NEW = {("red", b"new.jpg"): b"new"}
 
 
 def test_unpublished_images_go_to_the_next_writer(store_path):
