@@ -32,7 +32,8 @@ from imagestore.loading.views import View
 from imagestore.processes import Stop, cpu_count
 
 BATCH, STEPS, RUNS, SIDE = 128, 100, 3, 224
-REPEATS = 8  # of each image in an epoch, so that an epoch takes longer than the start of its threads
+IMAGES = 1600
+REPEATS = 8  # of each image in an epoch, so that an epoch takes longer than the start of its workers
 
 
 def main() -> None:
@@ -44,8 +45,8 @@ def main() -> None:
     steps, batch = (STEPS, BATCH) if device.type == "cuda" else (2, 8)
     dataset = HDF5Dataset(make_store())
     positions = np.tile(np.arange(len(dataset)), REPEATS if device.type == "cuda" else 1)
-    view, pin_memory = View(SIDE, "centre", "crop"), device.type == "cuda"
-    streamed = Batches(dataset, view, cpu_count(), positions, pin_memory=pin_memory)
+    view = View(SIDE, "centre", "crop")
+    streamed = Batches(dataset, view, cpu_count(), positions, lends=device.type == "cuda")
     on_device = next(iter(streamed.epoch(0, batch)))
     rates = {
         name: rate(steps, device, batches)
@@ -68,9 +69,9 @@ def main() -> None:
 
 def make_store() -> str:
     """The photographs of the other benchmarks as a store, made once and kept."""
-    store = bench_folder() / "gpu-1600.h5"
+    store = bench_folder() / f"gpu-{IMAGES}.h5"
     if not store.exists():
-        command("colourHeuristic.py", "sort", build_archive(), store, 1600, 8, "--seed", 1)
+        command("colourHeuristic.py", "sort", build_archive(images=IMAGES), store, IMAGES, 8, "--seed", 1)
     return str(store)
 
 

@@ -20,6 +20,7 @@ COMMANDS = re.findall(r"^\$ (.*)$", PAGE, re.MULTILINE)
 PRINTS = {
     "plain.py": r"epoch 2: loss \d+\.\d+",
     "batches.py": r"10 images to train on, 1 of them cannot be decoded",
+    "on_a_gpu.py": r"9 images were on (cpu|cuda)",
     "with_lightning.py": r"accuracy \d+\.\d %",
     "train_ddp.py": r"10 images, loss \d+\.\d+",
     "filesystem.py": r"\['blue', 'green', 'red'\]\n10 images, 7 to test with",

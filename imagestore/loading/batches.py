@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imagestore.loading.ahead import run_ahead
+from imagestore.loading.ahead import AHEAD, run_ahead
 from imagestore.loading.crops import draw
 from imagestore.loading.dataset import UNDECODABLE, HDF5Dataset
 from imagestore.loading.image_keys import epoch_order, image_keys
@@ -40,13 +40,15 @@ TASKS = 4  # of a batch, for each thread: so all threads finish at about the sam
 BEGUN, BEGUN_BYTES = 8, 1 << 20  # images that a worker begins before it decodes the first; see begin_view
 SMALL_TASK = 1 << 18  # bytes of pixels: less is not worth a task of its own
 MOST_DECODING_THREADS = 1  # two wait for each other more than two processes cost
-MOST_ROWS = 128  # that a process is asked for at a time: a request must fit into a pipe
+REQUESTS_AHEAD = 2  # of each process, so that none waits for the slowest one
+REQUEST_BYTES = 4 << 20  # of pixels that a process is asked for at a time: each request wakes it
+MOST_ROWS = 256  # of a request, which must fit into a pipe
 
 
 class Batch(NamedTuple):
     """Some images. B is 0 if none of them can be decoded."""
 
-    images: Tensor  # uint8 (B, 3, side, side), channels last; in pinned memory if it goes to CUDA
+    images: Tensor  # uint8 (B, 3, side, side), channels last
     labels: Tensor  # int64 (B,)
     positions: Tensor  # int64 (B,): among the N images of the Batches
 
@@ -57,6 +59,9 @@ class Batches:
 
     An image that cannot be decoded is left out of its batch, and the batch is shorter. It is named once, and
     counted in `skipped`. With `squares`, the views are cut from these pictures and nothing is decoded.
+
+    With `lends`, the pixels of a batch hold only until the next one is asked for. They stay where the
+    processes made them, and a GPU copies them from there: see copy_ahead.py.
     """
 
     dataset: HDF5Dataset
@@ -64,7 +69,7 @@ class Batches:
     workers: int = 1  # threads or processes; 0: a batch is made when it is asked for
     positions: np.ndarray | None = None  # int64 (N,), in the dataset; None: all images
     squares: Squares | None = None  # N pictures, of a side of view.side_to_keep
-    pin_memory: bool = False
+    lends: bool = False
     skipped: SkippedImages = field(default_factory=lambda: SkippedImages("imagestore"))
 
     def __post_init__(self) -> None:
@@ -112,7 +117,7 @@ class Batches:
         ends its threads.
         """
         count_before = self.skipped.count
-        most_threads = MOST_DECODING_THREADS if self.squares is None else MOST_THREADS
+        most_threads = MOST_DECODING_THREADS if self.squares is None or self.lends else MOST_THREADS
         by_processes = are_worth_it(self.workers, len(self), most_threads)
         make = self._by_processes if by_processes else self._by_threads
         with closing(make(chunks, epoch)) as batches:
@@ -121,38 +126,35 @@ class Batches:
         if self.skipped.count > count_before:
             self.skipped.note_count()
 
-    def _by_threads(
-        self, chunks: Iterable[Tensor], epoch: int | None
-    ) -> Iterator[tuple[_Unfinished, _Failed]]:
-        def begin(chunk: Tensor) -> tuple[_Unfinished, list[Callable[[], _Failed]]]:
-            made = self._begin(chunk, epoch)
-            step = max(
-                -(-len(made.chunk) // (TASKS * max(self.workers, 1))), SMALL_TASK // self._image_bytes, 1
-            )
-            return made, [partial(self._fill, made, rows) for rows in made.parts(step)]
+    def _by_threads(self, chunks: Iterable[Tensor], epoch: int | None) -> Iterator[tuple[_Made, _Failed]]:
+        def begin(chunk: Tensor) -> tuple[_Made, list[Callable[[], _Failed]]]:
+            made = self._empty(self._decodable(chunk))
+            rows = len(made.chunk)
+            step = max(-(-rows // (TASKS * max(self.workers, 1))), SMALL_TASK // self._image_bytes, 1)
+            return made, [partial(self._fill, made, epoch, part) for part in _parts(rows, step)]
 
         for made, failed in run_ahead(map(begin, chunks), self.workers):
             yield made, {row: line for part in failed for row, line in part.items()}
 
-    def _by_processes(
-        self, chunks: Iterable[Tensor], epoch: int | None
-    ) -> Iterator[tuple[_Unfinished, _Failed]]:
-        chunks, begun = list(chunks), deque[tuple[_Unfinished, list[range]]]()
+    def _by_processes(self, chunks: Iterable[Tensor], epoch: int | None) -> Iterator[tuple[_Made, _Failed]]:
+        chunks, begun = list(map(self._decodable, chunks)), deque[tuple[np.ndarray, list[range]]]()
+        most_rows = self._rows_of_a_request(sum(map(len, chunks)))
 
         def jobs() -> Iterator[list[tuple[int, object]]]:
             for chunk in chunks:
-                made = self._begin(chunk, epoch)
-                step = min(
-                    max(-(-len(made.chunk) // self.workers), SMALL_TASK // self._image_bytes, 1), MOST_ROWS
-                )
-                begun.append((made, list(made.parts(step))))
-                yield [(rows.start * self._image_bytes, made.request(rows)) for rows in begun[-1][1]]
+                count = -(-len(chunk) // most_rows)  # of requests, which are equally large
+                parts = list(_parts(len(chunk), -(-len(chunk) // max(count, 1))))
+                begun.append((chunk, parts))
+                yield [
+                    (rows.start * self._image_bytes, self._request(chunk[rows.start : rows.stop], epoch))
+                    for rows in parts
+                ]
 
         job_bytes = max(map(len, chunks), default=0) * self._image_bytes
         with self._processes(max(job_bytes, 1)) as processes, closing(processes.run(jobs())) as results:
             for failed, memory in results:
-                made, parts = begun.popleft()
-                made.copy(memory)
+                chunk, parts = begun.popleft()
+                made = self._lent(chunk, memory) if self.lends else self._copied(chunk, memory)
                 yield (
                     made,
                     {
@@ -167,8 +169,12 @@ class Batches:
         """Processes that nobody else uses. They are kept for the next time."""
         while self._idle and self._idle[-1].job_bytes < job_bytes:
             self._idle.pop().close()
-        fill = self._pixels.fill_memory
-        processes = self._idle.pop() if self._idle else PixelProcesses(self.workers, job_bytes, fill)
+        if self._idle:
+            processes = self._idle.pop()
+        else:
+            requests = max(job_bytes // max(REQUEST_BYTES, self._image_bytes), 1)
+            ahead = max(AHEAD, -(-REQUESTS_AHEAD * self.workers // requests))
+            processes = PixelProcesses(self.workers, job_bytes, self._pixels.fill_memory, ahead, self.lends)
         try:
             yield processes
         finally:
@@ -179,25 +185,45 @@ class Batches:
     def _image_bytes(self) -> int:
         return 3 * self.view.side**2
 
-    def _begin(self, chunk: Tensor, epoch: int | None) -> _Unfinished:
-        """An empty batch."""
-        chunk = chunk.numpy()
-        chunk = chunk[self._is_decodable[chunk]]
-        side = self.view.side
-        images = torch.empty(
-            (len(chunk), 3, side, side), dtype=torch.uint8, pin_memory=self.pin_memory,
-            memory_format=torch.channels_last,
-        )  # fmt: skip
-        return _Unfinished(
-            chunk, images, None if epoch is None else draw(self.view.seed, epoch, self.keys[chunk])
-        )
+    def _rows_of_a_request(self, rows: int) -> int:
+        """How many rows a process is asked for at a time, if all of them are asked for `rows`."""
+        fair = rows // (REQUESTS_AHEAD * self.workers)
+        few, many = (max(size // self._image_bytes, 1) for size in (SMALL_TASK, REQUEST_BYTES))
+        return min(max(fair, few), many, MOST_ROWS)
 
-    def _fill(self, made: _Unfinished, rows: range) -> _Failed:
+    def _decodable(self, chunk: Tensor) -> np.ndarray:
+        """int64 (B,): those of a chunk that can be decoded, as far as that is known."""
+        positions = chunk.numpy()
+        return positions[self._is_decodable[positions]]
+
+    def _empty(self, chunk: np.ndarray) -> _Made:
+        images = torch.empty(
+            (len(chunk), 3, self.view.side, self.view.side), dtype=torch.uint8,
+            pin_memory=self.lends and torch.cuda.is_available(), memory_format=torch.channels_last,
+        )  # fmt: skip
+        return _Made(chunk, images)
+
+    def _lent(self, chunk: np.ndarray, memory: np.ndarray) -> _Made:
+        """The batch whose pixels are in the beginning of `memory`, uint8 (bytes,)."""
+        side = self.view.side
+        pixels = memory[: len(chunk) * self._image_bytes].reshape(len(chunk), side, side, 3)
+        return _Made(chunk, torch.from_numpy(pixels).permute(0, 3, 1, 2))
+
+    def _copied(self, chunk: np.ndarray, memory: np.ndarray) -> _Made:
+        lent, made = self._lent(chunk, memory), self._empty(chunk)
+        made.images.copy_(lent.images)
+        return made
+
+    def _request(self, chunk: np.ndarray, epoch: int | None) -> _Request:
+        return chunk, None if epoch is None else (epoch, self.keys[chunk])
+
+    def _fill(self, made: _Made, epoch: int | None, rows: range) -> _Failed:
         """Fill some rows of a batch. Returns a line for each image that cannot be decoded, by its row."""
-        failed = self._pixels.fill(*made.request(rows), made.pixels[rows.start : rows.stop])
+        part = slice(rows.start, rows.stop)
+        failed = self._pixels.fill(self._request(made.chunk[part], epoch), made.pixels[part])
         return {rows[row]: line for row, line in failed.items()}
 
-    def _finish(self, made: _Unfinished, reasons: _Failed) -> Batch:
+    def _finish(self, made: _Made, reasons: _Failed) -> Batch:
         """The batch without the images that cannot be decoded."""
         chunk, images = made.chunk, made.images
         if reasons:
@@ -216,6 +242,8 @@ class Batches:
 
 
 _Failed = dict[int, str]  # rows of a batch, and why they cannot be decoded
+_Request = tuple[np.ndarray, tuple[int, np.ndarray] | None]
+# int64 (n,): positions among the N images; if they are augmented, the epoch and their keys, uint64 (n,)
 
 
 def _close_all(processes: list[PixelProcesses]) -> None:
@@ -231,16 +259,18 @@ class _Pixels(NamedTuple):
     positions: np.ndarray
     squares: Squares | None
 
-    def fill_memory(self, request: tuple[np.ndarray, np.ndarray | None], memory: np.ndarray) -> _Failed:
+    def fill_memory(self, request: _Request, memory: np.ndarray) -> _Failed:
         """`fill`, as a process does it: the pixels come first in `memory`, uint8 (bytes,)."""
         side, count = self.view.side, len(request[0])
-        return self.fill(*request, memory[: count * 3 * side * side].reshape(count, side, side, 3))
+        return self.fill(request, memory[: count * 3 * side * side].reshape(count, side, side, 3))
 
-    def fill(self, chunk: np.ndarray, numbers: np.ndarray | None, pixels: np.ndarray) -> _Failed:
-        """Write the images `chunk`, int64 (n,), to `pixels`, uint8 (n, side, side, 3).
+    def fill(self, request: _Request, pixels: np.ndarray) -> _Failed:
+        """Write the images of a request to `pixels`, uint8 (n, side, side, 3).
 
         Returns a line for each that cannot be decoded, by its row.
         """
+        chunk, drawn = request
+        numbers = None if drawn is None else draw(self.view.seed, *drawn)  # float64 (n, NUMBERS)
         failed: _Failed = {}
         if self.squares is not None:
             for row, i in enumerate(chunk.tolist()):
@@ -274,29 +304,17 @@ class _Pixels(NamedTuple):
         return begun
 
 
-class _Unfinished(NamedTuple):
-    """A batch that workers fill."""
+class _Made(NamedTuple):
+    """A batch that workers fill or have filled."""
 
     chunk: np.ndarray  # int64 (B,): positions among the N images
     images: Tensor  # uint8 (B, 3, side, side), channels last
-    numbers: np.ndarray | None  # float64 (B, NUMBERS): random ones
 
     @property
     def pixels(self) -> np.ndarray:
         """uint8 (B, side, side, 3): the memory of the images."""
         return self.images.permute(0, 2, 3, 1).numpy()
 
-    def parts(self, step: int) -> Iterator[range]:
-        """The rows, `step` at a time."""
-        count = len(self.chunk)
-        return (range(first, min(first + step, count)) for first in range(0, count, step))
 
-    def request(self, rows: range) -> tuple[np.ndarray, np.ndarray | None]:
-        """What `_Pixels.fill` needs to know of some rows."""
-        part = slice(rows.start, rows.stop)
-        return self.chunk[part], None if self.numbers is None else self.numbers[part]
-
-    def copy(self, memory: np.ndarray) -> None:
-        """Take the pixels out of the beginning of `memory`, uint8 (bytes,)."""
-        images = self.images.permute(0, 2, 3, 1)
-        images.copy_(torch.from_numpy(memory[: images.numel()]).reshape(images.shape))
+def _parts(rows: int, step: int) -> Iterator[range]:
+    return (range(first, min(first + step, rows)) for first in range(0, rows, max(step, 1)))

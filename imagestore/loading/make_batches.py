@@ -40,7 +40,7 @@ def make_batches(
     cache: int | str | None,
     workers: int,
     stop: Stop,
-    pin_memory: bool = False,
+    lends: bool = False,
 ) -> tuple[list[Batches], str]:
     """The batches of each part, and the cache that was chosen: "ram", "disk" or "none".
 
@@ -56,7 +56,7 @@ def make_batches(
     for part in parts:
         skipped = SkippedImages("train_model")
         squares = _decoded(part, side, kind, workers, stop, skipped)
-        made.append(Batches(part.dataset, view, workers, part.positions, squares, pin_memory, skipped))
+        made.append(Batches(part.dataset, view, workers, part.positions, squares, lends, skipped))
     return made, kind
 
 

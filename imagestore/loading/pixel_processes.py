@@ -27,6 +27,7 @@ from imagestore.console import UserError
 from imagestore.decode.quiet import ignoring_warnings
 from imagestore.forked_process import ForkedProcess
 from imagestore.loading.ahead import AHEAD
+from imagestore.loading.pinned_memory import pin
 
 R = TypeVar("R")
 MOST_THREADS = 2  # that wait for each other less than processes cost
@@ -44,14 +45,27 @@ class PixelProcesses(Generic[R]):
     `fill` writes pixels to the beginning of `memory`, uint8, and returns what can be pickled.
     """
 
-    def __init__(self, count: int, job_bytes: int, fill: Callable[[Any, np.ndarray], R]) -> None:
-        """Fork the processes. Raises UserError if the system has no room for them."""
-        self.job_bytes = job_bytes
+    def __init__(
+        self,
+        count: int,
+        job_bytes: int,
+        fill: Callable[[Any, np.ndarray], R],
+        ahead: int = AHEAD,
+        pins: bool = False,
+    ) -> None:
+        """Fork the processes. Raises UserError if the system has no room for them.
+
+        They work up to `ahead` jobs ahead. With `pins`, a GPU copies from their memory by itself.
+        """
+        self.job_bytes, self._ahead = job_bytes, ahead
         self._workers: list[_Worker[R]] = []
+        self._unpin: Callable[[], object] = lambda: None
         try:
-            self._memory = np.frombuffer(mmap.mmap(-1, (AHEAD + 1) * job_bytes), np.uint8)
+            self._memory = np.frombuffer(mmap.mmap(-1, (ahead + 1) * job_bytes), np.uint8)
             for _ in range(count):
                 self._workers.append(_Worker(self._memory, fill))
+            if pins:
+                self._unpin = pin(self._memory)
         except OSError as error:
             self.close()
             raise UserError(
@@ -68,13 +82,13 @@ class PixelProcesses(Generic[R]):
         workers, waiting = cycle(self._workers), deque[tuple[int, list[_Worker[R]]]]()
         try:
             for number, job in enumerate(jobs):
-                begin = number % (AHEAD + 1) * self.job_bytes
+                begin = number % (self._ahead + 1) * self.job_bytes
                 waiting.append((begin, []))
                 for offset, request in job:
                     worker = next(workers)
                     worker.send(begin + offset, request)
                     waiting[-1][1].append(worker)
-                if len(waiting) > AHEAD:
+                if len(waiting) > self._ahead:
                     yield self._first(waiting)
             while waiting:
                 yield self._first(waiting)
@@ -97,6 +111,8 @@ class PixelProcesses(Generic[R]):
         """End the processes. They only read files, so they may be killed."""
         while self._workers:
             self._workers.pop().end()
+        self._unpin()
+        self._unpin = lambda: None
 
 
 class _Worker(Generic[R]):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from imagestore.console import note, progress
 from imagestore.loading.batches import Batches
+from imagestore.loading.copy_ahead import copy_ahead
 from imagestore.networks.device import images_at_a_time
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.processes import Stop
@@ -40,12 +41,12 @@ def features_of(
     chunks = torch.from_numpy(rows[done:]).split(images_at_a_time(side, device))
     with path.open("ab") as file, progress(len(rows) - done, "features") as bar:
         file.truncate(done * 4 * width)  # a row that was not written to its end
-        for chunk, batch in zip(chunks, batches.iterate(chunks), strict=True):
+        for chunk, batch in zip(chunks, copy_ahead(batches.iterate(chunks), device), strict=True):
             if stop.requested:
                 return None
             found = np.full((len(chunk), width), np.nan, np.float32)
             if len(batch.labels):
-                values = network.features(batch.images.to(device, non_blocking=True)).float().cpu().numpy()
+                values = network.features(batch.images.to(device)).float().cpu().numpy()
                 found[np.isin(chunk.numpy(), batch.positions.numpy())] = values
             file.write(found.tobytes())
             bar.update(len(chunk))

@@ -97,7 +97,7 @@ def cached_batches(
         cache = "none"  # each image is used once
     elif checkpoint and cache is None:
         cache = checkpoint.cache
-    batches, kind = make_batches(parts, view, cache, options.workers, stop, pin_memory=device.type == "cuda")
+    batches, kind = make_batches(parts, view, cache, options.workers, stop, lends=device.type == "cuda")
     cuts = view.side_to_keep != view.side
     before = checkpoint.cache if checkpoint else None
     if cuts and before is not None and (before == "none") != (kind == "none"):

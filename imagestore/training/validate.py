@@ -6,6 +6,7 @@ from collections import Counter
 
 import torch
 
+from imagestore.loading.copy_ahead import copy_ahead
 from imagestore.networks.device import images_at_a_time
 from imagestore.processes import Stop
 from imagestore.training.evaluation import Score, no_sums, sums_of
@@ -22,12 +23,13 @@ def validate(training: Training, stop: Stop) -> tuple[Score, Predictions] | None
     group.align(network.buffers())  # statistics of the images that each process has seen
     sums, predictions = no_sums(training.device), Predictions(training.labels)
     own = torch.arange(len(batches))[group.rank :: group.size]  # int64 (n,)
-    for batch in batches.iterate(own.split(images_at_a_time(training.settings.size, training.device))):
+    chunks = own.split(images_at_a_time(training.settings.size, training.device))
+    for batch in copy_ahead(batches.iterate(chunks), training.device):
         if stop.requested:
             break
         labels = batch.labels.to(training.device)
         with computing_in_16_bits(training):
-            logits = network(batch.images.to(training.device, non_blocking=True)).float()
+            logits = network(batch.images.to(training.device)).float()
         sums += sums_of(logits, labels, sums.dtype)
         predictions.add(logits.argmax(1), labels)
     loss_sum, correct, images, stopped = group.sum(*sums.tolist(), stop.requested)

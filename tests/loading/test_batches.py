@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import threading
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -66,6 +67,23 @@ def test_any_number_of_workers_makes_the_same_batches(
     assert [len(batch.labels) for batch in made[0]] == [len(batch.labels) for batch in made[2]]
     for other in made[1:]:
         assert are_equal(joined(other), [images, labels, positions])
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("cached", [False, True])
+def test_lent_batches_are_the_same_until_the_next_one(
+    broken_stores: list[Path], view: View, cached: bool
+) -> None:
+    dataset = HDF5Dataset(broken_stores)
+    squares = squares_of(dataset, view) if cached else None
+    chunks = [*torch.arange(20).split(2), torch.arange(0), *torch.arange(20).split(7)]
+    expected = [*Batches(dataset, view, 0, squares=squares).iterate(chunks, 1)]
+    for workers in (0, 1, 2, 3):
+        lent = Batches(dataset, view, workers, squares=squares, lends=True).iterate(chunks, 1)
+        for batch, same in zip(lent, expected, strict=True):
+            time.sleep(0.02)  # in which the processes would overwrite it
+            assert are_equal([*batch], [*same])
+            assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("cached", [False, True])

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,21 @@ def test_pixels_come_through_memory_that_is_shared() -> None:
     processes.close()
     assert [total for total, _ in found] == [10 * number for number in range(1, 20)]
     assert len({process for _, process in found} - {os.getpid()}) == 2
+
+
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_no_more_than_some_jobs_are_begun_ahead(ahead: int) -> None:
+    begun = []
+
+    def jobs() -> Iterator[list[tuple[int, int]]]:
+        for number in range(1, 10):
+            begun.append(number)
+            yield [(0, number)]
+
+    processes = PixelProcesses(2, 10, fill, ahead, pins=True)
+    for number, _ in enumerate(processes.run(jobs()), 1):
+        assert begun[-1] == min(number + ahead, 9)
+    processes.close()
 
 
 def test_each_request_of_a_job_has_its_place() -> None:
