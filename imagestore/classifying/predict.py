@@ -24,12 +24,11 @@ from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.weights_file import read_network
 from imagestore.processes import thread_count
 
-BATCH_SIZE, LARGE_BATCH_SIZE = (
-    64,
-    128,
-)  # images: small pictures come in larger batches, with less work for each
+BATCH_SIZE = 64  # images
+LARGE_BATCH_SIZE = 512  # of small pictures: the network waits for the threads that decode, step by step
 SMALL_SIDE = 64  # pixels
 BATCH_BYTES = 32 << 20  # of encoded images, after which a batch is full
+BATCHES_AHEAD = 1  # that threads decode beyond the next one
 IMAGES_OF_A_TASK = 8  # that a worker decodes in one go
 
 Decoded = list[np.ndarray | NotAnImage]  # uint8 (side, side, 3) of each picture, or why there is none
@@ -96,7 +95,7 @@ def _by_threads(batches: Iterator[list[Picture]], view: View, workers: int) -> I
     def tasks(batch: list[Picture]) -> list[Callable[[], Decoded]]:
         return [partial(_decode, part, view) for part in _parts(_encoded(batch), IMAGES_OF_A_TASK)]
 
-    for batch, results in run_ahead(((batch, tasks(batch)) for batch in batches), workers):
+    for batch, results in run_ahead(((batch, tasks(batch)) for batch in batches), workers, BATCHES_AHEAD):
         yield batch, list(chain.from_iterable(results))
 
 
@@ -182,7 +181,9 @@ def _logits(
     network: ImageNetwork, images: torch.Tensor, take_features: Callable[[np.ndarray], object] | None
 ) -> torch.Tensor:
     """float32 (B, labels) of images, uint8 (B, 3, side, side)."""
-    parts = images.split(images_at_a_time(network.description.size, images.device))
+    counts_colours = network.description.model == "colour"  # whatever the size of the pictures
+    at_a_time = len(images) if counts_colours else images_at_a_time(network.description.size, images.device)
+    parts = images.split(at_a_time)
     if take_features is None:
         return torch.cat([network(part) for part in parts])
     logits, features = zip(*map(network.logits_and_features, parts), strict=True)

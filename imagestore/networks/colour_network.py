@@ -17,7 +17,7 @@ CELLS = GRID**3
 SHARPNESS = 100.0  # per squared unit of Lab / 100: how clearly a pixel belongs to its nearest colour
 VOTE_SCALE = 10.0  # at the start: the logit of a label that all pixels vote for
 SMALLEST = 1e-9  # share of a colour in a pixel; less is 0, because denormal numbers make products slow
-COUNTED_AT_ONCE = 32  # images: more do not stay in the processor's caches
+COUNTED_AT_ONCE = 128  # images: many more do not stay in the processor's caches
 LEVELS = 12  # of red, green and blue each, among which the first colours are chosen
 XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 61966-2-1)
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
@@ -53,7 +53,7 @@ class ColourNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float32 (B, labels), of uint8 images (B, 3, H, W)."""
         counted = images if self.training else every_second_row(images)
-        shares = count_cells(counted) / (counted.shape[2] * counted.shape[3])  # float32 (B, CELLS)
+        shares = count_cells(counted).div_(counted.shape[2] * counted.shape[3])  # float32 (B, CELLS)
         histogram = shares @ self.nearest  # float32 (B, colours)
         crowd = (histogram @ self.nearest.T).square_().mul_(shares)  # float32 (B, CELLS)
         votes = self._votes_of_cells()  # float32 (CELLS, labels)
