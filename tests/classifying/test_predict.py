@@ -12,7 +12,7 @@ from PIL import Image
 
 from imagestore.classifying import predict as predict_module
 from imagestore.classifying.answer import Picture
-from imagestore.classifying.predict import predict_labels
+from imagestore.classifying.predict import BATCHES_AHEAD, predict_labels
 from imagestore.console import UserError
 from imagestore.loading import pixel_processes
 from imagestore.loading.ahead import AHEAD
@@ -84,7 +84,7 @@ def test_pictures_that_cannot_be_decoded_are_left_out(
     assert lines[-1] == "classify: skipped 12 images in all, because they cannot be decoded"
 
 
-@pytest.mark.parametrize(("workers", "batches"), [(0, 1), (1, 1 + AHEAD), (3, 1 + AHEAD)])
+@pytest.mark.parametrize(("workers", "batches"), [(0, 1), (1, 1 + BATCHES_AHEAD), (3, 1 + AHEAD)])
 def test_pictures_are_taken_some_batches_ahead(
     weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch, workers: int, batches: int
 ) -> None:
