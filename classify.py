@@ -41,10 +41,11 @@ from imagestore.arguments import (
     positive,
     seed,
 )
-from imagestore.console import UserError, counted, note, printable, progress
+from imagestore.console import UserError, counted, note, printable
 from imagestore.files.atomic_write import check_writable
 from imagestore.networks.labels_file import load_labels
 from imagestore.processes import Stop, share_processors, stopping
+from imagestore.progress import progress
 from imagestore.run_summary import add_json_summary, summarised
 from imagestore.training.training_settings import WEIGHTS_FILE
 

@@ -1,4 +1,4 @@
-"""Exit statuses, one-line errors, progress and printable names: all commands share these.
+"""Exit statuses, one-line errors and printable names: all commands share these.
 
 Imports nothing slow: `--help` must answer at once.
 """
@@ -13,13 +13,10 @@ import io
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import islice
 from types import FrameType
-from typing import Protocol
 
 from imagestore import environment
 from imagestore.processes import ENDING
@@ -28,8 +25,6 @@ from imagestore.shell_completion import answer_the_shell
 FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
-SECONDS_BETWEEN_LOG_LINES = 10.0
-SECONDS_BEFORE_A_BAR = 0.3  # shorter work shows no bar
 NAMES_TO_COMPARE = 5_000
 # What takes less memory, by the flag.
 SPARE_MEMORY = {
@@ -254,55 +249,3 @@ def _escaped(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8, see stored_names.py
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
-
-
-# ----- progress -----
-
-
-class Progress(Protocol):
-    """How far a long run is."""
-
-    def update(self, n: int = 1) -> object:
-        """Count `n` more units as done."""
-
-
-@contextlib.contextmanager
-def progress(total: int | None, description: str, unit: str = "images") -> Iterator[Progress]:
-    """Show progress on standard error: a tqdm bar on a terminal, elsewhere a line now and then."""
-    if not sys.stderr.isatty():
-        yield LogProgress(total, description, unit)
-        return
-    from tqdm import tqdm
-
-    options = {"leave": False, "dynamic_ncols": True, "delay": SECONDS_BEFORE_A_BAR}
-    with tqdm(total=total, desc=description, unit=f" {unit}", **options) as bar:
-        yield bar
-
-
-@dataclass
-class LogProgress:
-    """Progress for a log file: a line now and then, in place of a bar that is drawn again and again."""
-
-    total: int | None
-    description: str
-    unit: str
-    done: int = 0
-
-    def __post_init__(self) -> None:
-        """Start the clock."""
-        self.started = self.last = time.monotonic()
-
-    def update(self, n: int = 1) -> None:
-        """Count `n` more units as done; write a line if the last one is old enough."""
-        self.done += n
-        now = time.monotonic()
-        if now - self.last >= SECONDS_BETWEEN_LOG_LINES:
-            self.last = now
-            note(self._line(self.done / (now - self.started)))
-
-    def _line(self, rate: float) -> str:
-        if not self.total:
-            return f"{self.description}: {self.done:,} {self.unit}, {rate:,.0f}/s"
-        left = (self.total - self.done) / rate if rate else 0
-        done = f"{self.done:,} of {self.total:,} {self.unit}"
-        return f"{self.description}: {done}, {rate:,.0f}/s, {left:,.0f} s left"

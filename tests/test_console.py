@@ -1,20 +1,15 @@
-"""console.py: exit statuses, one-line errors, signals and progress, in processes of their own."""
+"""console.py: exit statuses, one-line errors and signals, in processes of their own."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import signal
-import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
 
-from imagestore import console
 from imagestore.console import counted, describe_out_of_memory, did_you_mean, first_line, printable
 from tests.helpers.commands import ROOT, Run, environment
 from tests.helpers.small_commands import run_body, start
@@ -120,53 +115,6 @@ def test_a_pipe_that_is_closed_early_is_no_error() -> None:
     process.stdout.close()
     assert process.wait(timeout=120) == 0
     assert process.stderr.read() == ""
-
-
-def test_progress_in_a_log_is_lines_on_standard_error() -> None:
-    status, output, messages = run_body("""
-        console.SECONDS_BETWEEN_LOG_LINES = 0
-        with progress(4, "labelling") as bar:
-            bar.update(3)
-            bar.update()
-    """)
-    assert (status, output) == (0, "")
-    first, second = messages.splitlines()
-    assert first.startswith("labelling: 3 of 4 images, ")
-    assert second.startswith("labelling: 4 of 4 images, ")
-    assert "\r" not in messages
-
-
-@pytest.mark.parametrize(("limit", "bar"), [(console.SECONDS_BEFORE_A_BAR, True), (3600, False)])
-def test_progress_on_a_terminal_is_a_bar_if_the_work_is_long(limit: float, bar: bool) -> None:
-    main, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-    process = start(
-        f"console.SECONDS_BEFORE_A_BAR = {limit}\n"
-        'with progress(4, "labelling") as bar: bar.update(3); time.sleep(0.5); bar.update(1)\n'
-        'print("done", file=sys.stderr)',
-        stderr=terminal,
-    )
-    assert process.wait(timeout=120) == 0
-    output = os.read(main, 10_000).decode()
-    os.close(main)
-    os.close(terminal)
-    assert ("labelling" in output) == ("\r" in output.replace("\r\n", "")) == bar
-
-
-def test_a_note_under_a_bar_has_a_line_of_its_own() -> None:
-    main, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-    process = start(
-        'with progress(4, "labelling") as bar:\n'
-        '    bar.update(1); time.sleep(0.5); bar.update(1); note("skipped a")',
-        stderr=terminal,
-    )
-    assert process.wait(timeout=120) == 0
-    output = os.read(main, 10_000).decode()
-    os.close(main)
-    os.close(terminal)
-    assert "labelling" in output
-    assert "\rskipped a\r\n" in output  # behind a carriage return, not behind the bar
 
 
 def test_a_full_log_costs_no_results() -> None:

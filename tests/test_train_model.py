@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import train_model
-from imagestore import console
+from imagestore import progress
 from imagestore.training.command_line import requested_settings
 from imagestore.training.training_settings import BOUNDS, TrainingSettings
 from tests.helpers.commands import ROOT, Run
@@ -96,7 +96,7 @@ def test_an_epoch_shows_its_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     """Steps are counted on standard error. Standard output has only the lines of the epochs."""
-    monkeypatch.setattr(console, "SECONDS_BETWEEN_LOG_LINES", 0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LOG_LINES", 0)
     store = make_store(tmp_path / "train.h5", 20)
     status, out, messages = train_here(capsys, store, "-o", tmp_path, "--epochs", 2, "--batch-size", 6)
     assert (status, len(EPOCH.findall(out))) == (0, 2)

@@ -11,10 +11,11 @@ from h5py.h5d import DatasetID
 from isal.isal_zlib import crc32
 
 from imagestore import stored_names
-from imagestore.console import Progress, UserError, counted, note, printable, progress
+from imagestore.console import UserError, counted, note, printable
 from imagestore.labelling.merge_corrections import AllCorrections, correct_copied
 from imagestore.labelling.run_report import RunReport, finish, noting_errors
 from imagestore.processes import Stop, stopping
+from imagestore.progress import Progress, progress
 from imagestore.run_summary import RunSummary
 from imagestore.sources.no_store import check_are_stores
 from imagestore.store.corrections import corrections_of

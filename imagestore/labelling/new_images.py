@@ -10,9 +10,10 @@ import numpy as np
 from imagestore import stored_names
 from imagestore.archive.image_files import LONGEST_NAME
 from imagestore.archive.members import Member
-from imagestore.console import Progress, printable
+from imagestore.console import printable
 from imagestore.labelling.label_sources import LabelOf
 from imagestore.labelling.labelling_run import Run
+from imagestore.progress import Progress
 from imagestore.store.image_identity import identity
 from imagestore.store.label_names import group_name
 from imagestore.store.record import ImageRecord

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from imagestore.archive.members import Member
 from imagestore.archive.protocol import Archive, DamagedArchive
-from imagestore.console import UserError, counted, note, printable, progress
+from imagestore.console import UserError, counted, note, printable
 from imagestore.labelling.choose_members import choose_runs, choose_runs_in_shard, is_for_training, share
 from imagestore.labelling.label_sources import COLOUR, LabelOf, describe_source, label_source
 from imagestore.labelling.labelling_run import Run, RunOptions, open_run
 from imagestore.labelling.new_images import identity_of, label_new, removed_by_hand
 from imagestore.labelling.run_report import discarding_wrong_images, finish, noting_errors
 from imagestore.labelling.split_sources import TRAINING, PartOf, split_source
+from imagestore.progress import progress
 from imagestore.sources.joined_archives import JoinedArchives
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imagestore.console import UserError, note, progress
+from imagestore.console import UserError, note
 from imagestore.loading.batches import Batches
 from imagestore.loading.choose_cache import choose_cache, megabytes
 from imagestore.loading.dataset import UNDECODABLE, HDF5Dataset
@@ -24,6 +24,7 @@ from imagestore.loading.squares import (
 )
 from imagestore.loading.views import View
 from imagestore.processes import Stop
+from imagestore.progress import progress
 
 
 @dataclass(frozen=True)

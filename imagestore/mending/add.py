@@ -11,13 +11,14 @@ from isal.isal_zlib import crc32
 
 from imagestore import stored_names
 from imagestore.colour.palette import HEURISTIC_VERSION, heuristic_settings
-from imagestore.console import UserError, printable, progress
+from imagestore.console import UserError, printable
 from imagestore.image_formats import is_image_file
 from imagestore.labelling.workers import Undecodable, label_image
 from imagestore.mending.change_images import are_by_hand, labels_to_mend
 from imagestore.mending.find_paths import label_argument
 from imagestore.mending.mend_report import MendReport
 from imagestore.mending.open_to_mend import open_to_mend
+from imagestore.progress import progress
 from imagestore.run_summary import RunSummary
 from imagestore.store.corrections import ADDED, Correction, corrections_of
 from imagestore.store.expand_paths import expand_paths

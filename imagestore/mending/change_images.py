@@ -10,8 +10,9 @@ from isal.isal_zlib import crc32
 
 from imagestore import stored_names
 from imagestore.colour.colour_names import all_labels
-from imagestore.console import UserError, printable, progress
+from imagestore.console import UserError, printable
 from imagestore.mending.mend_report import MendReport
+from imagestore.progress import progress
 from imagestore.store.corrections import ADDED, RELABELLED, REMOVED, Correction, Corrections
 from imagestore.store.label_names import label_of_group
 from imagestore.store.labels import StoreLabels, find_labels

@@ -24,7 +24,7 @@ from h5py import h5d
 from isal.isal_zlib import crc32
 
 from imagestore import stored_names
-from imagestore.console import UserError, first_line, progress
+from imagestore.console import UserError, first_line
 from imagestore.files.write_and_copy import copy_start
 from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.element_files import element_number
@@ -36,6 +36,7 @@ from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY, open_hdf5
 from imagestore.hdf5.superblock import end_of_file_address
 from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED
 from imagestore.open_files import MostRecent
+from imagestore.progress import progress
 from imagestore.store import index_cache
 from imagestore.store.hdf5_cache_size import MetadataCache
 from imagestore.store.image_attributes import read_palette

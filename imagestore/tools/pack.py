@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from imagestore.console import Progress, UserError, note, progress
+from imagestore.console import UserError, note
 from imagestore.files.atomic_write import write_whole
+from imagestore.progress import Progress, progress
 from imagestore.run_summary import RunSummary
 from imagestore.tools.copy_report import (
     CIRCLES,

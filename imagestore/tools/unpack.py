@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagestore.console import note, printable, progress
+from imagestore.console import note, printable
+from imagestore.progress import progress
 from imagestore.run_summary import RunSummary
 from imagestore.tools.copy_report import (
     FILES,

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imagestore.console import UserError, progress
+from imagestore.console import UserError
 from imagestore.files.atomic_write import LONGEST_STEM, check_writable
+from imagestore.progress import progress
 from imagestore.run_summary import RunSummary
 from imagestore.sources.no_store import check_are_stores
 from imagestore.store.labels import NO_LABEL

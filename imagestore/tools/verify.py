@@ -17,8 +17,9 @@ from typing import Protocol
 
 from isal.isal_zlib import crc32
 
-from imagestore.console import FAILED, UserError, counted, note, printable, progress
+from imagestore.console import FAILED, UserError, counted, note, printable
 from imagestore.hdf5.superblock import end_of_file_address
+from imagestore.progress import progress
 from imagestore.run_summary import RunSummary
 from imagestore.store.expand_paths import expand_paths
 from imagestore.store.index import StoreIndex

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imagestore.console import note, progress
+from imagestore.console import note
 from imagestore.loading.batches import Batches
 from imagestore.loading.copy_ahead import copy_ahead
 from imagestore.networks.device import images_at_a_time
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.processes import Stop
+from imagestore.progress import progress
 
 FEATURES_FOLDER = "features"  # in the output folder
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from torch.nn.modules.batchnorm import _BatchNorm  # of one, two and three dimensions, and of processes
 
-from imagestore.console import UserError, progress
+from imagestore.console import UserError
 from imagestore.loading.batches import Batch
 from imagestore.loading.copy_ahead import copy_ahead
 from imagestore.processes import Stop
+from imagestore.progress import progress
 from imagestore.store.reader import ImageStore
 from imagestore.training.compiling import compiler_error
 from imagestore.training.epoch_order import order_of_epoch, parts_of_steps

@@ -10,8 +10,8 @@ from tests.helpers.commands import ROOT, environment
 
 PROGRAM = """
 import argparse, os, signal, sys, time
-from imagestore import console
-from imagestore.console import UserError, note, progress
+from imagestore import console, progress
+from imagestore.console import UserError, note
 from imagestore.processes import stopping
 
 def command(arguments):
