@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -21,7 +22,9 @@ from imagestore.tables.pixel_arrays import is_flattened, is_pixel_array, shape_i
 from imagestore.tables.pixel_rows import PixelRows
 from imagestore.tables.row_archive import RowArchive
 from imagestore.tables.store_rows import StoreRows
+from imagestore.tables.table_fields import holds_bytes_of_images, image_fields
 from imagestore.tables.table_options import TableOptions
+from imagestore.tables.table_rows import TableRows
 
 
 def open_hdf5_archive(
@@ -31,8 +34,8 @@ def open_hdf5_archive(
 
     `path` is what the user calls the archive: the path of the file, and `inner` behind it if there is one.
     """
-    # A part that is named is pixels if it can be. A whole file is a store if it can be.
-    find_rows = (_pixel_rows, _store_rows) if inner else (_store_rows, _pixel_rows)
+    # A part that is named is a table or pixels if it can be. A whole file is a store if it can be.
+    find_rows = (_table_rows, _pixel_rows, _store_rows) if inner else (_store_rows, _pixel_rows, _table_rows)
     for find in find_rows:
         rows = find(file, descriptor, inner, options)
         if rows is not None:
@@ -88,7 +91,11 @@ def holds_arrays_only(store: ImageStore) -> bool:
         return False
     try:
         datasets = list(datasets_below(store.hdf5(), store.path, follow_external=store.follow_external))
-        return bool(_arrays_of_pictures(datasets)) or any(is_picture(found.dataset) for found in datasets)
+        return (
+            bool(_arrays_of_pictures(datasets))
+            or any(is_picture(found.dataset) for found in datasets)
+            or bool(image_fields(datasets, store.follow_external))
+        )
     except ERRORS_OF_H5PY:
         return False
 
@@ -117,11 +124,8 @@ def _pixel_rows(
     file = open_hdf5(descriptor, path)
     try:
         found = _arrays_at(path, file, inner, options.follow_external)
-        if len(found) > 1:
-            choices = " or ".join(command_line(path_argument(f"{path}:/{array.path}")) for array in found)
-            raise UserError(f"{path} holds {len(found)} arrays of pictures: give one of them, as {choices}")
         if found:
-            return PixelRows(path, file, found[0], options)
+            return PixelRows(path, file, _only_one(path, found, "arrays of pictures"), options)
         below = datasets_below(file, path, inner, follow_external=options.follow_external)
         if pictures := [name for name, dataset in below if is_picture(dataset)]:
             return PictureDatasets(path, file, pictures, inner, options)
@@ -134,6 +138,56 @@ def _pixel_rows(
         raise
     file.close()
     return None
+
+
+def _table_rows(
+    path: Path, descriptor: int, inner: str, options: TableOptions
+) -> TableRows | PixelRows | None:
+    """The images in a field of a table at the path `inner` or below it; None if there is none there."""
+    file = open_hdf5(descriptor, path)
+    try:
+        datasets = _datasets_on_path(path, file, inner, options.follow_external)
+        found = [
+            field
+            for field in image_fields(datasets, options.follow_external)
+            if not inner or f"{field.path}/".startswith(f"{inner}/")
+        ]
+        if found:
+            field = _only_one(path, found, "fields of images")
+            kind = TableRows if holds_bytes_of_images(field.dataset) else PixelRows
+            return kind(path, file, field, options)
+    except ERRORS_OF_H5PY as error:
+        raise UserError(f"{path}: its tables cannot be read ({first_line(error)})") from error
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return None
+
+
+def _datasets_on_path(path: Path, file: h5py.File, inner: str, follow_external: bool) -> list[FoundDataset]:
+    """The datasets below `inner`; or the one at the beginning of this path, whose field the rest names."""
+    name = inner
+    while name:
+        with contextlib.suppress(LinkNotFollowed):
+            item = find_object(file, path, name, follow_external)
+            if isinstance(item, h5py.Dataset):
+                return [FoundDataset(name, item)]
+            if name != inner:
+                return []
+            break
+        name = name.rpartition("/")[0]
+    if inner and not name:
+        return []
+    return list(datasets_below(file, path, inner, follow_external=follow_external))
+
+
+def _only_one(path: Path, found: Sequence[FoundDataset], what: str) -> FoundDataset:
+    """The only one of these. Raises UserError if they are more."""
+    if len(found) > 1:
+        choices = " or ".join(command_line(path_argument(f"{path}:/{item.path}")) for item in found)
+        raise UserError(f"{path} holds {len(found)} {what}: give one of them, as {choices}")
+    return found[0]
 
 
 def _arrays_at(path: Path, file: h5py.File, inner: str, follow_external: bool) -> list[FoundDataset]:

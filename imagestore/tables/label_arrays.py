@@ -18,6 +18,7 @@ from imagestore.hdf5.links import OUTSIDE
 from imagestore.tables.dataset_names import in_common, words
 from imagestore.tables.matlab_data import is_cell_array, texts_of_cells
 from imagestore.tables.names_of_numbers import named_if_numbers
+from imagestore.tables.table_fields import TableField, fields_of
 from imagestore.tables.virtual_sources import check_sources
 
 # Words in the names of arrays that are as long as the images, and say something else of them.
@@ -59,7 +60,10 @@ def _labels_of(
     outside: list[str] = []
     datasets = datasets_below(file, path, follow_external=follow_external, outside=outside)
     candidates = {
-        name: dataset for name, dataset in datasets if name != images and may_be_labels(dataset, count)
+        name: dataset
+        for found in datasets
+        for name, dataset in (found, *fields_of(*found))
+        if name != images and may_be_labels(dataset, count)
     }
     if key is not None:
         name = _named(path, images, candidates, key)
@@ -91,7 +95,7 @@ def links_outside(paths: Sequence[str]) -> str:
     return f"links {OUTSIDE}: {counted(len(paths), 'link')} ({shown})"
 
 
-def may_be_labels(dataset: h5py.Dataset, count: int) -> bool:
+def may_be_labels(dataset: h5py.Dataset | TableField, count: int) -> bool:
     """Whether a dataset has a label for each of `count` images by its shape and its type."""
     shape = dataset.shape
     if not shape or count not in shape:
