@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -86,8 +88,8 @@ class PixelProcesses(Generic[R]):
                 waiting.append((begin, []))
                 for offset, request in job:
                     worker = next(workers)
+                    waiting[-1][1].append(worker)  # first, as an interrupt may come after half of a request
                     worker.send(begin + offset, request)
-                    waiting[-1][1].append(worker)
                 if len(waiting) > self._ahead:
                     yield self._first(waiting)
             while waiting:
@@ -150,13 +152,26 @@ def _killed_as_user_error() -> Iterator[None]:
 
 
 def _serve(connection: Connection, memory: np.ndarray, fill: Callable[[Any, np.ndarray], object]) -> None:
-    """Answer requests in the process that was forked."""
+    """Answer requests in the process that was forked, until the pipe is closed."""
     torch.set_num_threads(1)
+    requests: SimpleQueue[tuple[int, object] | None] = SimpleQueue()
+    Thread(target=_take_all, args=(connection, requests), daemon=True).start()
     with ignoring_warnings:
-        while True:
-            begin, request = connection.recv()
+        while (taken := requests.get()) is not None:
+            begin, request = taken
             try:
                 answer = fill(request, memory[begin:]), None
             except Exception as error:
                 answer = None, error
             connection.send(answer)
+
+
+def _take_all(connection: Connection, requests: SimpleQueue[tuple[int, object] | None]) -> None:
+    """Take requests out of the pipe as they come, so that the one who sends them never waits.
+
+    It reads no answers meanwhile: if the pipe is full of them, both would wait for ever.
+    """
+    with contextlib.suppress(EOFError, OSError, MemoryError):
+        while True:
+            requests.put(connection.recv())
+    requests.put(None)

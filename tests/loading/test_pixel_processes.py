@@ -95,6 +95,33 @@ def test_what_was_begun_is_not_waited_for() -> None:
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.timeout(30)
+def test_many_large_requests_and_answers_do_not_wait() -> None:
+    """More than fits into the pipes of both directions, before the first answer is read."""
+
+    def repeat(request: bytes, memory: np.ndarray) -> bytes:
+        return request
+
+    processes = PixelProcesses(1, 10, repeat)
+    sent = [[bytes([number]) * (1 << 16) for number in range(16)] for _ in range(6)]
+    received = [answers for answers, _ in processes.run([[(0, part) for part in job] for job in sent])]
+    processes.close()
+    assert received == sent
+
+
+def test_an_interrupt_while_a_request_is_sent_ends_them() -> None:
+    """Half of it may be in the pipe, so that the next request would be misread."""
+
+    class Interrupted:
+        def __reduce__(self) -> str:
+            raise KeyboardInterrupt
+
+    processes = PixelProcesses(2, 10, fill)
+    with pytest.raises(KeyboardInterrupt):
+        list(processes.run([[(0, Interrupted())]]))
+    assert processes.is_closed
+
+
 def test_a_batch_system_does_not_end_them_but_their_parent_does() -> None:
     """A signal to all processes of a job is for the one that started them."""
     processes = PixelProcesses(1, 10, fill)
