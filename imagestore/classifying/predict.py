@@ -29,7 +29,7 @@ LARGE_BATCH_SIZE = 512  # of small pictures: the network waits for the threads t
 SMALL_SIDE = 64  # pixels
 BATCH_BYTES = 32 << 20  # of encoded images, after which a batch is full
 BATCHES_AHEAD = 1  # that threads decode beyond the next one
-IMAGES_OF_A_TASK = 8  # that a worker decodes in one go
+IMAGES_OF_A_TASK = 8  # at most, that a worker decodes in one go
 
 Decoded = list[np.ndarray | NotAnImage]  # uint8 (side, side, 3) of each picture, or why there is none
 _Results = tuple[list[Picture], Decoded]  # a batch of pictures
@@ -83,7 +83,7 @@ def decode_pictures(
     batch_size = _batch_size(view)
     first = _next_batch(pictures, batch_size)
     batches = chain([first], iter(partial(_next_batch, pictures, batch_size), [])) if first else iter(())
-    is_long = are_worth_it(workers, FEWEST_IMAGES if len(first) == batch_size else len(first))
+    is_long = are_worth_it(workers, FEWEST_IMAGES if _is_full(first, batch_size) else len(first))
     with closing((_by_processes if is_long else _by_threads)(batches, view, workers)) as decoded:
         for batch, results in decoded:
             if kept := _without_skipped(batch, results, skipped):
@@ -93,21 +93,20 @@ def decode_pictures(
 
 def _by_threads(batches: Iterator[list[Picture]], view: View, workers: int) -> Iterator[_Results]:
     def tasks(batch: list[Picture]) -> list[Callable[[], Decoded]]:
-        return [partial(_decode, part, view) for part in _parts(_encoded(batch), IMAGES_OF_A_TASK)]
+        return [partial(_decode, part, view) for part in _parts(batch, workers)]
 
     for batch, results in run_ahead(((batch, tasks(batch)) for batch in batches), workers, BATCHES_AHEAD):
         yield batch, list(chain.from_iterable(results))
 
 
 def _by_processes(batches: Iterator[list[Picture]], view: View, workers: int) -> Iterator[_Results]:
-    size, begun, batch_size = 3 * view.side**2, deque[list[Picture]](), _batch_size(view)
-    at_once = max(1, min(IMAGES_OF_A_TASK, batch_size // workers))
+    size, begun = 3 * view.side**2, deque[list[Picture]]()
 
     def jobs() -> Iterator[list[tuple[int, object]]]:
         for batch in batches:
             begun.append(batch)
-            parts = _parts(_encoded(batch), at_once)
-            yield [(i * at_once * size, part) for i, part in enumerate(parts)]
+            parts = _parts(batch, workers)
+            yield [(i * len(parts[0]) * size, part) for i, part in enumerate(parts)]
 
     def fill(part: list[bytes], memory: np.ndarray) -> list[NotAnImage | None]:
         decoded = _decode(part, view)
@@ -117,7 +116,7 @@ def _by_processes(batches: Iterator[list[Picture]], view: View, workers: int) ->
         return [None if isinstance(pixels, np.ndarray) else pixels for pixels in decoded]
 
     with (
-        closing(PixelProcesses(workers, batch_size * size, fill)) as processes,
+        closing(PixelProcesses(workers, _batch_size(view) * size, fill)) as processes,
         closing(processes.run(jobs())) as results,
     ):
         for errors, memory in results:
@@ -126,12 +125,11 @@ def _by_processes(batches: Iterator[list[Picture]], view: View, workers: int) ->
             yield batch, [error or squares[i] for i, error in enumerate(chain.from_iterable(errors))]
 
 
-def _encoded(batch: Sequence[Picture]) -> list[bytes]:
-    return [picture.data for picture in batch]
-
-
-def _parts(encoded: list[bytes], size: int) -> list[list[bytes]]:
-    return [encoded[first : first + size] for first in range(0, len(encoded), size)]
+def _parts(batch: Sequence[Picture], workers: int) -> list[list[bytes]]:
+    """The encoded pictures of a batch, in equal parts: each worker gets some, even of a few pictures."""
+    encoded = [picture.data for picture in batch]
+    step = max(1, min(IMAGES_OF_A_TASK, len(batch) // max(workers, 1)))
+    return [encoded[first : first + step] for first in range(0, len(encoded), step)]
 
 
 def _batch_size(view: View) -> int:
@@ -148,6 +146,11 @@ def _next_batch(pictures: Iterator[Picture], batch_size: int) -> list[Picture]:
         if len(batch) == batch_size or size >= BATCH_BYTES:
             break
     return batch
+
+
+def _is_full(batch: Sequence[Picture], batch_size: int) -> bool:
+    """Whether `_next_batch` stopped before the last picture."""
+    return len(batch) == batch_size or sum(len(picture.data) for picture in batch) >= BATCH_BYTES
 
 
 def _decode(images: Sequence[bytes], view: View) -> Decoded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from imagestore.classifying import predict as predict_module
 from imagestore.classifying.answer import Picture
-from imagestore.classifying.predict import BATCHES_AHEAD, predict_labels
+from imagestore.classifying.predict import BATCHES_AHEAD, decode_pictures, predict_labels
 from imagestore.console import UserError
 from imagestore.loading import pixel_processes
 from imagestore.loading.ahead import AHEAD
@@ -93,6 +94,22 @@ def test_pictures_are_taken_some_batches_ahead(
     remaining = iter(pictures)
     next(predict_labels(remaining, LABELS, weights=weights, device="cpu", workers=workers))
     assert [image.name for image in remaining] == [f"{i}.jpg" for i in range(2 * batches, 10)]
+
+
+def test_each_process_gets_some_of_a_few_large_pictures(
+    weights: Path, pictures: list[Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is full when it has many bytes. Then there may be many more pictures, so processes decode."""
+
+    def decode(images: list[bytes], view: View) -> list[np.ndarray]:
+        return [np.full((SIDE, SIDE, 3), os.getpid() % 256, np.uint8) for _ in images]
+
+    monkeypatch.setattr(predict_module, "_decode", decode)
+    monkeypatch.setattr(predict_module, "BATCH_BYTES", sum(len(image.data) for image in pictures[:7]))
+    batches = list(decode_pictures(pictures, View(SIDE), workers=3))
+    assert [len(batch) for batch in batches] == [7, 3]
+    for batch in batches:
+        assert len({int(pixels[0, 0, 0]) for _, pixels in batch} - {os.getpid() % 256}) == 3
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
