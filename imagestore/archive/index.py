@@ -26,7 +26,7 @@ MAGIC = b"imgarchive-index"
 IGNORING_ZEROS, LABELLED = "ignore-zeros-", "labelled-"  # how names in the cache folder begin
 BEGINNING = MAGIC[:8]  # the file begins with it, as the files of earlier versions do
 VERSION = 4
-LABEL_RULES = 2  # raised if an archive may get other labels than by an earlier version
+LABEL_RULES = 3  # raised if an archive may get other labels than by an earlier version
 
 
 @dataclass

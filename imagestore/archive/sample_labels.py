@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from imagestore import stored_names
 from imagestore.archive.json_labels import labels_in_json
+from imagestore.archive.label_files import (
+    ARRAYS,
+    JSONS,
+    LARGEST_ALONE,
+    LARGEST_CODED,
+    PICKLES,
+    code_of,
+    label_in_file,
+    number_or_text_in_array,
+)
 from imagestore.archive.label_text import LABEL_KEYS, text_of
 from imagestore.archive.members import Member, Members, SourceLabels
 
 # Kinds of files beside an image, by rank. A number in a class file gives way to a name in JSON.
 CLASS_FILES, JSON_FILES, CLASS_NUMBERS, JSON_NUMBERS, TEXT_FILES = range(5)
+ALONE = ("txt", "npy")  # suffixes of files that may be a label where nothing else is
 LARGEST_FILE = 16 << 20  # bytes; a larger one is no label
 MOST_BYTES_HELD, MOST_IMAGES_HELD = 64 << 20, 1000  # of one sample: no key of a real sample has more
 
@@ -60,33 +70,49 @@ class SampleLabels:
 
     def may_be_label(self, name: str, size: int) -> bool:
         """Whether a file may hold the label of the images beside it, as far as name and size tell."""
-        return size <= LARGEST_FILE and self._kind(_split(name)[1]) is not None
+        extension = _split(name)[1]
+        kind = self._kind(extension)
+        return kind is not None and size <= _largest(kind, code_of(extension))
 
     def add(self, name: str, data: bytes) -> bool:
         """Take the label from a file of the current sample; return whether there is one."""
         extension = _split(name)[1]
         kind = self._kind(extension)
-        values = labels_in_json(data, self._keys) if kind == JSON_FILES else [_line_of(data)]
-        texts = [text_of(value) for value in values]
-        found = next((place for place, text in enumerate(texts) if text is not None), None)
-        if kind is None or found is None:
+        candidate = None if kind is None else self._label_in(kind, extension, data)
+        if candidate is None:
             return False
-        place = found if kind == JSON_FILES else self._place(extension)
-        candidate = (_rank(kind, values[found]), place, texts[found])
         if self.current.found is None or candidate[:2] < self.current.found[:2]:
             self.current.found = candidate
         return True
 
     def _kind(self, extension: str) -> int | None:
-        if extension.removesuffix(".txt") in self._extensions:
+        code = code_of(extension)
+        if extension in self._extensions or extension.removesuffix(f".{code}") in self._extensions:
             return CLASS_FILES
-        if extension.rpartition(".")[2] == "json":
+        if code in JSONS:
             return JSON_FILES
-        return TEXT_FILES if extension == "txt" and self.labels.key is None else None
+        return TEXT_FILES if extension in ALONE and self.labels.key is None else None
+
+    def _label_in(self, kind: int, extension: str, data: bytes) -> tuple[int, int, str] | None:
+        """Kind of file, place in the keys and label, as in `Sample`; None if the file holds no label."""
+        code = code_of(extension)
+        values = labels_in_json(data, self._keys) if code in JSONS else []
+        for place, value in enumerate(values):
+            if (text := text_of(value)) is not None:
+                return _rank(JSON_FILES, value), place, text
+        if kind != CLASS_FILES and self.labels.key is not None:
+            return None
+        is_array = kind != CLASS_FILES and code in ARRAYS
+        value = number_or_text_in_array(data) if is_array else label_in_file(data, code)
+        text = text_of(value)
+        rank = _rank(kind, value) if kind == CLASS_FILES else TEXT_FILES
+        return None if text is None else (rank, self._place(extension), text)
 
     def _place(self, extension: str) -> int:
-        name = extension.removesuffix(".txt")
-        return self._extensions.index(name) if name in self._extensions else 0
+        for name in (extension, extension.removesuffix(f".{code_of(extension)}")):
+            if name in self._extensions:
+                return self._extensions.index(name)
+        return 0
 
 
 def with_labels(
@@ -122,10 +148,17 @@ def _labelled(
         yield member, data
 
 
+def _largest(kind: int, code: str) -> int:
+    """The largest size in bytes of a label file."""
+    if code in ARRAYS and kind == TEXT_FILES:
+        return LARGEST_ALONE
+    return LARGEST_CODED if code in ARRAYS + PICKLES else LARGEST_FILE
+
+
 def _rank(kind: int, value: object) -> int:
     """The rank of a label that a kind of file holds."""
-    if kind == CLASS_FILES and isinstance(value, str) and value.isdecimal():
-        return CLASS_NUMBERS
+    if kind == CLASS_FILES:
+        return CLASS_NUMBERS if not isinstance(value, str) or value.isdecimal() else CLASS_FILES
     return JSON_NUMBERS if kind == JSON_FILES and not isinstance(value, str) else kind
 
 
@@ -134,9 +167,3 @@ def _split(name: str) -> tuple[str, str]:
     folder, slash, base = name.rpartition("/")
     stem, _, extension = base.partition(".")
     return f"{folder}{slash}{stem}", extension.lower()
-
-
-def _line_of(data: bytes) -> str | None:
-    """A label that is a file of its own: one line of text."""
-    lines = stored_names.decode(data.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")).splitlines()
-    return lines[0] if len(lines) == 1 else None
