@@ -17,22 +17,26 @@ HoldsImages = Callable[[Field], bool]  # whether the values of a field begin as 
 
 
 def find_images(path: Path, fields: Sequence[Field], named: str, holds_images: HoldsImages) -> Field:
-    """The field of the images: bytes, or structs with bytes. `named` is its name, or "".
+    """The field of the images: bytes, or structs with bytes, or texts in base64. `named` is its name, or "".
 
     Raises UserError if there is none, or if there are several.
     """
     candidates = _may_hold_images(fields)
     if named:
-        name = named.replace("/", ".")
+        names = (named, named.replace("/", "."))
         for field in candidates:
-            if field.name in (named, name):
+            if field.name in names:
+                return field
+        for field in fields:
+            if field.name in names and is_text(field) and holds_images(field):
                 return field
         names = [field.name for field in candidates]
         others = printable(", ".join(names)) or "none"
         hint = did_you_mean(named, names) or f"; columns of bytes: {others}"
         raise UserError(f"{path} has no column {printable(named)!r} of images{hint}")
-    found = [field for field in candidates if field.feature.get("_type") == "Image"]
+    found = list(filter(is_image_of_hub, candidates))
     found = found or [field for field in candidates if holds_images(field)]
+    found = found or [field for field in fields if is_text(field) and holds_images(field)]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -113,7 +117,7 @@ def _likeliest(path: Path, candidates: Sequence[Field]) -> Field:
     classes = [field for field in candidates if field.feature.get("_type") == "ClassLabel"]
     named_so = [field for field in candidates if _is_usual(field.path[-1])]
     in_one_named_so = [field for field in candidates if any(map(_is_usual, field.path))]
-    texts_in_it = [field for field in in_one_named_so if _is_text(field)]
+    texts_in_it = [field for field in in_one_named_so if is_text(field)]
     for found in (classes, named_so, texts_in_it, in_one_named_so):
         if len(found) == 1:
             return found[0]
@@ -131,10 +135,16 @@ def _may_hold_labels(field: Field) -> bool:
     from pyarrow import types
 
     checks = (types.is_integer, types.is_boolean, types.is_floating, types.is_decimal, types.is_null)
-    return _is_text(field) or any(check(field.type) for check in checks)
+    return is_text(field) or any(check(field.type) for check in checks)
 
 
-def _is_text(field: Field) -> bool:
+def is_image_of_hub(field: Field) -> bool:
+    """Whether the hub says that the values of a field are images."""
+    return field.feature.get("_type") == "Image"
+
+
+def is_text(field: Field) -> bool:
+    """Whether the values of a field are texts."""
     from pyarrow import types
 
     checks = (types.is_string, types.is_large_string, types.is_string_view)

@@ -18,7 +18,8 @@ from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, first_line, printable
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
 from imagestore.printed_commands import pip_install
-from imagestore.tables.parquet_columns import BYTES, PATH, find_images, find_labels
+from imagestore.tables.base64_images import begins_as_base64_image, decode_base64
+from imagestore.tables.parquet_columns import BYTES, PATH, find_images, find_labels, is_image_of_hub, is_text
 from imagestore.tables.parquet_fields import Field, class_names_of, fields_of, values_in
 from imagestore.tables.row_archive import Row
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 64
 BUFFER = 1 << 20  # bytes of a column that are read at once
+PLAIN, BASE64 = "plain", "base64"  # how bytes are coded
 FEWEST_DIGITS = 6  # of a row's number in its name
 ROW_BITS = 40  # of a place: the number of the row; above it that of the image in the list of the row
 
@@ -48,17 +50,27 @@ class ParquetRows:
         if twice := next((title for title in titles if titles.count(title) > 1), None):
             raise UserError(f"{path} has two columns {printable(repr(twice))}: give them different names")
 
+        codes: dict[tuple[str, ...], str | None] = {}  # by the path of a field
+
+        def code_of(field: Field) -> str | None:
+            if field.path not in codes:
+                codes[field.path] = _code_of_images(path, self._file, field)
+            return codes[field.path]
+
         def holds_images(field: Field) -> bool:
-            return _begin_as_images(path, self._file, field)
+            return code_of(field) is not None
 
         self._images = find_images(path, fields, column, holds_images)
         self.name = self._images.name
+        self._is_base64 = not is_image_of_hub(self._images) and code_of(self._images) == BASE64
+        if is_text(self._images):  # no label then
+            fields = [field for field in fields if field.path != self._images.path]
         self._labels = find_labels(path, fields, labels, holds_images)
         self._class_names = class_names_of(self._labels.feature) if self._labels else {}
         groups = range(metadata.num_row_groups)
         self._ends = list(accumulate(metadata.row_group(group).num_rows for group in groups))
         self._digits = max(FEWEST_DIGITS, len(str(metadata.num_rows)))
-        self._reader = _Reader(self._file, self._images)
+        self._reader = _Reader(self._file, self._images, self._is_base64)
 
     def __iter__(self) -> Iterator[Row]:
         """See Rows."""
@@ -67,7 +79,8 @@ class ParquetRows:
         try:
             for batch in _batches(self._file, range(len(self._ends)), fields):
                 labels = self._labels_in(batch)
-                for images, label in zip(_images_in(batch, self._images), labels, strict=True):
+                images_of_rows = _images_in(batch, self._images, self._is_base64)
+                for images, label in zip(images_of_rows, labels, strict=True):
                     yield from self._images_of(row, images, label)
                     row += 1
         except _errors_of_arrow() as error:
@@ -113,8 +126,8 @@ class ParquetRows:
 class _Reader:
     """Reads single images. It goes on from the row before, if the next one is behind it in the same group."""
 
-    def __init__(self, file: ParquetFile, images: Field) -> None:
-        self._file, self._images = file, images
+    def __init__(self, file: ParquetFile, images: Field, is_base64: bool) -> None:
+        self._file, self._images, self._is_base64 = file, images, is_base64
         self.close()
 
     def read(self, group: int, row: int, item: int) -> bytes:
@@ -126,7 +139,7 @@ class _Reader:
             self._first += self._count
             self._batch = next(self._batches)
             self._count = self._batch.num_rows
-        (images,) = _images_in(self._batch.slice(row - self._first, 1), self._images)
+        (images,) = _images_in(self._batch.slice(row - self._first, 1), self._images, self._is_base64)
         return images[item][1] or b""
 
     def close(self) -> None:
@@ -175,18 +188,37 @@ def _values_in(batch: pyarrow.RecordBatch, field: Field) -> Iterator[list[object
     return (values_in(value, path) for value in batch.column(column).to_pylist())
 
 
-def _images_in(batch: pyarrow.RecordBatch, field: Field) -> Iterator[list[Image]]:
+def _images_in(batch: pyarrow.RecordBatch, field: Field, is_base64: bool) -> Iterator[list[Image]]:
     """The images in each row of a batch."""
     for values in _values_in(batch, field):
-        yield [(v.get(PATH), v[BYTES]) if isinstance(v, dict) else (None, v) for v in values]
+        images = [(v.get(PATH), v[BYTES]) if isinstance(v, dict) else (None, v) for v in values]
+        yield [(name, _decoded(data)) for name, data in images] if is_base64 else images
 
 
-def _begin_as_images(path: Path, file: ParquetFile, field: Field) -> bool:
-    """Whether one of the first values of a field begins as an image does."""
+def _decoded(value: str | bytes | None) -> bytes | None:
+    """The bytes that a text in base64 stands for; those of the text itself if it is no base64."""
+    if not value:
+        return None
+    decoded = decode_base64(value)
+    if decoded is None:
+        return value.encode() if isinstance(value, str) else value
+    return decoded
+
+
+def _code_of_images(path: Path, file: ParquetFile, field: Field) -> str | None:
+    """BASE64 or PLAIN, if one of the first values of a field begins so as an image does; else None."""
+    values = _first_values(path, file, field)
+    if any(isinstance(value, bytes) and begins_as_image(value[:FIRST_BYTES]) for value in values):
+        return PLAIN
+    return BASE64 if any(map(begins_as_base64_image, values)) else None
+
+
+def _first_values(path: Path, file: ParquetFile, field: Field) -> list[str | bytes]:
+    """The values of a field in the first batch that has some."""
     try:
         for batch in _batches(file, range(file.metadata.num_row_groups), [field]):
-            if found := [data for images in _images_in(batch, field) for _, data in images if data]:
-                return any(begins_as_image(data[:FIRST_BYTES]) for data in found)
+            if found := [data for images in _images_in(batch, field, False) for _, data in images if data]:
+                return found
     except _errors_of_arrow() as error:
         raise UserError(f"{path} is damaged ({first_line(error)}): download or copy it again") from error
-    return False
+    return []

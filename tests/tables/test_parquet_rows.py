@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -173,6 +175,45 @@ def test_several_images_in_a_row_share_its_label(tmp_path):
         ("000000.jpg", JPEGS[0], "a"), ("000000_1.jpg", JPEGS[1], "a"), ("000002.jpg", JPEGS[2], "c"),
         ("000003.jpg", JPEGS[3], "d"), ("000003_2.jpg", JPEGS[4], "d"),
     ]  # fmt: skip
+
+
+BASE64 = [base64.b64encode(data).decode() for data in JPEGS]
+TEXTS_OF_IMAGES = {
+    "plain": BASE64,
+    "large": pa.array(BASE64, pa.large_string()),
+    "a dictionary": pa.array(BASE64).dictionary_encode(),
+    "bytes": [text.encode() for text in BASE64],
+    "URLs": [f"data:image/jpeg;base64,{text}" for text in BASE64],
+    "URLs with parameters": [f" Data:image/jpeg;name=a.jpg;BASE64,{text}\n" for text in BASE64],
+    "lines": [base64.encodebytes(data).decode() for data in JPEGS],
+    "for URLs": [base64.urlsafe_b64encode(data).decode().rstrip("=") for data in JPEGS],
+    "lists": [[text] for text in BASE64],
+    "structs": [{"bytes": text, "width": 32} for text in BASE64],
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS_OF_IMAGES)
+@pytest.mark.parametrize("part", ["", ":/image"])
+def test_images_as_base64_text(tmp_path, kind, part):
+    path = write_table(
+        tmp_path / "a.parquet", {"image": TEXTS_OF_IMAGES[kind], "label": NAMES, "caption": NAMES}
+    )
+    if kind == "structs":
+        part = part and f"{part}.bytes"
+    found = images_of(Path(f"{path}{part}"))
+    assert found == [(f"{i:06d}.jpg", JPEGS[i], NAMES[i]) for i in range(COUNT)]
+
+
+def test_what_is_no_base64_is_counted_and_no_label(run, tmp_path):
+    texts = [None, "", "no base64!", BASE64[3][:101], *BASE64[4:]]
+    path = write_table(tmp_path / "a.parquet", {"y": texts, "target": NUMBERS})
+    done = run(
+        "colourHeuristic.py", "partition", path, "a.h5", "b.h5", "1", "--labels", "source", "--no-palette"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "has 2 rows without the bytes of an image: 000000, 000001" in done.stderr
+    assert "passed over: not images (2), without bytes (2)" in done.stderr
+    assert stored_labels(tmp_path / "a.h5") == {f"{i:06d}.jpg": str(i % 2) for i in range(4, COUNT)}
 
 
 def test_an_image_with_several_labels_has_none(tmp_path):
