@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -95,6 +96,10 @@ def sources(images: Labelled, tmp_path_factory: pytest.TempPathFactory) -> Path:
     savemat(folder / "imagelabels.mat", {"labels": np.array([numbers]) + 1})
     write_shards(folder, images)
     write_parquet(folder / "photos.parquet", images, numbers)
+    with (folder / "photos.jsonl").open("w") as file:
+        for name, data, label in images:
+            text = base64.b64encode(data).decode()
+            file.write(json.dumps({"file_name": name, "image": text, "label": label}) + "\n")
     write_hdf5(folder, images, numbers)
     return folder
 

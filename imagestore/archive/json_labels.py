@@ -13,22 +13,27 @@ NAME = "name"  # of a label that is an object
 
 
 def labels_in_json(data: bytes, keys: Sequence[str]) -> list[object]:
-    """The values of `keys` in a JSON object, None where it has no label there; empty if it is no JSON object.
+    """The values of `keys` in a JSON object, as `labels_in_object` has them; empty if it is none."""
+    with contextlib.suppress(ValueError, RecursionError):
+        document = _only_item(json.loads(data))
+        if isinstance(document, dict):
+            return labels_in_object(document, keys)
+    return []
+
+
+def labels_in_object(document: Mapping[str, object], keys: Sequence[str]) -> list[object]:
+    """The values of `keys` in an object, None where it has no label there.
 
     A key is looked for at the top, and then in the objects below, where all its values must be equal.
     `meta.label` is the key `label` in the object `meta`. Capital and small letters are equal. A list of one
     is its item. A label may be an object with a name: `{"id": 1, "name": "rose"}`.
     """
-    with contextlib.suppress(ValueError, RecursionError):
-        document = _only_item(json.loads(data))
-        if isinstance(document, dict):
-            paths = [tuple(key.lower().split(".")) for key in keys]
-            at_top = _labels_at(document, paths)
-            if any(value is not None for value in at_top):
-                return at_top
-            below = [_labels_at(found, paths) for found in _objects_below(document, MOST_NESTED)]
-            return [_only_one(values) for values in zip(*below, strict=True)]
-    return []
+    paths = [tuple(key.lower().split(".")) for key in keys]
+    at_top = _labels_at(document, paths)
+    if any(value is not None for value in at_top):
+        return at_top
+    below = [_labels_at(found, paths) for found in _objects_below(document, MOST_NESTED)]
+    return [_only_one(values) for values in zip(*below, strict=True)]
 
 
 def _only_item(value: object) -> object:

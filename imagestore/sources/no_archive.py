@@ -15,6 +15,10 @@ from imagestore.sources.split_files import have_sizes_of_parts, how_to_join, par
 
 DECOMPRESSED_BYTES = 0x8010  # by which a compressed file is recognised
 UNKNOWN = "is no tar archive, or is damaged: an archive is a .tar (also .gz, .bz2, .xz, .zst, .lz4) or a .zip"
+ABOUT_JSON = (
+    "images in JSON are read where they are base64 text in JSON Lines that are not compressed "
+    "(jq -c '.[]' writes a list so)"
+)
 SHOWN_BYTES = 60  # of a text file
 PIECE = 512  # bytes that are decompressed at once: those before damage count
 PART = re.compile(r"\.(?:\d{2,3}|part[-_.]?\w+)$", re.IGNORECASE)  # how parts of a split file are named
@@ -78,7 +82,8 @@ def _describe_content(path: Path, beginning: bytes) -> str:
     if PART.search(path.name) and kind is None:
         return f"{IS_PART} (cat {path.stem}.* > {path.stem})"
     if kind is TEXT:
-        return f"is a text file ({_first_words(beginning)}): {kind.advice}"
+        advice = f"{kind.advice}; {ABOUT_JSON}" if beginning.lstrip()[:1] in (b"{", b"[") else kind.advice
+        return f"is a text file ({_first_words(beginning)}): {advice}"
     if kind is not None:
         return f"is {kind.one}: {kind.advice}"
     return UNKNOWN

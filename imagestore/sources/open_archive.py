@@ -22,6 +22,7 @@ from imagestore.sources.no_archive import NoArchive, check_is_no_part
 from imagestore.tables.table_options import TableOptions
 
 PARQUET_SIGNATURE = b"PAR1"
+MARK_OF_UTF_8 = b"\xef\xbb\xbf"
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK00PK\3\4")  # with members, without any, and split in one
 BEGINNING = 0x8010  # bytes by which a file is recognised; ISO 9660 has its mark behind 32 KiB
 
@@ -66,13 +67,16 @@ def split_inner_path(path: Path) -> tuple[Path, str]:
 
 
 def is_table(path: Path) -> bool:
-    """Whether an archive is a Parquet or an HDF5 file, or a part of one. Most of these hold labels, too."""
+    """Whether a file is Parquet, HDF5 or JSON Lines, or a part of one. Most of these hold labels, too."""
     file, _ = split_inner_path(path)
     if not file.is_file():
         return False
     try:
         with file.open("rb") as opened:
-            return opened.read(len(PARQUET_SIGNATURE)) == PARQUET_SIGNATURE or has_signature(opened.fileno())
+            beginning = opened.read(BEGINNING)
+            return beginning.startswith(PARQUET_SIGNATURE) or (
+                _may_be_json_lines(beginning) or has_signature(opened.fileno())
+            )
     except OSError:
         return False
 
@@ -105,6 +109,8 @@ def _open_by_content(path: Path, descriptor: int, options: TableOptions, **of_ta
         return TarArchive(path, descriptor, compression, options.index, labels=options.labels, **of_tars)
     if has_signature(descriptor):
         return _open_hdf5(path, path, descriptor, "", options)
+    if archive := _open_json_lines(path, path, descriptor, "", beginning, options):
+        return archive
     raise NoArchive(path, descriptor, beginning)
 
 
@@ -112,9 +118,14 @@ def _open_part(path: Path, file: Path, descriptor: int, inner: str, options: Tab
     """Return the archive that is a dataset or a column of a file; `path` names both."""
     if has_signature(descriptor):
         return _open_hdf5(path, file, descriptor, inner, options)
-    if _read_beginning(file, descriptor).startswith(PARQUET_SIGNATURE):
+    beginning = _read_beginning(file, descriptor)
+    if beginning.startswith(PARQUET_SIGNATURE):
         return _open_parquet(path, file, descriptor, inner, options)
-    raise UserError(f"{path}: {file} is neither an HDF5 nor a Parquet file, so it holds no {inner!r}")
+    if archive := _open_json_lines(path, file, descriptor, inner, beginning, options):
+        return archive
+    raise UserError(
+        f"{path}: {file} is neither an HDF5 nor a Parquet file, nor JSON Lines with images at {inner!r}"
+    )
 
 
 def _open_hdf5(path: Path, file: Path, descriptor: int, inner: str, options: TableOptions) -> Archive:
@@ -128,6 +139,25 @@ def _open_parquet(path: Path, file: Path, descriptor: int, inner: str, options: 
     from imagestore.tables.row_archive import RowArchive
 
     return RowArchive(path, descriptor, ParquetRows(file, descriptor, inner, options.labels), options)
+
+
+def _may_be_json_lines(beginning: bytes) -> bool:
+    """Whether a file that begins so may hold an object in each line."""
+    text = beginning.removeprefix(MARK_OF_UTF_8).lstrip()
+    return text[:1] == b"{" and text[1:].lstrip()[:1] == b'"'
+
+
+def _open_json_lines(
+    path: Path, file: Path, descriptor: int, inner: str, beginning: bytes, options: TableOptions
+) -> Archive | None:
+    """The archive in a file of JSON Lines; None if the file is something else, or holds no image."""
+    if not _may_be_json_lines(beginning):
+        return None
+    from imagestore.tables.json_rows import open_json_rows
+    from imagestore.tables.row_archive import RowArchive
+
+    rows = open_json_rows(file, descriptor, inner, options.labels)
+    return RowArchive(path, descriptor, rows, options) if rows else None
 
 
 def _read_beginning(path: Path, descriptor: int) -> bytes:
