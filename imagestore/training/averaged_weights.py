@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import compress
 
 import torch
 from torch import nn
@@ -28,10 +28,11 @@ class MovingAverage(AveragedModel):
         """Take one step towards the weights and the buffers of `model`, which has the same layers."""
         steps = int(self.n_averaged)
         share = 1 - min(self.decay, (1 + steps) / (10 + steps))  # of the new weights
-        averages = chain(self.module.parameters(), self.module.buffers())
-        for average, weights in zip(averages, chain(model.parameters(), model.buffers()), strict=True):
-            if steps and average.is_floating_point():
-                average.lerp_(weights, share)
-            else:
-                average.copy_(weights)
+        averages, weights = (list(own.state_dict().values()) for own in (self.module, model))  # no constants
+        moving = [steps > 0 and average.is_floating_point() for average in averages]
+        for average, new, moves in zip(averages, weights, moving, strict=True):
+            if not moves:
+                average.copy_(new)
+        if any(moving):
+            torch._foreach_lerp_([*compress(averages, moving)], [*compress(weights, moving)], share)
         self.n_averaged += 1

@@ -45,7 +45,6 @@ def prepare(
 
     `requested` are the TrainingSettings that the user gave. Raises UserError.
     """
-    torch.set_num_threads(thread_count(max(options.workers, 1)))
     torch.use_deterministic_algorithms(options.deterministic)
     device = choose_device(options.device)
     checkpoint = load_checkpoint(options.resume, torch.device("cpu")) if options.resume else None
@@ -55,6 +54,8 @@ def prepare(
         lines = []
     else:
         settings, network, lines = new_network(dataset, requested, options)
+    # The colour network is so small that sharing its work costs more than it saves: the other CPUs decode.
+    torch.set_num_threads(1 if settings.model == "colour" else thread_count(max(options.workers, 1)))
     settings, parts = choose_images(dataset, settings, requested, options, is_resumed=checkpoint is not None)
     for line in lines:
         note(f"train_model: {line}")

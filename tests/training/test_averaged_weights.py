@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from imagestore.training.averaged_weights import MovingAverage
@@ -29,3 +30,14 @@ def test_the_first_steps_count_more() -> None:
         nn.init.constant_(network.weight, float(step))
         average.update_parameters(network)
     assert 20 < average.module.weight.item() < 30
+
+
+def test_what_is_no_part_of_the_state_stays_as_it_is() -> None:
+    """A buffer that the state dict leaves out is a constant."""
+    network = nn.Linear(1, 1)
+    network.register_buffer("constant", torch.ones(3), persistent=False)
+    average = MovingAverage(network, 0.5)
+    network.constant.fill_(2.0)
+    average.update_parameters(network)
+    average.update_parameters(network)
+    assert average.module.constant.tolist() == [1, 1, 1]
