@@ -95,6 +95,8 @@ def sources(images: Labelled, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_datasets(folder / "labels.h5", labels=np.array(numbers).reshape(-1, 1, 1, 1))
     savemat(folder / "imagelabels.mat", {"labels": np.array([numbers]) + 1})
     write_shards(folder, images)
+    cells = np.array([np.frombuffer(data, np.uint8) for _, data, _ in images] + [None], object)[None, :-1]
+    savemat(folder / "photos.mat", {"jpeg": cells, "labels": numbers})
     write_parquet(folder / "photos.parquet", images, numbers)
     with (folder / "photos.jsonl").open("w") as file:
         for name, data, label in images:

@@ -200,7 +200,7 @@ KINDS = (
     _kind("an IDX file, as MNIST has them", ARRAYS, _TO_FILES, b"\0\0\x08\1", b"\0\0\x08\3"),
     _kind("a NumPy array", ARRAYS, _TO_FILES, b"\x93NUMPY"),
     _kind("a Python pickle", ARRAYS, _TO_FILES, b"\x80\2", b"\x80\3", b"\x80\4\x95", b"\x80\5\x95"),
-    _kind("a MATLAB file", ARRAYS, _TO_FILES, b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"),
+    _kind("a MATLAB file", ARRAYS, _DECOMPRESS, b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"),
     _kind("an SQLite database", ARRAYS, _TO_FILES, b"SQLite format 3\0"),
     _kind("an LMDB database", ARRAYS, _TO_FILES, b"\xde\xc0\xef\xbe", at=16),
     _kind("a record file of MXNet", ARRAYS, _TO_FILES, b"\x0a\x23\xd7\xce"),

@@ -22,6 +22,7 @@ from imagestore.sources.no_archive import NoArchive, check_is_no_part
 from imagestore.tables.table_options import TableOptions
 
 PARQUET_SIGNATURE = b"PAR1"
+MAT_SIGNATURE = b"MATLAB 5.0 MAT-file"
 MARK_OF_UTF_8 = b"\xef\xbb\xbf"
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK00PK\3\4")  # with members, without any, and split in one
 BEGINNING = 0x8010  # bytes by which a file is recognised; ISO 9660 has its mark behind 32 KiB
@@ -67,14 +68,14 @@ def split_inner_path(path: Path) -> tuple[Path, str]:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is Parquet, HDF5 or JSON Lines, or a part of one. Most of these hold labels, too."""
+    """Whether a file is Parquet, HDF5, MATLAB or JSON Lines, or a part of one. Most hold labels, too."""
     file, _ = split_inner_path(path)
     if not file.is_file():
         return False
     try:
         with file.open("rb") as opened:
             beginning = opened.read(BEGINNING)
-            return beginning.startswith(PARQUET_SIGNATURE) or (
+            return beginning.startswith((PARQUET_SIGNATURE, MAT_SIGNATURE)) or (
                 _may_be_json_lines(beginning) or has_signature(opened.fileno())
             )
     except OSError:
@@ -109,6 +110,8 @@ def _open_by_content(path: Path, descriptor: int, options: TableOptions, **of_ta
         return TarArchive(path, descriptor, compression, options.index, labels=options.labels, **of_tars)
     if has_signature(descriptor):
         return _open_hdf5(path, path, descriptor, "", options)
+    if beginning.startswith(MAT_SIGNATURE):
+        return _open_mat(path, path, descriptor, "", options)
     if archive := _open_json_lines(path, path, descriptor, "", beginning, options):
         return archive
     raise NoArchive(path, descriptor, beginning)
@@ -121,10 +124,12 @@ def _open_part(path: Path, file: Path, descriptor: int, inner: str, options: Tab
     beginning = _read_beginning(file, descriptor)
     if beginning.startswith(PARQUET_SIGNATURE):
         return _open_parquet(path, file, descriptor, inner, options)
+    if beginning.startswith(MAT_SIGNATURE):
+        return _open_mat(path, file, descriptor, inner, options)
     if archive := _open_json_lines(path, file, descriptor, inner, beginning, options):
         return archive
     raise UserError(
-        f"{path}: {file} is neither an HDF5 nor a Parquet file, nor JSON Lines with images at {inner!r}"
+        f"{path}: {file} is neither HDF5, Parquet nor a MATLAB file, nor JSON Lines with images at {inner!r}"
     )
 
 
@@ -139,6 +144,12 @@ def _open_parquet(path: Path, file: Path, descriptor: int, inner: str, options: 
     from imagestore.tables.row_archive import RowArchive
 
     return RowArchive(path, descriptor, ParquetRows(file, descriptor, inner, options.labels), options)
+
+
+def _open_mat(path: Path, file: Path, descriptor: int, inner: str, options: TableOptions) -> Archive:
+    from imagestore.tables.mat_archive import open_mat_archive
+
+    return open_mat_archive(path, file, descriptor, inner, options)
 
 
 def _may_be_json_lines(beginning: bytes) -> bool:

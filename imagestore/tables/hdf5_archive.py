@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,9 @@ from imagestore.hdf5.why_not_opened import DAMAGED_OR_UNFINISHED
 from imagestore.printed_commands import command_line, path_argument
 from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
-from imagestore.tables.label_arrays import links_outside, may_be_labels
+from imagestore.tables.cell_rows import CellRows, CellsInHdf5, holds_images
+from imagestore.tables.label_arrays import find_labels_of, links_outside, may_be_labels
+from imagestore.tables.matlab_data import HEADER, is_cell_array
 from imagestore.tables.picture_datasets import PictureDatasets, is_picture
 from imagestore.tables.pixel_arrays import is_flattened, is_pixel_array, shape_if_flattened
 from imagestore.tables.pixel_rows import PixelRows
@@ -36,6 +39,8 @@ def open_hdf5_archive(
     """
     # A part that is named is a table or pixels if it can be. A whole file is a store if it can be.
     find_rows = (_table_rows, _pixel_rows, _store_rows) if inner else (_store_rows, _pixel_rows, _table_rows)
+    if _is_mat_file(descriptor):  # the values of its cells would be images of a store
+        find_rows = (_cell_rows, _pixel_rows, _store_rows)
     for find in find_rows:
         rows = find(file, descriptor, inner, options)
         if rows is not None:
@@ -86,13 +91,14 @@ def is_archive_of_arrays(path: Path) -> bool:
 
 
 def holds_arrays_only(store: ImageStore) -> bool:
-    """Whether a file is no store, because its only images are arrays of pixels."""
+    """Whether a file is no store, because its only images are arrays of pixels, or in MATLAB's cells."""
     if store.index.written_with_store or find_labels(store).is_counted.any():
         return False
     try:
         datasets = list(datasets_below(store.hdf5(), store.path, follow_external=store.follow_external))
         return (
-            bool(_arrays_of_pictures(datasets))
+            bool(_cells_of_images(datasets))
+            or bool(_arrays_of_pictures(datasets))
             or any(is_picture(found.dataset) for found in datasets)
             or bool(image_fields(datasets, store.follow_external))
         )
@@ -138,6 +144,40 @@ def _pixel_rows(
         raise
     file.close()
     return None
+
+
+def _is_mat_file(descriptor: int) -> bool:
+    return os.pread(descriptor, len(HEADER), 0) == HEADER
+
+
+def _cell_rows(path: Path, descriptor: int, inner: str, options: TableOptions) -> CellRows | None:
+    """The images in a cell array of MATLAB at the path `inner` or below it; None if there is none there."""
+    file = open_hdf5(descriptor, path)
+    try:
+        datasets = _datasets_on_path(path, file, inner, options.follow_external)
+        if found := _cells_of_images(datasets):
+            name, dataset = _only_one(path, found, "cell arrays of images")
+            cells = CellsInHdf5(dataset)
+            labels = find_labels_of(file, path, name, len(cells), options.labels, options.follow_external)
+            return CellRows(path, name, cells, labels, file.close)
+    except ERRORS_OF_H5PY as error:
+        raise UserError(f"{path}: its cells cannot be read ({first_line(error)})") from error
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return None
+
+
+def _cells_of_images(datasets: Iterable[FoundDataset]) -> list[FoundDataset]:
+    """The cell arrays whose cells hold images. Those in other cells do not count."""
+    return [
+        found
+        for found in datasets
+        if not found.path.startswith("#")
+        and is_cell_array(found.dataset)
+        and holds_images(CellsInHdf5(found.dataset))
+    ]
 
 
 def _table_rows(

@@ -71,7 +71,7 @@ def _labels_of(
         if labels is None:
             raise UserError(f"{path}: {printable(name)} holds no labels: its values are no whole numbers")
         return named_if_numbers(file, path, name, candidates[name], labels)
-    for names in _likeliest_first(images, list(candidates)):
+    for names in likeliest_first(images, list(candidates)):
         read = {name: _read(path, name, candidates[name], follow_external) for name in names}
         found = {name: labels for name, labels in read.items() if labels is not None}
         if len(found) == 1:
@@ -125,8 +125,8 @@ def _named(path: Path, images: str, candidates: dict[str, h5py.Dataset], key: st
     return max(found, key=lambda candidate: in_common(images, candidate))
 
 
-def _likeliest_first(images: str, names: list[str]) -> list[list[str]]:
-    """The names of candidates, in groups that are equally likely."""
+def likeliest_first(images: str, names: list[str]) -> list[list[str]]:
+    """The names of candidates for the labels of the array `images`, in groups that are equally likely."""
     ranks: dict[tuple, list[str]] = {}
     for name in names:
         in_name = words(name.rpartition("/")[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import h5py
@@ -26,7 +27,15 @@ def is_pixel_array(dataset: h5py.Dataset) -> bool:
         kind = dataset.dtype.kind
     except TypeError:  # a type that NumPy lacks
         return False
-    return kind in "uifb" and (_first_channel_axis(dataset.shape) is not None or _has_pictures_last(dataset))
+    if kind not in "uifb" or _is_picture_of_matlab(dataset):
+        return False
+    return _first_channel_axis(dataset.shape) is not None or _has_pictures_last(dataset)
+
+
+def _is_picture_of_matlab(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset has the shape (3, W, H), which MATLAB gives to one picture: perhaps their mean."""
+    shape = dataset.shape or ()
+    return len(shape) == 3 and shape[0] in CHANNELS and is_of_matlab(dataset)
 
 
 def _has_pictures_last(dataset: h5py.Dataset) -> bool:
@@ -129,17 +138,23 @@ class PixelArray:
 
     def _black_and_white(self) -> tuple[float, float]:
         """The numbers that stand for black and for white in all pictures. It may look at them all."""
-        dtype = self.dataset.dtype
-        if dtype.kind == "b":
-            return 0.0, 1.0
-        if dtype.kind == "u" and dtype.itemsize == 2:
-            return 0.0, 65535.0
-        smallest, largest = np.inf, -np.inf
-        for first in range(0, len(self), self.rows_at_once):
-            values = self._rows(first, first + self.rows_at_once)
-            finite = values[np.isfinite(values)]
-            if finite.size:
-                smallest, largest = min(smallest, float(finite.min())), max(largest, float(finite.max()))
-        if smallest > largest:  # no number is finite
-            return 0.0, 1.0
-        return usual_range(smallest, largest, floats=dtype.kind == "f")
+        blocks = (
+            self._rows(first, first + self.rows_at_once) for first in range(0, len(self), self.rows_at_once)
+        )
+        return black_and_white(self.dataset.dtype, blocks)
+
+
+def black_and_white(dtype: np.dtype, blocks: Iterable[np.ndarray]) -> tuple[float, float]:
+    """The numbers of a type that stand for black and for white. It may look at all numbers, in `blocks`."""
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    if dtype.kind == "u" and dtype.itemsize == 2:
+        return 0.0, 65535.0
+    smallest, largest = np.inf, -np.inf
+    for values in blocks:
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            smallest, largest = min(smallest, float(finite.min())), max(largest, float(finite.max()))
+    if smallest > largest:  # no number is finite
+        return 0.0, 1.0
+    return usual_range(smallest, largest, floats=dtype.kind == "f")
