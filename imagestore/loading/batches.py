@@ -9,8 +9,8 @@
         for images, labels, _ in batches.epoch(epoch, batch_size=64):  # uint8 (64, 3, 224, 224), int64 (64,)
             images = images.float() / 255  # on the device that the network is on
 
-One worker is a thread, which starts at once. Several are processes (see pixel_processes.py). For few images,
-and with `squares` for two workers, they are threads, too.
+One worker is a thread, which starts at once. Several are processes (see pixel_processes.py). For few images
+they are threads, too, and for two workers with `squares` and without `lends`.
 """
 
 from __future__ import annotations
