@@ -16,7 +16,6 @@ they are threads, too, and for two workers with `squares` and without `lends`.
 from __future__ import annotations
 
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -61,7 +60,8 @@ class Batches:
     counted in `skipped`. With `squares`, the views are cut from these pictures and nothing is decoded.
 
     With `lends`, the pixels of a batch hold only until the next one is asked for. They stay where the
-    processes made them, and a GPU copies them from there: see copy_ahead.py.
+    processes made them, and a GPU copies them from there: see copy_ahead.py. A copy that is `non_blocking`
+    has to be complete before the next batch is asked for.
     """
 
     dataset: HDF5Dataset
@@ -137,32 +137,25 @@ class Batches:
             yield made, {row: line for part in failed for row, line in part.items()}
 
     def _by_processes(self, chunks: Iterable[Tensor], epoch: int | None) -> Iterator[tuple[_Made, _Failed]]:
-        chunks, begun = list(map(self._decodable, chunks)), deque[tuple[np.ndarray, list[range]]]()
-        most_rows = self._rows_of_a_request(sum(map(len, chunks)))
-
-        def jobs() -> Iterator[list[tuple[int, object]]]:
-            for chunk in chunks:
-                count = -(-len(chunk) // most_rows)  # of requests, which are equally large
-                parts = list(_parts(len(chunk), -(-len(chunk) // max(count, 1))))
-                begun.append((chunk, parts))
-                yield [
-                    (rows.start * self._image_bytes, self._request(chunk[rows.start : rows.stop], epoch))
-                    for rows in parts
-                ]
-
-        job_bytes = max(map(len, chunks), default=0) * self._image_bytes
-        with self._processes(max(job_bytes, 1)) as processes, closing(processes.run(jobs())) as results:
-            for failed, memory in results:
-                chunk, parts = begun.popleft()
+        known = list(map(self._decodable, chunks))
+        most_rows = self._rows_of_a_request(sum(map(len, known)))
+        jobs = (
+            [
+                (rows.start * self._image_bytes, self._request(chunk[rows.start : rows.stop], epoch))
+                for rows in _equal_parts(len(chunk), most_rows)
+            ]
+            for chunk in known
+        )
+        job_bytes = max(map(len, known), default=0) * self._image_bytes
+        with self._processes(max(job_bytes, 1)) as processes, closing(processes.run(jobs)) as results:
+            for chunk, (failed, memory) in zip(known, results, strict=True):
                 made = self._lent(chunk, memory) if self.lends else self._copied(chunk, memory)
-                yield (
-                    made,
-                    {
-                        rows[row]: line
-                        for rows, part in zip(parts, failed, strict=True)
-                        for row, line in part.items()
-                    },
-                )
+                lines = {
+                    rows[row]: line
+                    for rows, part in zip(_equal_parts(len(chunk), most_rows), failed, strict=True)
+                    for row, line in part.items()
+                }
+                yield made, lines
 
     @contextmanager
     def _processes(self, job_bytes: int) -> Iterator[PixelProcesses[_Failed]]:
@@ -318,3 +311,8 @@ class _Made(NamedTuple):
 
 def _parts(rows: int, step: int) -> Iterator[range]:
     return (range(first, min(first + step, rows)) for first in range(0, rows, max(step, 1)))
+
+
+def _equal_parts(rows: int, most: int) -> Iterator[range]:
+    count = max(-(-rows // most), 1)
+    return _parts(rows, -(-rows // count))
