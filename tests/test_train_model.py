@@ -15,6 +15,7 @@ import torch
 
 import train_model
 from imagestore import progress
+from imagestore.loading import pixel_processes
 from imagestore.training.command_line import requested_settings
 from imagestore.training.training_settings import BOUNDS, TrainingSettings
 from tests.helpers.commands import ROOT, Run
@@ -90,6 +91,21 @@ def test_memory_and_streaming_give_the_same_weights(tmp_path: Path, capsys: pyte
     train("stopped", "--epochs", 4, *stream, "--resume", stopped / "checkpoint.pth")
     assert have_equal_weights(tmp_path / "memory", tmp_path / "stream")
     assert have_equal_weights(tmp_path / "memory", stopped)
+
+
+@pytest.mark.parametrize("batches_of_a_step", [1, 4])
+def test_processes_change_no_weight(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, batches_of_a_step: int
+):
+    """They lend the pixels of one batch at a time: a step of several batches needs copies."""
+    monkeypatch.setattr(pixel_processes, "FEWEST_IMAGES", 1)  # that are worth processes
+    store = make_store(tmp_path / "train.h5", 60)
+    options = ("--epochs", 2, "-b", 2, "--grad-accum", batches_of_a_step, "--cache", "none")
+    for workers in (0, 2):
+        output = tmp_path / f"by-{workers}"
+        status, _, messages = train_here(capsys, store, "-o", output, "-j", workers, *options)
+        assert status == 0, messages
+    assert have_equal_weights(tmp_path / "by-0", tmp_path / "by-2")
 
 
 def test_an_epoch_shows_its_progress(

@@ -98,7 +98,8 @@ def cached_batches(
         cache = "none"  # each image is used once
     elif checkpoint and cache is None:
         cache = checkpoint.cache
-    batches, kind = make_batches(parts, view, cache, options.workers, stop, lends=device.type == "cuda")
+    lends = device.type == "cuda" or settings.grad_accum == 1  # else a step has several batches at a time
+    batches, kind = make_batches(parts, view, cache, options.workers, stop, lends)
     cuts = view.side_to_keep != view.side
     before = checkpoint.cache if checkpoint else None
     if cuts and before is not None and (before == "none") != (kind == "none"):
