@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from imagestore.classifying.answer import Answer
 from imagestore.console import counted, printable
+from imagestore.text_width import padded, text_width
 from imagestore.training.last_lines import percent
 from imagestore.training.predictions import Predictions
 
@@ -81,10 +82,10 @@ class Accuracy:
             )
             for row in shown
         ]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        widths = [max(map(text_width, column)) for column in zip(*cells, strict=True)]
         for label, *numbers in cells:
             aligned = (number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
-            yield "  ".join([label.ljust(widths[0]), *aligned])
+            yield "  ".join([padded(label, widths[0]), *aligned])
         if left_out := len(rows) - len(shown):
             have = counted(left_out, "more label has", "more labels have")
             yield f"{have} no image here and {'was' if left_out == 1 else 'were'} never predicted"

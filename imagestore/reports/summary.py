@@ -18,6 +18,7 @@ from imagestore.store.corrections import corrections_of, counts_text
 from imagestore.store.labels import NO_LABEL, StoreLabels, find_labels, note_what_is_left_out
 from imagestore.store.open_stores import open_stores
 from imagestore.store.reader import ImageStore
+from imagestore.text_width import padded, text_width
 
 CSV_COLUMNS = ("store", "path", "label", "member", "size", "crc32", "modified", "created", "colours")
 
@@ -63,9 +64,9 @@ def _print_counts(labels: list[StoreLabels]) -> None:
     if without_label:
         counts[NO_LABEL_TITLE] = without_label
     total = sum(counts.values())
-    width = max(map(len, [*counts, "total"]))
+    width = max(text_width(printable(label)) for label in [*counts, "total"])
     for label, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        print(f"{printable(label):{width}}  {count:9,}  {count / total:6.1%}")
+        print(f"{padded(printable(label), width)}  {count:9,}  {count / total:6.1%}")
     print(f"{'total':{width}}  {total:9,}  {counted(label_count, 'label')}")
 
 

@@ -62,3 +62,13 @@ def test_the_report_has_a_line_for_each_label() -> None:
         "white          -    0.0 %       1          0",
         "2 more labels have no image here and were never predicted",
     ]
+
+
+def test_the_report_is_straight_for_wide_letters() -> None:
+    accuracy = counted(("花", "花"), ("red", "🌹"), labels=["花", "red"])
+    assert list(accuracy.report()) == [
+        "label  precision   recall  images  predicted",
+        "花       100.0 %  100.0 %       1          1",
+        "red        0.0 %        -       0          1",
+        "🌹             -    0.0 %       1          0",
+    ]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.commands import Run
+from tests.helpers.small_stores import add, picture
 
 
 def test_the_summary_counts_by_label(run: Run, sample_store: Path) -> None:
@@ -28,6 +29,16 @@ def test_several_stores_are_summed(run: Run, sample_store: Path, tmp_path: Path)
     shutil.copy(sample_store, tmp_path / "again.h5")
     done = run("colourHeuristic.py", "summary", sample_store, tmp_path / "*.h5")
     assert done.stdout.splitlines()[-1].split()[:2] == ["total", "120"]
+
+
+def test_the_summary_is_straight_for_any_letters(run: Run, tmp_path: Path) -> None:
+    for i, label in enumerate(["ひなげし", "ひなげし", "a\tb"]):
+        add(tmp_path / "wide.h5", f"{label}/{i}.jpg", picture((200, 40, 50), i))
+    assert run("colourHeuristic.py", "summary", "wide.h5").stdout.splitlines() == [
+        "ひなげし          2   66.7%",
+        "a\\tb              1   33.3%",
+        "total             3  2 labels",
+    ]
 
 
 def test_csv_is_the_whole_table(run: Run, sample_store: Path) -> None:
