@@ -84,13 +84,6 @@ class Answer:
             cells += [guess.label, f"{guess.confidence:.6f}"]
         return cells if self.picture.source is None else [*cells, self.picture.source]
 
-    def caption(self) -> str:
-        """The two lines under the picture in the contact sheet: the guess, and the true label if known."""
-        guess = f"{printable(self.label)} {100 * self.confidence:.0f} %"
-        if self.picture.true_label is None:
-            return guess
-        return f"{guess}\nright" if self.is_right else f"{guess}\ntrue: {printable(self.picture.true_label)}"
-
 
 def columns(guesses: int, with_source: bool = False) -> list[str]:
     """The titles of a table of answers with so many guesses each; `with_source` for several stores."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagestore.classifying.answer import Answer
 from imagestore.console import printable
+
+if TYPE_CHECKING:
+    from imagestore.drawing.canvas import Canvas
 
 COLUMNS = 8  # images of each predicted label, at most
 ROWS = 50  # labels, at most
@@ -40,21 +44,35 @@ class AnswersSheet:
 
     def save(self, source: str, path: Path) -> Path:
         """Draw the sheet into a file, and return its path. Raises UserError, OSError."""
-        from imagestore.drawing.contact_sheet import CaptionedImage, SheetRow, contact_sheet
         from imagestore.drawing.show_or_save import save_picture
+
+        save_picture(self.canvas(source).draw(), path)
+        return path
+
+    def canvas(self, source: str) -> Canvas:
+        """The sheet, before it is drawn."""
+        from imagestore.drawing.contact_sheet import CaptionedImage, SheetRow, contact_sheet
 
         shown = sorted(sorted(self.rows, key=lambda label: -self.counts[label])[:ROWS])
         rows = [
             SheetRow(
                 f"{printable(label)}\n{self.counts[label]:,}",
-                [CaptionedImage(a.picture.data, a.caption(), _colour(a)) for a in self.rows[label]],
+                [CaptionedImage(a.picture.data, _caption(a), _colour(a)) for a in self.rows[label]],
             )
             for label in shown
         ]
         some = f" (the {len(shown)} most predicted of {len(self.counts):,})" * (len(shown) < len(self.counts))
-        heading = f"{source}: a row for each predicted label{some}"
-        save_picture(contact_sheet(rows, heading).draw(), path)
-        return path
+        return contact_sheet(rows, f"{source}: a row for each predicted label{some}")
+
+
+def _caption(answer: Answer) -> str:
+    """The two lines under a picture: the guess, and the true label if known."""
+    from imagestore.drawing.contact_sheet import CaptionLine, caption_of_two
+
+    guess = CaptionLine("", printable(answer.label), f" {100 * answer.confidence:.0f} %")
+    if answer.is_wrong:
+        return caption_of_two(guess, CaptionLine("true: ", printable(answer.picture.true_label or ""), ""))
+    return "".join(guess) + ("\nright" if answer.is_right else "")
 
 
 def _colour(answer: Answer) -> str | None:

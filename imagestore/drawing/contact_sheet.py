@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
 from imagestore.decode.decode_image import decode_rgb
 from imagestore.decode.errors import NotAnImage
 from imagestore.drawing.canvas import GREY, Box, Canvas
+from imagestore.drawing.fonts import fitting_names, load_font
 
 # Pixels.
 THUMBNAIL = 128
 GAP = 8
 CAPTION_HEIGHT = 16  # of each line below the images
 BELOW_CAPTIONS = 4
+KERNING = 2  # that parts of a line may be wider together than alone
 FRAME = 4  # around an image that has a colour
 TITLE_WIDTH = 190  # left of each row
 HEADING_HEIGHT = 46  # above all rows
@@ -36,12 +39,28 @@ class CaptionedImage:
     colour: str | None = None
 
 
+class CaptionLine(NamedTuple):
+    """A line of a caption: a name, and what stands before and after it."""
+
+    before: str
+    name: str
+    after: str
+
+
 @dataclass(frozen=True)
 class SheetRow:
     """A row of a contact sheet. The title, of one or several lines, stands left of the images."""
 
     title: str
     images: Sequence[CaptionedImage]
+
+
+def caption_of_two(first: CaptionLine, second: CaptionLine) -> str:
+    """A caption of two lines. Long names are cut, but two that differ look different."""
+    lines, font = (first, second), load_font(CAPTION_SIZE)
+    widths = [THUMBNAIL - KERNING - font.getlength(line.before + line.after) for line in lines]
+    names = fitting_names([line.name for line in lines], font, widths)
+    return "\n".join(line.before + name + line.after for line, name in zip(lines, names, strict=True))
 
 
 def contact_sheet(rows: Sequence[SheetRow], heading: str) -> Canvas:

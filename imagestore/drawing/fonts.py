@@ -7,7 +7,7 @@ font of the system serves, or else Pillow's own, which has the letters of Englis
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from imagestore.drawing.plain_text import drawable
 FONT = "DejaVuSans.ttf"
 OTHER_FONTS = ("NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "FreeSans.ttf")
 NO_CHARACTER = "\uffff"  # Unicode promises that this is none: a font draws its sign for a missing one
+CONTEXT = 3  # characters before the first one that differs
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -46,13 +47,50 @@ def fitting_line(text: str, font: Font, width: float) -> str:
 
     A longer text keeps its last characters, which tell one name from another.
     """
-    text = drawable(text, lambda character: _has(font, character))
+    text = _drawable(text, font)
     if font.getlength(text) <= width:
         return text
     start = 1
     while start < len(text) and font.getlength("…" + text[start:]) > width:
         start += 1
     return "…" + text[start:]
+
+
+def fitting_names(names: Sequence[str], font: Font, widths: Sequence[float]) -> list[str]:
+    """Two names, each at most so many pixels wide. If they differ, they look different.
+
+    They keep their last characters. If these are the same, they keep the first ones that differ.
+    """
+    first, second = names = [_drawable(name, font) for name in names]
+    ends = [fitting_line(name, font, width) for name, width in zip(names, widths, strict=True)]
+    cut = [end for name, end in zip(names, ends, strict=True) if end != name]
+    common_end = _common_start(first[::-1], second[::-1])
+    if first == second or all(len(end) - 1 > common_end for end in cut):
+        return ends
+    start = max(_common_start(first, second) - CONTEXT, 0)
+    left_out = "…" if start else ""
+    return [
+        _beginning(left_out + name[start:], font, width) for name, width in zip(names, widths, strict=True)
+    ]
+
+
+def _common_start(first: str, second: str) -> int:
+    """How many characters at the start are the same."""
+    differ = (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+    return next(differ, min(len(first), len(second)))
+
+
+def _beginning(text: str, font: Font, width: float) -> str:
+    """The text, or as many of its first characters as fit."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def _drawable(text: str, font: Font) -> str:
+    return drawable(text, lambda character: _has(font, character))
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,26 @@ def test_right_is_green_and_wrong_is_red(
     assert pixels_of(tmp_path / "sheet.png", WRONG_COLOUR) >= frame * red
     assert (pixels_of(tmp_path / "sheet.png", RIGHT_COLOUR) > 0) == bool(green)
     assert (pixels_of(tmp_path / "sheet.png", WRONG_COLOUR) > 0) == bool(red)
+
+
+LONG = "Ophrys_sphegodes_subspecies_" * 4
+
+
+@pytest.mark.parametrize(
+    ("label", "true_label", "caption"),
+    [
+        ("red", None, "red 75 %"),
+        ("red", "red", "red 75 %\nright"),
+        ("red", "blue", "red 75 %\ntrue: blue"),
+        ("no-utf8-\udcff", "a\nb", "no-utf8-\\xff 75 %\ntrue: a\\nb"),
+        (f"{LONG}atrata", f"{LONG}litigiosa", "….*atrata 75 %\ntrue: ….*litigiosa"),
+        (f"atrata_{LONG}", f"litigiosa_{LONG}", "atrata.*… 75 %\ntrue: litigiosa.*…"),
+    ],
+)
+def test_a_caption_tells_both_labels(label: str, true_label: str | None, caption: str) -> None:
+    """However long they are."""
+    sheet = AnswersSheet()
+    sheet.add(answer(label, true_label, picture(COLOURS["red"], 1)))
+    *_, text = sheet.canvas("test.h5").texts
+    drawn = "\n".join(text.lines)
+    assert drawn == caption or (LONG in label and re.fullmatch(caption, drawn))
