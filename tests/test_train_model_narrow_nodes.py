@@ -66,10 +66,18 @@ def test_a_long_name_of_the_temporary_folder(store: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [5, 12])
-def test_few_open_files_are_enough_or_named(store: Path, count: int) -> None:
-    done = shell(f"ulimit -n {count}", store, *STREAMED)
-    assert done.returncode == 0 or "open files" in error_line(done)
+def test_few_open_files_are_enough_for_threads(store: Path) -> None:
+    done = shell("ulimit -n 12", store, *STREAMED)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_more_processes_than_open_files_are_named(tmp_path: Path) -> None:
+    """Each process has a pipe."""
+    done = shell("ulimit -n 12", make_store(tmp_path / "train.h5", 300), *STREAMED, "-j", 12)
+    assert error_line(done) == (
+        "train_model: error: no more processes can be started (Too many open files): use fewer --workers"
+    )
 
 
 def with_memory_left(store: Path, megabytes: int, *options: object) -> subprocess.CompletedProcess:
