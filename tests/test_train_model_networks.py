@@ -212,8 +212,10 @@ def test_a_frozen_body_obeys_what_concerns_its_head(tmp_path: Path, species: Pat
     assert torch.equal(heads[("weights",)], heads[("sampling",)])
     assert not torch.equal(heads[()], heads[("weights",)])
     assert not torch.equal(heads[()], heads[(1,)])
-    _, _, messages = train_here(capsys, *uneven, "-o", tmp_path / "b", *options, "--lr", 1, "--ema")
-    assert any("--lr, --ema change nothing with --freeze without" in line for line in messages), messages
+    idle = ("--lr", 1, "--ema", "-b", 8, "--epochs", 3, "--cache", "ram")
+    _, _, messages = train_here(capsys, *uneven, "-o", tmp_path / "b", *options, *idle)
+    named = "--batch-size, --lr, --ema, --epochs, --cache change nothing with --freeze without"
+    assert any(named in line for line in messages), messages
 
 
 @pytest.mark.slow

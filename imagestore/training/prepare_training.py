@@ -30,7 +30,10 @@ from imagestore.training.training_settings import RunOptions, TrainingSettings, 
 from imagestore.training.training_state import Training
 
 NOTHING_DECODED = "none of the images to train on can be decoded: name another store"
-IDLE_IF_FROZEN = ("augment", "lr", "weight_decay", "label_smoothing", "grad_accum", "ema", "amp")
+IDLE_IF_FROZEN = (
+    "augment", "batch_size", "grad_accum", "lr", "weight_decay", "label_smoothing", "ema", "amp",
+)  # fmt: skip
+IDLE_OPTIONS_IF_FROZEN = ("epochs", "patience", "compile", "cache", "checkpoint_every")
 AUGMENTED_VIEWS = {"none": "none", "flip": "flip", "standard": "crop", "strong": "crop"}
 
 
@@ -60,7 +63,7 @@ def prepare(
     for line in lines:
         note(f"train_model: {line}")
     if settings.freeze and not settings.unfreeze_after:
-        note_idle_flags(requested)
+        note_idle_flags(requested, options)
     batches, cache = cached_batches(parts, settings, network, options, checkpoint, device, stop)
     if group.share_stop(stop, group.sum(stop.requested)[0]):
         return None
@@ -166,9 +169,11 @@ def log_prior(batches: Batches) -> Tensor:
     return (counts / counts.sum()).log()
 
 
-def note_idle_flags(requested: Mapping[str, Any]) -> None:
-    """Name the settings that were given, and that change nothing where the last layer is trained alone."""
-    given = [f"--{name.replace('_', '-')}" for name in IDLE_IF_FROZEN if name in requested]
+def note_idle_flags(requested: Mapping[str, Any], options: RunOptions) -> None:
+    """Name the flags that were given, and that change nothing where the last layer is trained alone."""
+    names = [name for name in IDLE_IF_FROZEN if name in requested]
+    names += [name for name in IDLE_OPTIONS_IF_FROZEN if getattr(options, name)]
+    given = [f"--{name.replace('_', '-')}" for name in names]
     if given:
         change = "changes" if len(given) == 1 else "change"
         note(f"train_model: {', '.join(given)} {change} nothing with --freeze without --unfreeze-after")
