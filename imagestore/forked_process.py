@@ -23,7 +23,7 @@ class ForkedProcess:
     def __init__(self, serve: Callable[[Connection], object]) -> None:
         """Fork the process. Raises OSError."""
         self.connection, theirs = Pipe()
-        parent = os.getpid()
+        parent = self._parent = os.getpid()
         try:
             with blocked(*STOPPING):  # Python would lose a signal that arrives in its hooks around the fork
                 self.pid = os.fork()
@@ -36,9 +36,12 @@ class ForkedProcess:
             theirs.close()
 
     def end(self) -> None:
-        """Kill the process, and wait until it is gone. A second call does nothing."""
+        """Kill the process, and wait until it is gone. A second call does nothing.
+
+        A process that was forked later, and has a copy of this object, closes its end of the pipe alone.
+        """
         self.connection.close()
-        if self.pid:
+        if self.pid and self._parent == os.getpid():
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)

@@ -160,7 +160,7 @@ class Batches:
     @contextmanager
     def _processes(self, job_bytes: int) -> Iterator[PixelProcesses[_Failed]]:
         """Processes that nobody else uses. They are kept for the next time."""
-        while self._idle and self._idle[-1].job_bytes < job_bytes:
+        while self._idle and not self._idle[-1].can_do(job_bytes):
             self._idle.pop().close()
         if self._idle:
             processes = self._idle.pop()

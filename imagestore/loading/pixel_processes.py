@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, current_thread
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -59,7 +60,7 @@ class PixelProcesses(Generic[R]):
 
         They work up to `ahead` jobs ahead. With `pins`, a GPU copies from their memory by itself.
         """
-        self.job_bytes, self._ahead = job_bytes, ahead
+        self.job_bytes, self._ahead, self._owner = job_bytes, ahead, (os.getpid(), current_thread())
         self._workers: list[_Worker[R]] = []
         self._unpin: Callable[[], object] = lambda: None
         try:
@@ -97,6 +98,10 @@ class PixelProcesses(Generic[R]):
         finally:
             if any(workers for _, workers in waiting):  # some still write into the memory
                 self.close()
+
+    def can_do(self, job_bytes: int) -> bool:
+        """Whether jobs of so many bytes have room, and the processes are those of this thread."""
+        return job_bytes <= self.job_bytes and self._owner == (os.getpid(), current_thread())
 
     def _first(self, waiting: deque[tuple[int, list[_Worker[R]]]]) -> tuple[list[R], np.ndarray]:
         begin, workers = waiting[0]

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -144,6 +145,36 @@ def test_batches_that_are_gone_end_their_processes(two_stores: list[Path]) -> No
     del batches
     gc.collect()
     assert len(children.read_text().split()) == before
+
+
+def test_batches_may_be_used_by_one_thread_after_another(two_stores: list[Path]) -> None:
+    """Processes end with the thread that started them."""
+    batches = Batches(HDF5Dataset(two_stores), View(16), workers=3)
+    seen: list[int] = []
+    for _ in range(2):
+        thread = Thread(target=lambda: seen.extend(len(batch.labels) for batch in batches.epoch(0, 100)))
+        thread.start()
+        thread.join()
+    assert seen == [len(batches)] * 2
+
+
+def test_a_forked_copy_of_the_program_has_its_own(two_stores: list[Path]) -> None:
+    """It does not end those of the first one, nor does it ask them."""
+    batches = Batches(HDF5Dataset(two_stores), View(16), workers=3)
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    expected = [batch.images for batch in batches.epoch(0, 4)]
+    started = children.read_text()
+    fork = os.fork()
+    if not fork:
+        try:
+            assert all(a.images.equal(b) for a, b in zip(batches.epoch(0, 4), expected, strict=True))
+            assert Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(fork, 0)[1] == 0
+    assert all(a.images.equal(b) for a, b in zip(batches.epoch(0, 4), expected, strict=True))
+    assert children.read_text() == started
 
 
 def test_two_epochs_at_a_time_do_not_disturb_each_other(two_stores: list[Path]) -> None:
