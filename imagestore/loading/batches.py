@@ -192,7 +192,7 @@ class Batches:
     def _empty(self, chunk: np.ndarray) -> _Made:
         images = torch.empty(
             (len(chunk), 3, self.view.side, self.view.side), dtype=torch.uint8,
-            pin_memory=self.lends and torch.cuda.is_available(), memory_format=torch.channels_last,
+            pin_memory=self.lends and torch.cuda.is_initialized(), memory_format=torch.channels_last,
         )  # fmt: skip
         return _Made(chunk, images)
 

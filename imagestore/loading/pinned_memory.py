@@ -10,12 +10,14 @@ import torch
 
 
 def pin(memory: np.ndarray) -> Callable[[], object]:
-    """Pin memory until the function that is returned is called. Nothing is done if there is no CUDA.
+    """Pin memory until the function that is returned is called.
+
+    Nothing is done in a program that has used no GPU yet: it may leave the GPU to others.
 
     torch pins only what it allocates itself; this memory is shared with other processes. If the driver
     refuses, copies to the GPU are right, but slower.
     """
-    if not torch.cuda.is_available():
+    if not torch.cuda.is_initialized():
         return lambda: None
     runtime, address = torch.cuda.cudart(), memory.ctypes.data
     if int(runtime.cudaHostRegister(address, memory.nbytes, 0)):

@@ -50,6 +50,8 @@ def prepare(
     """
     torch.use_deterministic_algorithms(options.deterministic)
     device = choose_device(options.device)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # else what pins memory takes some of the first GPU's, too
     checkpoint = load_checkpoint(options.resume, torch.device("cpu")) if options.resume else None
     dataset = HDF5Dataset(stores)
     if checkpoint:
