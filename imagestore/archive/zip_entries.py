@@ -15,6 +15,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from imagestore.archive.zip_parts import (
+    MARK,
+    NotJoined,
+    behind_descriptor,
+    number_of_last_part,
+    read_joined_directory,
+)
 from imagestore.console import first_line
 from imagestore.decompression.forward_decompressor import PreadFile
 
@@ -63,8 +70,15 @@ class ZipEntry:
 def read_directory(descriptor: int) -> list[ZipEntry]:
     """The entries that the directory at the end of the file lists. Raises NoDirectory, OSError."""
     try:
-        with zipfile.ZipFile(io.BufferedReader(_UpToComment(descriptor))) as file:
-            entries = [_from_directory(info) for info in file.infolist()]
+        without_comment = _UpToComment(descriptor)
+        if number_of_last_part(without_comment.end_record()):
+            infos = read_joined_directory(descriptor, without_comment.size())
+        else:
+            with zipfile.ZipFile(io.BufferedReader(without_comment)) as file:
+                infos = file.infolist()
+        entries = [_from_directory(info) for info in infos]
+    except NotJoined as error:
+        raise NoDirectory(str(error)) from error
     except (zipfile.BadZipFile, struct.error, ValueError, LookupError, NotImplementedError) as error:
         raise NoDirectory(first_line(error)) from error
     return sorted(entries, key=lambda entry: entry.header_offset)
@@ -87,6 +101,16 @@ class _UpToComment(PreadFile):
     def size(self) -> int:
         """Return the number of bytes before the comment."""
         return self._size
+
+    def end_record(self) -> bytes:
+        """Return the record that ends the file."""
+        return os.pread(self._descriptor, END_RECORD.size, max(0, self._size - END_RECORD.size))
+
+
+def is_last_part(descriptor: int) -> bool:
+    """Whether a file ends as the last part of a split zip does. Joined, the first part begins it."""
+    is_joined = os.pread(descriptor, len(MARK), 0) == MARK
+    return not is_joined and number_of_last_part(_UpToComment(descriptor).end_record()) > 0
 
 
 def _end_of_record(data: bytes) -> int:
@@ -157,7 +181,7 @@ def scan_headers(descriptor: int) -> Iterator[ZipEntry]:
 
     A file that was cut short has no directory.
     """
-    offset = 4 if os.pread(descriptor, 4, 0) == b"PK00" else 0
+    offset = 4 if os.pread(descriptor, 4, 0) in (b"PK00", MARK) else 0
     end_of_file = os.fstat(descriptor).st_size
     while (found := _entry_at(descriptor, offset)) is not None and found[1] <= end_of_file:
         entry, offset = found
@@ -187,7 +211,7 @@ def _entry_at(descriptor: int, offset: int) -> tuple[ZipEntry, int] | None:
         if inflated is None:
             return None
         packed, size, checksum = inflated
-        end = _behind_descriptor(descriptor, start + packed)
+        end = behind_descriptor(descriptor, start + packed)
     date_time = (1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, 2 * (time & 31))
     entry = ZipEntry(
         name=_decode_name(raw_name, MADE_BY_DOS),
@@ -219,12 +243,3 @@ def _inflate(descriptor: int, start: int) -> tuple[int, int, int] | None:
         except zlib.error:
             return None
     return offset - len(decoder.unused_data) - start, size, checksum
-
-
-def _behind_descriptor(descriptor: int, offset: int) -> int:
-    """The offset behind the sizes that follow the data, which may have a signature and 4 or 8 bytes each."""
-    for length in (16, 12, 24, 20):
-        following = os.pread(descriptor, 4, offset + length)
-        if following.startswith(b"PK") or not following:
-            return offset + length
-    return offset + 16

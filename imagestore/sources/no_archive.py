@@ -11,7 +11,7 @@ from imagestore.console import UserError
 from imagestore.decompression.compression_formats import UNCOMPRESSED, Compression, compression_of
 from imagestore.decompression.damage import Damaged
 from imagestore.image_formats import begins_as_image
-from imagestore.sources.split_files import have_sizes_of_parts, how_to_join, parts_of
+from imagestore.sources.split_files import have_sizes_of_parts, how_to_join, is_part_of_zip, parts_of
 
 DECOMPRESSED_BYTES = 0x8010  # by which a compressed file is recognised
 UNKNOWN = "is no tar archive, or is damaged: an archive is a .tar (also .gz, .bz2, .xz, .zst, .lz4) or a .zip"
@@ -23,7 +23,7 @@ SHOWN_BYTES = 60  # of a text file
 PIECE = 512  # bytes that are decompressed at once: those before damage count
 PART = re.compile(r"\.(?:\d{2,3}|part[-_.]?\w+)$", re.IGNORECASE)  # how parts of a split file are named
 IS_PART = "is a part of a file that was split: join the parts first"
-SPLIT_ZIP = b"PK\7\x08"  # begins the first part
+ABOUT_OTHER_PARTS = "copy the others (.z01 and so on) here too"
 
 
 class NoArchive(UserError):
@@ -36,11 +36,21 @@ class NoArchive(UserError):
         super().__init__(f"{path} {self.words}")
 
 
-def check_is_no_part(path: Path) -> None:
-    """Raise UserError if an archive is the first part of a split file: it would end in the middle."""
+def check_is_no_part(path: Path, descriptor: int) -> None:
+    """Raise UserError if an open archive is a part of a zip, or the first part of another split file."""
+    if is_part_of_zip(path) or _is_last_part_of_zip(path, descriptor):
+        raise UserError(f"{path} {IS_PART}: {how_to_join(path) or ABOUT_OTHER_PARTS}")
     parts = parts_of(path)
     if len(parts) > 1 and parts[0] == path and have_sizes_of_parts(parts) and not _begins_as_file(parts[1]):
         raise UserError(f"{path} {IS_PART}: {how_to_join(path)}")
+
+
+def _is_last_part_of_zip(path: Path, descriptor: int) -> bool:
+    if path.suffix.lower() != ".zip":
+        return False
+    from imagestore.archive.zip_entries import is_last_part
+
+    return is_last_part(descriptor)
 
 
 def _begins_as_file(path: Path) -> bool:
@@ -77,7 +87,7 @@ def _describe_content(path: Path, beginning: bytes) -> str:
     if begins_as_image(beginning):
         return "is one image: give an archive, or the folder in which the image is"
     kind = kind_of(beginning)
-    if (kind is None or beginning.startswith(SPLIT_ZIP)) and (command := how_to_join(path)):
+    if kind is None and (command := how_to_join(path)):
         return f"{IS_PART}: {command}"
     if PART.search(path.name) and kind is None:
         return f"{IS_PART} (cat {path.stem}.* > {path.stem})"

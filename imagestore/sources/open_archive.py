@@ -24,7 +24,8 @@ from imagestore.tables.table_options import TableOptions
 PARQUET_SIGNATURE = b"PAR1"
 MAT_SIGNATURE = b"MATLAB 5.0 MAT-file"
 MARK_OF_UTF_8 = b"\xef\xbb\xbf"
-ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK00PK\3\4")  # with members, without any, and split in one
+# With members, without any, and split in one part or in more, which are joined again.
+ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK00PK\3\4", b"PK\7\x08PK\3\4")
 BEGINNING = 0x8010  # bytes by which a file is recognised; ISO 9660 has its mark behind 32 KiB
 
 
@@ -98,7 +99,7 @@ def _open_file(path: Path) -> int:
 def _open_by_content(path: Path, descriptor: int, options: TableOptions, **of_tars: object) -> Archive:
     """Return an archive that owns the descriptor; each format has its lines here."""
     beginning = _read_beginning(path, descriptor)
-    check_is_no_part(path)
+    check_is_no_part(path, descriptor)
     if beginning.startswith(ZIP_SIGNATURES):
         from imagestore.archive.zip_archive import ZipArchive
 

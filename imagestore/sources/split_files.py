@@ -6,11 +6,13 @@ and at the end x.zip.
 
 from __future__ import annotations
 
+import os
 import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
 
+from imagestore.console import printable
 from imagestore.printed_commands import command_line, path_argument
 
 COUNTER = re.compile(r"(.*?)(\d{1,5}|[a-z][a-z])", re.DOTALL)
@@ -22,10 +24,8 @@ PARTS_NAMED = 3  # one by one in a command
 
 def how_to_join(path: Path) -> str | None:
     """The command that joins the parts of a file, if `path` is one of several; else None."""
-    first_of_zip = path.with_suffix(".z01")
-    if OF_SPLIT_ZIP.fullmatch(path.suffix) or (path.suffix.lower() == ".zip" and first_of_zip.is_file()):
-        joined = path_argument(path.with_name(f"{path.stem}-joined.zip"))
-        return command_line("zip", "-s", "0", path_argument(path.with_suffix(".zip")), "--out", joined)
+    if is_part_of_zip(path) or (path.suffix.lower() == ".zip" and _numbers_of_zip(path)):
+        return _how_to_join_zip(path)
     parts = parts_of(path)
     if len(parts) < 2:
         return None
@@ -39,6 +39,41 @@ def how_to_join(path: Path) -> str | None:
         range_of_all = f"{{{first}..{last}}}" if counter.isdigit() else "??"
         names = command_line(path_argument(path.with_name(stem))) + range_of_all
     return f"cat {names} > {command_line(path_argument(whole))}"
+
+
+def is_part_of_zip(path: Path) -> bool:
+    """Whether a file has the name of a part of a split zip that is not the last one."""
+    return OF_SPLIT_ZIP.fullmatch(path.suffix) is not None
+
+
+def _how_to_join_zip(path: Path) -> str:
+    """The command that joins the parts of a split zip. If some are missing, it says so first."""
+    numbers, last = _numbers_of_zip(path), path.with_suffix(".zip")
+    parts = [numbers[number] for number in sorted(numbers)]
+    missing = [f"{path.stem}.z{i:02d}" for i in range(1, max(numbers, default=1) + 1) if i not in numbers]
+    missing += [] if last.is_file() else [last.name]
+    names = command_line(*map(path_argument, [*parts, last]))
+    if len(parts) >= PARTS_NAMED:
+        marks = sorted({re.sub(r"\d", "[0-9]", part.suffix) for part in parts}, key=len)  # zip is z??, too
+        stem = command_line(path_argument(path.with_name(path.stem)))
+        names = " ".join([*(stem + mark for mark in marks), command_line(path_argument(last))])
+    command = f"cat {names} > {command_line(path_argument(path.with_name(f'{path.stem}-joined.zip')))}"
+    if not missing:
+        return command
+    shown = ", ".join(missing[:PARTS_NAMED]) + (", …" if len(missing) > PARTS_NAMED or not parts else "")
+    return (
+        f"copy {printable(shown)} here too, and then {command}"
+        if parts
+        else f"copy {printable(shown)} here too"
+    )
+
+
+def _numbers_of_zip(path: Path) -> dict[int, Path]:
+    """The parts of a split zip beside `path` by their numbers, without the last one."""
+    stem = f"{path.stem}."
+    names = [name for name in os.listdir(path.parent) if name.startswith(stem)]
+    parts = [path.with_name(name) for name in names if is_part_of_zip(Path(name))]
+    return {int(part.suffix[2:]): part for part in parts if part.stem == path.stem}
 
 
 def parts_of(path: Path) -> list[Path]:

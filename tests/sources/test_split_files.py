@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError
 from imagestore.sources.open_archive import open_archive
 from tests.helpers.archives import noise, pack, photographs, stream, write
@@ -62,18 +63,56 @@ def test_many_parts_are_a_range(tmp_path, monkeypatch, names):
     assert stream(Path("joined-a.tgz")) == photographs(3)
 
 
-@pytest.mark.skipif(not shutil.which("zip"), reason="there is no zip")
-def test_parts_of_a_split_zip(tmp_path, monkeypatch):
+# The second is in six parts of 64 KiB: `zip -s 0` of Info-ZIP 3.0 would damage it.
+MEMBERS = {"a.jpg": noise(9000, 1), "b.jpg": noise(350_000, 2), "c.jpg": noise(70_000, 3)}
+
+
+@pytest.fixture
+def split_zip(tmp_path, monkeypatch, request):
+    """b.z01, b.z02 … and b.zip, in the current folder."""
     monkeypatch.chdir(tmp_path)
-    images = photographs(8)
-    for name, data in images:
-        write(tmp_path / name.rpartition("/")[2], data)
-    subprocess.run("zip -q -s 64k b.zip *.jpg", shell=True, check=True)
-    for name in ("b.z01", "b.z02", "b.zip"):
-        command = refusal(Path(name)).partition("join the parts first: ")[2]
-        subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
-        assert [data for _, data in stream(Path("b-joined.zip"))] == [data for _, data in images]
+    for name, data in MEMBERS.items():
+        write(tmp_path / name, data)
+    options = getattr(request, "param", "-s 64k")
+    subprocess.run(f"zip -q {options} b.zip *.jpg", shell=True, check=True)
+
+
+@pytest.mark.skipif(not shutil.which("zip"), reason="there is no zip")
+@pytest.mark.parametrize(
+    "split_zip",
+    ["-s 64k", "-0 -s 65k", "-s 64k -fz", "-0 -s 250k", "-s 64k -z < a.jpg"],
+    ids=["deflated", "stored", "zip64", "two parts", "a comment"],
+    indirect=True,
+)
+def test_parts_of_a_split_zip(split_zip):
+    for path in (min(Path().glob("b.z*")), Path("b.zip")):
+        command = refusal(path).partition(
+            f"{path} is a part of a file that was split: join the parts first: "
+        )[2]
+        assert command.startswith("cat ")
+        subprocess.run(command, shell=True, check=True)
+        with open_archive(Path("b-joined.zip")) as archive:
+            assert {member.name: data for member, data in archive.stream()} == MEMBERS
+            assert {member.name: archive.read(member) for member in archive.members()} == MEMBERS
         Path("b-joined.zip").unlink()
+
+
+@pytest.mark.skipif(not shutil.which("zip"), reason="there is no zip")
+def test_missing_parts_of_a_zip_are_named(split_zip):
+    Path("b.z02").unlink()
+    assert "copy b.z02 here too, and then cat b.z[0-9][0-9] b.zip > b-joined.zip" in refusal(Path("b.zip"))
+    subprocess.run("cat b.z[0-9][0-9] b.zip > joined.zip", shell=True, check=True)
+    found = {}
+    with open_archive(Path("joined.zip")) as archive:
+        assert "the parts are not joined, or not all" in str(archive.damage)
+        with pytest.raises(DamagedArchive, match=r"1 member: b\.jpg"):
+            found.update((member.name, data) for member, data in archive.stream())
+    assert found == {"a.jpg": MEMBERS["a.jpg"]}
+    last = Path("b.zip").read_bytes()
+    Path("b.zip").unlink()
+    assert "copy b.z02, b.zip here too" in refusal(Path("b.z01"))
+    Path("c.zip").write_bytes(last)
+    assert "copy the others (.z01 and so on) here too" in refusal(Path("c.zip"))
 
 
 @pytest.mark.parametrize(
