@@ -10,11 +10,13 @@ import contextlib
 import io
 import json
 import pickle
+import re
 
 from imagestore import stored_names
 
 TEXTS, JSONS, ARRAYS, PICKLES = ("txt", "text"), ("json", "jsn"), ("npy",), ("pyd", "pickle", "pkl")
 CODES = (*TEXTS, *JSONS, *ARRAYS, *PICKLES)
+PRINTED_NUMBER = re.compile(r"(?:(?:tensor|array)\(\[?|\[)\s*(-?\d+)\s*(?:\]?(?:, d\w+=[^()]*)?\)|\])")
 LARGEST_CODED = 1 << 20  # bytes of an array or a pickle; a larger one is no label
 LARGEST_ALONE = 4096  # bytes of an array whose name does not say that it is a label
 SAFE_NAMES = {  # what a pickle may name: numbers of NumPy
@@ -51,9 +53,12 @@ def number_or_text_in_array(data: bytes) -> object:
 
 
 def _line_of(data: bytes) -> str | None:
-    """One line of text."""
+    """One line of text. Numbers may be as Python prints them: `tensor(3)`, `[3]`."""
     lines = stored_names.decode(data.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")).splitlines()
-    return lines[0] if len(lines) == 1 else None
+    if len(lines) != 1:
+        return None
+    printed = PRINTED_NUMBER.fullmatch(lines[0])
+    return printed[1] if printed else lines[0]
 
 
 def _value_of_json(data: bytes) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -74,9 +74,8 @@ def _labels_of(
     for names in likeliest_first(images, list(candidates)):
         read = {name: _read(path, name, candidates[name], follow_external) for name in names}
         found = {name: labels for name, labels in read.items() if labels is not None}
-        if len(found) == 1:
-            ((name, labels),) = found.items()
-            return named_if_numbers(file, path, name, candidates[name], labels)
+        if name := the_same_labels(found):
+            return named_if_numbers(file, path, name, candidates[name], found[name])
         if found:
             choices = printable(", ".join(found))
             raise NoLabels(f"{path}: several arrays can be the labels of {printable(images)}: {choices}; "
@@ -123,6 +122,24 @@ def _named(path: Path, images: str, candidates: dict[str, h5py.Dataset], key: st
             f"{path}: no array {printable(key)!r} has a value for each image of {printable(images)}{hint}"
         )
     return max(found, key=lambda candidate: in_common(images, candidate))
+
+
+def the_same_labels(found: Mapping[str, Sequence[str | None]]) -> str | None:
+    """The name of the only labels, or of the names that stand beside their numbers.
+
+    None if there are none, or others: those that divide the images in different ways.
+    """
+    if len(found) < 2:
+        return next(iter(found), None)
+    first = next(iter(found.values()))
+    count = len(set(first))
+    are_alike = all(
+        len(set(labels)) == count == len(set(zip(first, labels, strict=True))) for labels in found.values()
+    )
+    names = [
+        name for name, labels in found.items() if not all(label and label.isdecimal() for label in labels)
+    ]
+    return names[0] if are_alike and 1 < count < len(first) and len(names) == 1 else None
 
 
 def likeliest_first(images: str, names: list[str]) -> list[list[str]]:

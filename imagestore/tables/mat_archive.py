@@ -23,7 +23,7 @@ from imagestore.tables.cell_rows import (
     holds_images,
     holds_pictures,
 )
-from imagestore.tables.label_arrays import likeliest_first
+from imagestore.tables.label_arrays import likeliest_first, the_same_labels
 from imagestore.tables.mat_values import as_labels, damaged_mat, one_hot_labels, read_with_scipy, with_fields
 from imagestore.tables.names_of_numbers import names_by_number
 from imagestore.tables.row_archive import RowArchive
@@ -106,8 +106,8 @@ def _labels_of(
             )
         return _named_if_numbers(key if key in found else found[0], candidates, others)
     for names in likeliest_first(images, list(candidates)):
-        if len(names) == 1:
-            return _named_if_numbers(names[0], candidates, others)
+        if name := the_same_labels({name: candidates[name] for name in names}):
+            return _named_if_numbers(name, candidates, others)
         if not labels.optional:
             raise NoLabels(
                 f"{path}: several variables can be the labels of {images}: {printable(', '.join(names))}; "

@@ -74,6 +74,10 @@ VARIABLES = {
     "a struct": ({"set": {"x": cells(PIXELS), "y": NUMBERS, "class_names": cells(CLASSES)}}, LABELS),
     "one-hot": ({"x": cells(PIXELS), "y": np.eye(4)[NUMBERS]}, TEXTS),
     "one-hot columns": ({"x": cells(PIXELS), "y": np.eye(4)[NUMBERS].T}, TEXTS),
+    "names beside numbers": (
+        {"x": cells(PIXELS), "id_of": NUMBERS, "kind": cells(LABELS), "n": NUMBERS[:2]},
+        LABELS,
+    ),
     "a mean": ({"x": cells(PIXELS), "y": NUMBERS, "mean": PIXELS[0], "other": np.eye(5)}, TEXTS),
 }
 
@@ -139,7 +143,9 @@ def test_several_arrays_are_listed_and_named(tmp_path):
 
 
 def test_what_cannot_be_decided_is_asked(tmp_path):
-    path = write(tmp_path / "a.mat", x=cells(PIXELS), kind=NUMBERS, sort=cells(LABELS), short=NUMBERS[:3])
+    path = write(
+        tmp_path / "a.mat", x=cells(PIXELS), kind=[1, 1, 3, 2, 1], sort=cells(LABELS), short=NUMBERS[:3]
+    )
     with pytest.raises(NoLabels, match="several variables can be the labels of x: kind, sort; name one"):
         read_all(path)
     assert read_all(path, "sort")[1] == LABELS

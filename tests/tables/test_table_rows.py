@@ -109,6 +109,24 @@ def test_one_hot_labels_and_names_of_numbers(tmp_path):
     assert read_all(path) == (IMAGES, LABELS)
 
 
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ({"class_name": (np.dtype("S8"), LABELS), "class_id": NUMBER}, LABELS),
+        ({"label": NUMBER, "target": (np.dtype("i4"), NUMBERS[::-1])}, None),
+        ({"label": NUMBER, "class": (np.dtype("S8"), ["a", "b", "b", "a", "b"])}, None),
+    ],
+    ids=["numbers and their names", "other numbers", "names of other classes"],
+)
+def test_names_beside_their_numbers_are_the_labels(tmp_path, others, expected):
+    path = write_table(tmp_path / "a.h5", AS_BYTES["variable"], **others)
+    if expected is None:
+        with pytest.raises(NoLabels, match="several arrays can be the labels"):
+            read_all(path)
+    else:
+        assert read_all(path) == (IMAGES, expected)
+
+
 def test_labels_in_an_array_beside_a_table_of_one_column(tmp_path):
     path = write_table(tmp_path / "a.h5", AS_BYTES["variable"], shape=(5, 1))
     with pytest.raises(NoLabels, match="no array of 5 labels stands beside table/image"):
