@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from imagestore.archive.json_labels import labels_in_json
 from imagestore.archive.label_files import (
@@ -26,8 +27,18 @@ from imagestore.archive.members import Member, Members, SourceLabels
 # Kinds of files beside an image, by rank. A number in a class file gives way to a name in JSON.
 CLASS_FILES, JSON_FILES, CLASS_NUMBERS, JSON_NUMBERS, TEXT_FILES = range(5)
 ALONE = ("txt", "npy")  # suffixes of files that may be a label where nothing else is
+MOST_FORMS = 1000  # that are remembered
 LARGEST_FILE = 16 << 20  # bytes; a larger one is no label
 MOST_BYTES_HELD, MOST_IMAGES_HELD = 64 << 20, 1000  # of one sample: no key of a real sample has more
+
+
+class _Form(NamedTuple):
+    """What the suffixes of a name say of a file."""
+
+    kind: int | None  # of the constants above; None if it is no label
+    code: str  # of its text
+    place: int  # of its key among all keys
+    largest: int  # bytes of a label
 
 
 @dataclass
@@ -49,14 +60,11 @@ class SampleLabels:
 
     labels: SourceLabels
     current: Sample = field(default_factory=lambda: Sample(""))
+    _forms: dict[str, _Form] = field(default_factory=dict)  # by the suffixes of a name
 
     @property
     def _keys(self) -> tuple[str, ...]:
         return LABEL_KEYS if self.labels.key is None else (self.labels.key,)
-
-    @property
-    def _extensions(self) -> list[str]:
-        return [key.lower() for key in self._keys]
 
     def begin(self, name: str) -> None:
         """Note the next member. A member with another key begins another sample."""
@@ -70,32 +78,39 @@ class SampleLabels:
 
     def may_be_label(self, name: str, size: int) -> bool:
         """Whether a file may hold the label of the images beside it, as far as name and size tell."""
-        extension = _split(name)[1]
-        kind = self._kind(extension)
-        return kind is not None and size <= _largest(kind, code_of(extension))
+        form = self._form(_split(name)[1])
+        return form.kind is not None and size <= form.largest
 
     def add(self, name: str, data: bytes) -> bool:
         """Take the label from a file of the current sample; return whether there is one."""
-        extension = _split(name)[1]
-        kind = self._kind(extension)
-        candidate = None if kind is None else self._label_in(kind, extension, data)
+        form = self._form(_split(name)[1])
+        candidate = None if form.kind is None else self._label_in(form, data)
         if candidate is None:
             return False
         if self.current.found is None or candidate[:2] < self.current.found[:2]:
             self.current.found = candidate
         return True
 
-    def _kind(self, extension: str) -> int | None:
-        code = code_of(extension)
-        if extension in self._extensions or extension.removesuffix(f".{code}") in self._extensions:
-            return CLASS_FILES
-        if code in JSONS:
-            return JSON_FILES
-        return TEXT_FILES if extension in ALONE and self.labels.key is None else None
+    def _form(self, extension: str) -> _Form:
+        if (form := self._forms.get(extension)) is not None:
+            return form
+        if len(self._forms) >= MOST_FORMS:  # names with dots in them
+            self._forms.clear()
+        return self._forms.setdefault(extension, self._find_form(extension))
 
-    def _label_in(self, kind: int, extension: str, data: bytes) -> tuple[int, int, str] | None:
+    def _find_form(self, extension: str) -> _Form:
+        code, keys = code_of(extension), [key.lower() for key in self._keys]
+        for name in (extension, extension.removesuffix(f".{code}")):
+            if name in keys:
+                return _Form(CLASS_FILES, code, keys.index(name), _largest(CLASS_FILES, code))
+        kind = JSON_FILES if code in JSONS else None
+        if extension in ALONE and self.labels.key is None:
+            kind = TEXT_FILES
+        return _Form(kind, code, 0, _largest(kind, code))
+
+    def _label_in(self, form: _Form, data: bytes) -> tuple[int, int, str] | None:
         """Kind of file, place in the keys and label, as in `Sample`; None if the file holds no label."""
-        code = code_of(extension)
+        kind, code = form.kind, form.code
         values = labels_in_json(data, self._keys) if code in JSONS else []
         for place, value in enumerate(values):
             if (text := text_of(value)) is not None:
@@ -106,13 +121,7 @@ class SampleLabels:
         value = number_or_text_in_array(data) if is_array else label_in_file(data, code)
         text = text_of(value)
         rank = _rank(kind, value) if kind == CLASS_FILES else TEXT_FILES
-        return None if text is None else (rank, self._place(extension), text)
-
-    def _place(self, extension: str) -> int:
-        for name in (extension, extension.removesuffix(f".{code_of(extension)}")):
-            if name in self._extensions:
-                return self._extensions.index(name)
-        return 0
+        return None if text is None else (rank, form.place, text)
 
 
 def with_labels(
@@ -148,7 +157,7 @@ def _labelled(
         yield member, data
 
 
-def _largest(kind: int, code: str) -> int:
+def _largest(kind: int | None, code: str) -> int:
     """The largest size in bytes of a label file."""
     if code in ARRAYS and kind == TEXT_FILES:
         return LARGEST_ALONE
