@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from imagestore.console import UserError, first_line
+from imagestore.forked_process import ForkedProcess
 from imagestore.printed_commands import pip_install
 
 
@@ -20,15 +23,37 @@ def read_with_scipy(path: Path, file: BinaryIO) -> dict[str, object]:
         from scipy.io.matlab import MatReadError
     except ImportError:
         raise UserError(f"{path}: MATLAB files need scipy: {pip_install('scipy')}") from None
+    errors = (MatReadError, zlib.error, ValueError, TypeError, LookupError, NotImplementedError, MemoryError)
     try:
+        if not _survives(lambda: loadmat(file)):
+            raise UserError(damaged_mat(path, "scipy crashes"))
+        file.seek(0)
         return {name: value for name, value in loadmat(file).items() if not name.startswith("__")}
-    except (MatReadError, zlib.error, ValueError, TypeError, LookupError, NotImplementedError) as error:
+    except errors as error:
         raise UserError(damaged_mat(path, error)) from None
 
 
-def damaged_mat(path: Path, error: Exception) -> str:
-    """The message that a file cannot be read."""
-    return f"{path} is no MATLAB file, or is damaged ({first_line(error)})"
+def _survives(read: Callable[[], object]) -> bool:
+    """Whether a process lives that does this, with an error or without. scipy crashes at some damage."""
+
+    def serve(connection: Connection) -> None:
+        with contextlib.suppress(Exception):
+            read()
+        connection.send(True)
+
+    child = ForkedProcess(serve)
+    try:
+        return child.connection.recv()
+    except EOFError:
+        return False
+    finally:
+        child.end()
+
+
+def damaged_mat(path: Path, error: Exception | str) -> str:
+    """The message that a file cannot be read, and why."""
+    reason = error if isinstance(error, str) else first_line(error)
+    return f"{path} is no MATLAB file, or is damaged ({reason}): copy or make it again"
 
 
 def with_fields(variables: Mapping[str, object], above: str = "") -> dict[str, object]:

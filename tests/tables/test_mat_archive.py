@@ -168,3 +168,13 @@ def test_empty_cells_are_counted_and_damage_is_one_line(tmp_path, monkeypatch):
     Path("a.mat").write_bytes(Path("a.mat").read_bytes()[:300])
     done = heuristic(*command)
     assert done.status == 1 and "is no MATLAB file, or is damaged" in done.err
+
+
+def test_damage_at_which_scipy_crashes_is_one_line(run, tmp_path):
+    data = bytearray(write(tmp_path / "a.mat", x=np.arange(6, dtype=np.uint8).reshape(2, 3)).read_bytes())
+    assert data[176] == 2  # the type of the numbers of x: uint8
+    data[176] = 255
+    (tmp_path / "a.mat").write_bytes(data)
+    done = run("colourHeuristic.py", "partition", "a.mat", "b.h5", "c.h5", "1", check=False)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "a.mat is no MATLAB file, or is damaged" in done.stderr
