@@ -18,6 +18,7 @@ from imagestore.loading.ahead import run_ahead
 from imagestore.loading.pixel_processes import FEWEST_IMAGES, PixelProcesses, are_worth_it
 from imagestore.loading.skipped_images import SkippedImages
 from imagestore.loading.views import View, begin_view, finish_view
+from imagestore.networks.colour_network import ColourNet
 from imagestore.networks.device import choose_device, images_at_a_time
 from imagestore.networks.freed_memory import keep_freed_memory
 from imagestore.networks.image_network import ImageNetwork
@@ -184,8 +185,8 @@ def _logits(
     network: ImageNetwork, images: torch.Tensor, take_features: Callable[[np.ndarray], object] | None
 ) -> torch.Tensor:
     """float32 (B, labels) of images, uint8 (B, 3, side, side)."""
-    counts_colours = network.description.model == "colour"  # whatever the size of the pictures
-    at_a_time = len(images) if counts_colours else images_at_a_time(network.description.size, images.device)
+    takes_all = isinstance(network.model, ColourNet)  # it counts a few pixels at a time by itself
+    at_a_time = len(images) if takes_all else images_at_a_time(network.description.size, images.device)
     parts = images.split(at_a_time)
     if take_features is None:
         return torch.cat([network(part) for part in parts])

@@ -17,7 +17,7 @@ CELLS = GRID**3
 SHARPNESS = 100.0  # per squared unit of Lab / 100: how clearly a pixel belongs to its nearest colour
 VOTE_SCALE = 10.0  # at the start: the logit of a label that all pixels vote for
 SMALLEST = 1e-9  # share of a colour in a pixel; less is 0, because denormal numbers make products slow
-COUNTED_AT_ONCE = 128  # images: many more do not stay in the processor's caches
+COUNTED_AT_ONCE = 1 << 18  # pixels: many more do not stay in the processor's caches
 LEVELS = 12  # of red, green and blue each, among which the first colours are chosen
 XYZ_FROM_RGB = (  # linear sRGB -> XYZ relative to the white point D65 (IEC 61966-2-1)
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
@@ -155,8 +155,9 @@ def _pattern(pixels: int, device: torch.device) -> Tensor:
 def count_cells(images: Tensor) -> Tensor:
     """float32 (B, CELLS): how many pixels of each uint8 image (B, 3, H, W) are in each cell."""
     counts = torch.zeros((len(images), CELLS), device=images.device)
-    at_once = COUNTED_AT_ONCE if images.device.type == "cpu" else len(images)
-    ones = torch.ones((at_once, images.shape[2] * images.shape[3]), device=images.device)
+    pixels = images.shape[2] * images.shape[3]
+    at_once = max(COUNTED_AT_ONCE // pixels, 1) if images.device.type == "cpu" else max(len(images), 1)
+    ones = torch.ones((min(at_once, len(images)), pixels), device=images.device)
     for some, counts_of_some in zip(images.split(at_once), counts.split(at_once), strict=True):
         cells = cells_of(some).long()
         counts_of_some.scatter_add_(1, cells, ones[: len(cells)])

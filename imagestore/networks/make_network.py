@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from imagestore.console import UserError
+from imagestore.console import UserError, is_out_of_memory
 from imagestore.networks.colour_network import ColourNet
 from imagestore.networks.description import FIRST, SECOND, TIMM, NetworkDescription
 from imagestore.networks.first_colour_network import FirstColourNet
@@ -40,6 +40,8 @@ def build_network(description: NetworkDescription) -> ImageNetwork:
         model, arguments = _build_model(description)
         return ImageNetwork(description, model, arguments)
     except CANNOT as error:
+        if is_out_of_memory(error):
+            raise
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"--model {description.model}: cannot be built for pictures of {description.size} pixels ({why})"
@@ -55,7 +57,9 @@ def takes_pictures(network: ImageNetwork, side: int) -> bool:
         with torch.inference_mode():
             logits = network(torch.zeros((1, 3, side, side), dtype=torch.uint8, device=device))
         return logits.shape == (1, network.label_count)
-    except CANNOT:
+    except CANNOT as error:
+        if is_out_of_memory(error):
+            raise
         return False
     finally:
         network.train(was_training)

@@ -18,7 +18,9 @@ from imagestore.console import UserError
 from imagestore.loading import pixel_processes
 from imagestore.loading.ahead import AHEAD
 from imagestore.loading.views import View, as_tensor, decode_view
+from imagestore.networks.colour_network import ColourNet
 from imagestore.networks.description import NetworkDescription
+from imagestore.networks.first_colour_network import FirstColourNet
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.make_network import make_network
 from imagestore.networks.weights_file import save_network
@@ -164,6 +166,16 @@ def test_features_are_what_the_last_layer_gets(
         if model == "colour":
             network.model.use_head_alone()  # its logits have a second part, the votes of the pixels
         assert torch.allclose(network.head(torch.from_numpy(features)), network(images), atol=1e-4)
+
+
+@pytest.mark.parametrize(("model", "most"), [(FirstColourNet(3), 16), (ColourNet(3), 40)])
+def test_a_network_is_asked_about_few_images_at_a_time(model: torch.nn.Module, most: int) -> None:
+    """So that its memory does not grow with a batch. The colour network sees to that by itself."""
+    seen: list[int] = []
+    model.register_forward_hook(lambda _, inputs, logits: seen.append(len(logits)))
+    network = ImageNetwork(NetworkDescription(model="colour", labels=tuple(LABELS), size=224), model).eval()
+    logits = predict_module._logits(network, torch.zeros((40, 3, 2, 2), dtype=torch.uint8), None)
+    assert (len(logits), sum(seen), max(seen)) == (40, 40, most)
 
 
 def test_a_picture_of_any_format_is_classified(weights: Path) -> None:

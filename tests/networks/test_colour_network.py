@@ -140,3 +140,13 @@ def test_shares_are_0_or_large_enough_to_be_fast() -> None:
     """Products of denormal numbers take ten times as long."""
     shares = divide_among(spread_colours(192), lab_of_cells())
     assert torch.finfo(torch.float32).tiny < shares[shares > 0].min() ** 2
+
+
+@pytest.mark.parametrize("side", [2, 300, 600])
+def test_cells_are_counted_for_each_image_alone(side: int) -> None:
+    """However many pixels are counted at a time."""
+    images = torch.randint(0, 256, (5, 3, side, side), dtype=torch.uint8)
+    counts = count_cells(images)
+    assert torch.equal(counts, torch.cat([count_cells(image[None]) for image in images]))
+    assert (counts.sum(1) == side**2).all()
+    assert len(count_cells(images[:0])) == 0

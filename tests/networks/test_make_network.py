@@ -12,7 +12,7 @@ from torchvision.transforms.v2.functional import normalize
 
 from imagestore.console import UserError
 from imagestore.networks.description import OWN_MODELS, TIMM, NetworkDescription
-from imagestore.networks.make_network import make_network
+from imagestore.networks.make_network import make_network, takes_pictures
 from imagestore.networks.weights_file import load_network, save_network
 
 LABELS = ("a", "b", "c")
@@ -109,3 +109,9 @@ def test_the_weights_of_small_fit_any_size() -> None:
         make_network(NetworkDescription(model="small", labels=LABELS, size=side)) for side in (32, 128)
     )
     large.model.load_state_dict(small.model.state_dict())
+
+
+def test_a_picture_that_has_no_memory_is_no_fault_of_the_model() -> None:
+    network = make_network(NetworkDescription(model="colour", labels=LABELS, size=8))
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        takes_pictures(network, 1 << 24)  # more bytes than a processor can address
