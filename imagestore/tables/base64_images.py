@@ -10,7 +10,7 @@ from imagestore.image_formats import FIRST_BYTES, begins_as_image
 MARK_OF_URL, END_OF_HEAD = b"data:", b";base64,"
 LONGEST_HEAD = 256  # characters of a data URL before its base64
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")  # the alphabet for URLs
-_WHITESPACE = b" \t\r\n"
+_WHITESPACE = b" \t\r\n\0"  # zeros fill texts of fixed length
 
 
 def decode_base64(text: str | bytes) -> bytes | None:
@@ -21,6 +21,16 @@ def decode_base64(text: str | bytes) -> bytes | None:
         return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except binascii.Error:
         return None
+
+
+def decode_or_keep(text: str | bytes | None) -> bytes | None:
+    """The bytes that a text stands for; those of the text itself if it is no base64; None if it is empty."""
+    if not text:
+        return None
+    data = decode_base64(text)
+    if data is None:
+        return text.encode("utf-8", "replace") if isinstance(text, str) else text
+    return data
 
 
 def begins_as_base64_image(text: str | bytes) -> bool:

@@ -20,7 +20,7 @@ from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, did_you_mean, first_line, printable
 from imagestore.image_formats import suffix_of
 from imagestore.printed_commands import command_line, path_argument
-from imagestore.tables.base64_images import begins_as_base64_image, decode_base64
+from imagestore.tables.base64_images import begins_as_base64_image, decode_or_keep
 from imagestore.tables.row_archive import Row
 
 BLOCK = 1 << 20  # bytes that are read at once
@@ -71,7 +71,7 @@ class JsonRows:
     def _images_of(self, number: int, offset: int, record: dict[str, object]) -> Iterator[Row]:
         label = self._label(record)
         for item, (name, text) in enumerate(_texts_at(record, self._keys) or [(None, None)]):
-            data = _image_in(text)
+            data = decode_or_keep(text)
             counter = f"{number:0{FEWEST_DIGITS}d}" + (f"_{item}" if item else "")
             yield Row(item << OFFSET_BITS | offset, name or f"{counter}{suffix_of(data or b'')}", data, label)
 
@@ -103,7 +103,7 @@ class JsonRows:
         except (OSError, StopIteration) as error:
             raise UserError(f"{self._path} cannot be read ({first_line(error)})") from error
         texts = _texts_at(record, self._keys)
-        return (_image_in(texts[item][1]) if item < len(texts) else None) or b""
+        return (decode_or_keep(texts[item][1]) if item < len(texts) else None) or b""
 
     def close(self) -> None:
         """See Rows. The descriptor belongs to the archive."""
@@ -191,11 +191,3 @@ def _texts_at(value: object, keys: KeyPath, name: str | None = None) -> list[tup
     paths = [value.get(key) for key in PATHS] if len(keys) == 1 else []
     name = next((path for path in paths if isinstance(path, str) and path), None)
     return _texts_at(value.get(keys[0]), keys[1:], name)
-
-
-def _image_in(text: str | None) -> bytes | None:
-    """The bytes of an image; those of the text itself if it is no base64."""
-    if not text:
-        return None
-    data = decode_base64(text)
-    return text.encode("utf-8", "replace") if data is None else data

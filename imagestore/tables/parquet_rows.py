@@ -18,7 +18,7 @@ from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, first_line, printable
 from imagestore.image_formats import FIRST_BYTES, begins_as_image, suffix_of
 from imagestore.printed_commands import pip_install
-from imagestore.tables.base64_images import begins_as_base64_image, decode_base64
+from imagestore.tables.base64_images import begins_as_base64_image, decode_or_keep
 from imagestore.tables.parquet_columns import BYTES, PATH, find_images, find_labels, is_image_of_hub, is_text
 from imagestore.tables.parquet_fields import Field, class_names_of, fields_of, values_in
 from imagestore.tables.row_archive import Row
@@ -192,17 +192,7 @@ def _images_in(batch: pyarrow.RecordBatch, field: Field, is_base64: bool) -> Ite
     """The images in each row of a batch."""
     for values in _values_in(batch, field):
         images = [(v.get(PATH), v[BYTES]) if isinstance(v, dict) else (None, v) for v in values]
-        yield [(name, _decoded(data)) for name, data in images] if is_base64 else images
-
-
-def _decoded(value: str | bytes | None) -> bytes | None:
-    """The bytes that a text in base64 stands for; those of the text itself if it is no base64."""
-    if not value:
-        return None
-    decoded = decode_base64(value)
-    if decoded is None:
-        return value.encode() if isinstance(value, str) else value
-    return decoded
+        yield [(name, decode_or_keep(data)) for name, data in images] if is_base64 else images
 
 
 def _code_of_images(path: Path, file: ParquetFile, field: Field) -> str | None:

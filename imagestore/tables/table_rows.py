@@ -1,4 +1,4 @@
-"""The images that are bytes in a field of an HDF5 table: TableRows."""
+"""The images that are bytes or base64 in a field of an HDF5 table: TableRows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.datasets_below import FoundDataset
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
 from imagestore.image_formats import suffix_of
+from imagestore.tables.base64_images import decode_or_keep
 from imagestore.tables.label_arrays import find_labels_of
 from imagestore.tables.row_archive import Row
-from imagestore.tables.table_fields import TableField, bytes_in, rows_at_once
+from imagestore.tables.table_fields import TableField, bytes_in, holds_base64, rows_at_once
 from imagestore.tables.table_options import TableOptions
 from imagestore.tables.virtual_sources import check_sources
 
@@ -40,6 +41,7 @@ class TableRows:
             raise UserError(f"{path}: {self.name} cannot be read ({first_line(error)})") from error
         self._digits = max(FEWEST_DIGITS, len(str(len(self._field))))
         self._rows_at_once = rows_at_once(self._field)
+        self._is_base64 = holds_base64(self._field)
         self._first, self._block = 0, []  # the rows that were read last
 
     def __iter__(self) -> Iterator[Row]:
@@ -66,7 +68,8 @@ class TableRows:
             first = place - place % rows
             self._block = bytes_in(self._field, first, min(first + rows, len(self._field)))
             self._first = first
-        return self._block[place - self._first]
+        data = self._block[place - self._first]
+        return (decode_or_keep(data) or b"") if self._is_base64 else data
 
     def close(self) -> None:
         """See Rows."""

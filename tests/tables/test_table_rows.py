@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from pathlib import Path
 
@@ -26,12 +27,18 @@ IMAGES = [picture((200, 40 * i, 30), i) for i in range(5)]
 LONGEST = max(map(len, IMAGES))
 PADDED = [image.ljust(LONGEST, b"\0") for image in IMAGES]
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 9, 8, 3), np.uint8)
+BASE64 = [base64.b64encode(image).decode() for image in IMAGES]
 AS_BYTES = {
     "variable": (h5py.vlen_dtype(np.uint8), [np.frombuffer(image, np.uint8) for image in IMAGES]),
     "signed": (h5py.vlen_dtype(np.int8), [np.frombuffer(image, np.int8) for image in IMAGES]),
     "opaque": (np.dtype(("V", LONGEST)), PADDED),
     "text": (np.dtype(("S", LONGEST)), PADDED),
     "rows": (np.dtype((np.uint8, LONGEST)), [np.frombuffer(image, np.uint8) for image in PADDED]),
+}
+AS_BASE64 = {
+    "base64": (h5py.string_dtype(), BASE64),
+    "URLs": (h5py.string_dtype(), [f"data:image/jpeg;base64,{text}" for text in BASE64]),
+    "base64 of fixed length": (np.dtype(("S", max(map(len, BASE64)))), BASE64),
 }
 AS_PIXELS = {
     "last": (np.dtype((np.uint8, (9, 8, 3))), PIXELS),
@@ -63,10 +70,21 @@ def read_all(path: Path, key: str | None = None) -> tuple[list[bytes], list[str 
     return [data for _, data in streamed], [member.label for member, _ in streamed]
 
 
-@pytest.mark.parametrize("kind", AS_BYTES)
+@pytest.mark.parametrize("kind", [*AS_BYTES, *AS_BASE64])
 def test_bytes_of_images_in_every_type_of_field(tmp_path, kind):
-    images, labels = read_all(write_table(tmp_path / "a.h5", AS_BYTES[kind], label=NUMBER))
+    field = {**AS_BYTES, **AS_BASE64}[kind]
+    images, labels = read_all(write_table(tmp_path / "a.h5", field, label=NUMBER))
     assert images == IMAGES and labels == list(map(str, NUMBERS))
+
+
+@pytest.mark.parametrize("kind", AS_BASE64)
+@pytest.mark.parametrize("part", ["", ":/train/images"])
+def test_base64_in_a_dataset_of_texts(tmp_path, kind, part):
+    dtype, values = AS_BASE64[kind]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("train/images", data=np.array(values, dtype), dtype=dtype)
+        file["train/labels"] = LABELS
+    assert read_all(Path(f"{tmp_path}/a.h5{part}")) == (IMAGES, LABELS)
 
 
 @pytest.mark.parametrize("kind", AS_PIXELS)
