@@ -48,9 +48,10 @@ def is_part_of_zip(path: Path) -> bool:
 
 def _how_to_join_zip(path: Path) -> str:
     """The command that joins the parts of a split zip. If some are missing, it says so first."""
-    numbers, last = _numbers_of_zip(path), path.with_suffix(".zip")
+    z, zip_suffix = ("Z", ".ZIP") if path.suffix.isupper() else ("z", ".zip")
+    numbers, last = _numbers_of_zip(path), path.with_suffix(zip_suffix)
     parts = [numbers[number] for number in sorted(numbers)]
-    missing = [f"{path.stem}.z{i:02d}" for i in range(1, max(numbers, default=1) + 1) if i not in numbers]
+    missing = [f"{path.stem}.{z}{i:02d}" for i in range(1, max(numbers, default=1) + 1) if i not in numbers]
     missing += [] if last.is_file() else [last.name]
     names = command_line(*map(path_argument, [*parts, last]))
     if len(parts) >= PARTS_NAMED:

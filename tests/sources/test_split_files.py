@@ -98,6 +98,15 @@ def test_parts_of_a_split_zip(split_zip):
 
 
 @pytest.mark.skipif(not shutil.which("zip"), reason="there is no zip")
+def test_parts_in_capital_letters_and_with_blanks(split_zip):
+    for path in list(Path().glob("b.z*")):
+        path.rename(f"my {path.name}".upper())
+    command = refusal(Path("MY B.Z01")).partition("join the parts first: ")[2]
+    subprocess.run(command, shell=True, check=True)
+    assert dict(stream(Path("MY B-joined.zip"))) == MEMBERS
+
+
+@pytest.mark.skipif(not shutil.which("zip"), reason="there is no zip")
 def test_missing_parts_of_a_zip_are_named(split_zip):
     Path("b.z02").unlink()
     assert "copy b.z02 here too, and then cat b.z[0-9][0-9] b.zip > b-joined.zip" in refusal(Path("b.zip"))
