@@ -26,7 +26,7 @@ from imagestore.store.labels import find_labels
 from imagestore.store.reader import ImageStore
 
 IMAGES = 4800
-RUNS = 5
+RUNS = 9
 SIDE = 60  # pixels: of the pictures that the colour network takes
 
 
