@@ -19,11 +19,10 @@ from imagestore.loading.pixel_processes import FEWEST_IMAGES, PixelProcesses, ar
 from imagestore.loading.skipped_images import SkippedImages
 from imagestore.loading.views import View, begin_view, finish_view
 from imagestore.networks.colour_network import ColourNet
-from imagestore.networks.device import choose_device, images_at_a_time
+from imagestore.networks.device import choose_device, images_at_a_time, use_threads
 from imagestore.networks.freed_memory import keep_freed_memory
 from imagestore.networks.image_network import ImageNetwork
 from imagestore.networks.weights_file import read_network
-from imagestore.processes import thread_count
 
 BATCH_SIZE = 64  # images
 LARGE_BATCH_SIZE = 512  # of small pictures: the network waits for the threads that decode, step by step
@@ -59,8 +58,7 @@ def predict_labels(
     with closing(decode_pictures(pictures, view, workers)) as batches:
         first = next(batches, None)  # so the workers decode while the network is built
         network = stored.build(chosen_device).eval()
-        # The colour network is so small that sharing its work costs more than it saves: the threads decode.
-        torch.set_num_threads(1 if stored.description.model == "colour" else thread_count(workers))
+        use_threads(stored.description.model, workers)
         for decoded in chain([first] if first else [], batches):
             squares = np.stack([pixels for _, pixels in decoded])  # uint8 (B, side, side, 3)
             images = torch.from_numpy(squares).permute(0, 3, 1, 2).to(chosen_device)  # (B, 3, side, side)

@@ -1,10 +1,11 @@
-"""The device that a network runs on."""
+"""The device that a network runs on, and its threads there."""
 
 from __future__ import annotations
 
 import torch
 
 from imagestore.console import UserError
+from imagestore.processes import thread_count
 
 ON_CPU = 16 * 224**2, 4, 512  # pixels of a batch; the fewest and the most images
 ON_GPU = 512 * 64**2, 16, 512
@@ -32,6 +33,14 @@ def images_at_a_time(side: int, device: torch.device) -> int:
     """
     pixels, fewest, most = ON_CPU if device.type == "cpu" else ON_GPU
     return min(max(pixels // side**2, fewest), most)
+
+
+def use_threads(model: str, workers: int) -> None:
+    """Have torch use as many threads as there are `workers`; for the colour network one.
+
+    That is so small that sharing its work costs more than it saves: the other CPUs decode.
+    """
+    torch.set_num_threads(1 if model == "colour" else thread_count(workers))
 
 
 def _available_kinds() -> list[str]:

@@ -9,7 +9,6 @@ from typing import Protocol
 import h5py
 import numpy as np
 
-from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, first_line
 from imagestore.decode.grey_levels import scale_to_levels
 from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
@@ -24,9 +23,7 @@ from imagestore.tables.pixel_arrays import (
     is_pixel_array,
 )
 from imagestore.tables.png import encode_png
-from imagestore.tables.row_archive import Row
-
-FEWEST_DIGITS = 6  # of a cell's number in its name
+from imagestore.tables.row_archive import FEWEST_DIGITS, Row, damaged_at
 
 
 class Cells(Protocol):
@@ -124,10 +121,7 @@ class CellRows:
             try:
                 data = self._image(place)
             except ERRORS_OF_H5PY as error:
-                raise DamagedArchive(
-                    f"{self._path} is damaged at picture {place:,} of {self.name} ({first_line(error)}): "
-                    "copy or make it again"
-                ) from error
+                raise damaged_at(self._path, f"picture {place:,} of {self.name}", error) from error
             yield Row(place, f"{self.name}/{place:0{self._digits}d}{suffix_of(data or b'')}", data, label)
 
     def read(self, place: int) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 
@@ -28,6 +29,8 @@ from imagestore.tables.store_rows import StoreRows
 from imagestore.tables.table_fields import holds_bytes_of_images, image_fields
 from imagestore.tables.table_options import TableOptions
 from imagestore.tables.table_rows import TableRows
+
+R = TypeVar("R")
 
 
 def open_hdf5_archive(
@@ -127,23 +130,30 @@ def _pixel_rows(
 
     Without an array, they are the datasets that are one picture each.
     """
-    file = open_hdf5(descriptor, path)
-    try:
-        found = _arrays_at(path, file, inner, options.follow_external)
-        if found:
+
+    def find(file: h5py.File) -> PixelRows | PictureDatasets | None:
+        if found := _arrays_at(path, file, inner, options.follow_external):
             return PixelRows(path, file, _only_one(path, found, "arrays of pictures"), options)
         below = datasets_below(file, path, inner, follow_external=options.follow_external)
-        if pictures := [name for name, dataset in below if is_picture(dataset)]:
-            return PictureDatasets(path, file, pictures, inner, options)
+        pictures = [name for name, dataset in below if is_picture(dataset)]
+        return PictureDatasets(path, file, pictures, inner, options) if pictures else None
+
+    return _rows_in(path, descriptor, find)
+
+
+def _rows_in(path: Path, descriptor: int, find: Callable[[h5py.File], R | None]) -> R | None:
+    """What `find` makes of the open file, which it takes over; None if it finds nothing. Raises UserError."""
+    file, rows = open_hdf5(descriptor, path), None
+    try:
+        rows = find(file)
     except ERRORS_OF_H5PY as error:
         raise UserError(
             f"{path}: {DAMAGED_OR_UNFINISHED} ({first_line(error)}): copy or make it again"
         ) from error
-    except BaseException:
-        file.close()
-        raise
-    file.close()
-    return None
+    finally:
+        if rows is None:
+            file.close()
+    return rows
 
 
 def _is_mat_file(descriptor: int) -> bool:
@@ -152,21 +162,17 @@ def _is_mat_file(descriptor: int) -> bool:
 
 def _cell_rows(path: Path, descriptor: int, inner: str, options: TableOptions) -> CellRows | None:
     """The images in a cell array of MATLAB at the path `inner` or below it; None if there is none there."""
-    file = open_hdf5(descriptor, path)
-    try:
-        datasets = _datasets_on_path(path, file, inner, options.follow_external)
-        if found := _cells_of_images(datasets):
-            name, dataset = _only_one(path, found, "cell arrays of images")
-            cells = CellsInHdf5(dataset)
-            labels = find_labels_of(file, path, name, len(cells), options.labels, options.follow_external)
-            return CellRows(path, name, cells, labels, file.close)
-    except ERRORS_OF_H5PY as error:
-        raise UserError(f"{path}: its cells cannot be read ({first_line(error)})") from error
-    except BaseException:
-        file.close()
-        raise
-    file.close()
-    return None
+
+    def find(file: h5py.File) -> CellRows | None:
+        found = _cells_of_images(_datasets_on_path(path, file, inner, options.follow_external))
+        if not found:
+            return None
+        name, dataset = _only_one(path, found, "cell arrays of images")
+        cells = CellsInHdf5(dataset)
+        labels = find_labels_of(file, path, name, len(cells), options.labels, options.follow_external)
+        return CellRows(path, name, cells, labels, file.close)
+
+    return _rows_in(path, descriptor, find)
 
 
 def _cells_of_images(datasets: Iterable[FoundDataset]) -> list[FoundDataset]:
@@ -184,25 +190,21 @@ def _table_rows(
     path: Path, descriptor: int, inner: str, options: TableOptions
 ) -> TableRows | PixelRows | None:
     """The images in a field of a table at the path `inner` or below it; None if there is none there."""
-    file = open_hdf5(descriptor, path)
-    try:
+
+    def find(file: h5py.File) -> TableRows | PixelRows | None:
         datasets = _datasets_on_path(path, file, inner, options.follow_external)
         found = [
             field
             for field in image_fields(datasets, options.follow_external)
             if not inner or f"{field.path}/".startswith(f"{inner}/")
         ]
-        if found:
-            field = _only_one(path, found, "fields of images")
-            kind = TableRows if holds_bytes_of_images(field.dataset) else PixelRows
-            return kind(path, file, field, options)
-    except ERRORS_OF_H5PY as error:
-        raise UserError(f"{path}: its tables cannot be read ({first_line(error)})") from error
-    except BaseException:
-        file.close()
-        raise
-    file.close()
-    return None
+        if not found:
+            return None
+        field = _only_one(path, found, "fields of images")
+        kind = TableRows if holds_bytes_of_images(field.dataset) else PixelRows
+        return kind(path, file, field, options)
+
+    return _rows_in(path, descriptor, find)
 
 
 def _datasets_on_path(path: Path, file: h5py.File, inner: str, follow_external: bool) -> list[FoundDataset]:

@@ -21,12 +21,11 @@ from imagestore.console import UserError, did_you_mean, first_line, printable
 from imagestore.image_formats import suffix_of
 from imagestore.printed_commands import command_line, path_argument
 from imagestore.tables.base64_images import begins_as_base64_image, decode_or_keep
-from imagestore.tables.row_archive import Row
+from imagestore.tables.row_archive import FEWEST_DIGITS, Row
 
 BLOCK = 1 << 20  # bytes that are read at once
 LONGEST_LINE = 1 << 28  # bytes
 LINES_LOOKED_AT = 100  # for the key of the images, and for labels
-FEWEST_DIGITS = 6  # of a line's number in its name
 OFFSET_BITS = 48  # of a place: where the line begins; above it the number of the image in the record
 PATHS = ("path", "file_name")  # keys beside an image, which have its name
 MARK_OF_UTF_8 = b"\xef\xbb\xbf"

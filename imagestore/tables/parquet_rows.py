@@ -21,7 +21,7 @@ from imagestore.printed_commands import pip_install
 from imagestore.tables.base64_images import begins_as_base64_image, decode_or_keep
 from imagestore.tables.parquet_columns import BYTES, PATH, find_images, find_labels, is_image_of_hub, is_text
 from imagestore.tables.parquet_fields import Field, class_names_of, fields_of, values_in
-from imagestore.tables.row_archive import Row
+from imagestore.tables.row_archive import FEWEST_DIGITS, Row
 
 if TYPE_CHECKING:
     import pyarrow
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 BATCH_ROWS = 64
 BUFFER = 1 << 20  # bytes of a column that are read at once
 PLAIN, BASE64 = "plain", "base64"  # how bytes are coded
-FEWEST_DIGITS = 6  # of a row's number in its name
 ROW_BITS = 40  # of a place: the number of the row; above it that of the image in the list of the row
 
 Image = tuple[str | None, bytes | None]  # its path and its bytes; None if the row has none

@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, first_line, printable
 from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.datasets_below import find_object
@@ -17,7 +16,7 @@ from imagestore.store.label_names import label_of_group
 from imagestore.tables.labels_beside import LabelsBeside
 from imagestore.tables.pixel_arrays import CHANNELS, SMALLEST_GREY_SIDE
 from imagestore.tables.png import encode_png
-from imagestore.tables.row_archive import Row
+from imagestore.tables.row_archive import Row, damaged_at
 from imagestore.tables.table_options import TableOptions
 
 
@@ -54,10 +53,7 @@ class PictureDatasets:
                 dataset = self._dataset(name)
                 data, label = encode_png(dataset[()]), self._label(name)
             except ERRORS_OF_H5PY as error:
-                raise DamagedArchive(
-                    f"{self._path} is damaged at {printable(name)} ({first_line(error)}): "
-                    "copy or make it again"
-                ) from error
+                raise damaged_at(self._path, f"{printable(name)}", error) from error
             yield Row(place, f"{name}.png", data, label)
 
     def read(self, place: int) -> bytes:

@@ -12,7 +12,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, first_line
 from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.datasets_below import FoundDataset
@@ -20,11 +19,9 @@ from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
 from imagestore.tables.label_arrays import find_labels_of
 from imagestore.tables.pixel_arrays import PixelArray
 from imagestore.tables.png import encode_png
-from imagestore.tables.row_archive import Row
+from imagestore.tables.row_archive import FEWEST_DIGITS, Row, damaged_at
 from imagestore.tables.table_options import TableOptions
 from imagestore.tables.virtual_sources import check_sources
-
-FEWEST_DIGITS = 6  # of a picture's number in its name
 
 
 class PixelRows:
@@ -53,10 +50,7 @@ class PixelRows:
             try:
                 picture = self._picture(place, self._array.rows_at_once)
             except ERRORS_OF_H5PY as error:
-                raise DamagedArchive(
-                    f"{self._path} is damaged at picture {place:,} of {self.name} ({first_line(error)}): "
-                    "copy or make it again"
-                ) from error
+                raise damaged_at(self._path, f"picture {place:,} of {self.name}", error) from error
             yield Row(place, f"{self.name}/{place:0{self._digits}d}.png", encode_png(picture), label)
 
     def read(self, place: int) -> bytes:

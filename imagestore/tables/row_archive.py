@@ -20,13 +20,14 @@ from imagestore.archive.index import ArchiveIndex, IndexFile
 from imagestore.archive.members import Location, Member, Members
 from imagestore.archive.passed_over import PassedOver
 from imagestore.archive.protocol import Archive, DamagedArchive, find_last
-from imagestore.console import UserError, counted, note, printable
+from imagestore.console import UserError, counted, first_line, note, printable
 from imagestore.decode.memory_bound import memory_bound
 from imagestore.tables.table_options import TableOptions
 
 ROW_RULES = 2  # raised if a row may get another name or other bytes than by an earlier version
 EMPTY = "without bytes"  # a reason to skip a row
 NAMES_SHOWN = 5
+FEWEST_DIGITS = 6  # of a row's number in its name
 
 
 class Row(NamedTuple):
@@ -36,6 +37,11 @@ class Row(NamedTuple):
     name: str
     data: bytes | None  # None if the row holds no bytes
     label: str | None
+
+
+def damaged_at(path: Path, where: str, error: Exception) -> DamagedArchive:
+    """The error of a pass over rows that cannot go on behind a row."""
+    return DamagedArchive(f"{path} is damaged at {where} ({first_line(error)}): copy or make it again")
 
 
 class Rows(Protocol):

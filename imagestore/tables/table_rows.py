@@ -7,7 +7,6 @@ from pathlib import Path
 
 import h5py
 
-from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError, first_line
 from imagestore.hdf5.datasets import check_readable
 from imagestore.hdf5.datasets_below import FoundDataset
@@ -15,12 +14,10 @@ from imagestore.hdf5.open_hdf5 import ERRORS_OF_H5PY
 from imagestore.image_formats import suffix_of
 from imagestore.tables.base64_images import decode_or_keep
 from imagestore.tables.label_arrays import find_labels_of
-from imagestore.tables.row_archive import Row
+from imagestore.tables.row_archive import FEWEST_DIGITS, Row, damaged_at
 from imagestore.tables.table_fields import TableField, bytes_in, holds_base64, rows_at_once
 from imagestore.tables.table_options import TableOptions
 from imagestore.tables.virtual_sources import check_sources
-
-FEWEST_DIGITS = 6  # of a row's number in its name
 
 
 class TableRows:
@@ -50,10 +47,7 @@ class TableRows:
             try:
                 data = self._bytes(place, self._rows_at_once)
             except ERRORS_OF_H5PY as error:
-                raise DamagedArchive(
-                    f"{self._path} is damaged at row {place:,} of {self.name} ({first_line(error)}): "
-                    "copy or make it again"
-                ) from error
+                raise damaged_at(self._path, f"row {place:,} of {self.name}", error) from error
             yield Row(place, f"{self.name}/{place:0{self._digits}d}{suffix_of(data)}", data, label)
 
     def read(self, place: int) -> bytes:

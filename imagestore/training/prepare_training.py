@@ -15,10 +15,10 @@ from imagestore.loading.batches import Batches
 from imagestore.loading.dataset import HDF5Dataset
 from imagestore.loading.make_batches import Part, make_batches
 from imagestore.loading.views import View
-from imagestore.networks.device import choose_device
+from imagestore.networks.device import choose_device, use_threads
 from imagestore.networks.dropout_by_image import draw_dropout_by_image
 from imagestore.networks.image_network import ImageNetwork
-from imagestore.processes import Stop, thread_count
+from imagestore.processes import Stop
 from imagestore.store.reader import ImageStore
 from imagestore.training.averaged_weights import MovingAverage
 from imagestore.training.checkpoint import Checkpoint, load_checkpoint
@@ -59,8 +59,7 @@ def prepare(
         lines = []
     else:
         settings, network, lines = new_network(dataset, requested, options)
-    # The colour network is so small that sharing its work costs more than it saves: the other CPUs decode.
-    torch.set_num_threads(1 if settings.model == "colour" else thread_count(max(options.workers, 1)))
+    use_threads(settings.model, options.workers)
     settings, parts = choose_images(dataset, settings, requested, options, is_resumed=checkpoint is not None)
     for line in lines:
         note(f"train_model: {line}")

@@ -11,10 +11,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from imagestore.archive.label_text import NoLabels
-from imagestore.archive.members import SourceLabels
 from imagestore.console import UserError
-from imagestore.sources.open_archive import open_archive
 from tests.helpers.mended_stores import heuristic
+from tests.helpers.read_archives import read_all
 from tests.helpers.small_stores import picture
 from tests.helpers.stored_images import stored_labels
 
@@ -42,15 +41,6 @@ def structs(**fields: list) -> np.ndarray:
         for i, value in enumerate(values):
             array[name][0, i] = value
     return array
-
-
-def read_all(path: Path, key: str | None = None) -> tuple[list[bytes], list[str | None]]:
-    """All images and labels; each image is read once more, from the last to the first."""
-    with open_archive(path, labels=SourceLabels(key)) as archive:
-        streamed = list(archive.stream())
-        again = [archive.read(member) for member in reversed(archive.members())]
-    assert again[::-1] == [data for _, data in streamed]
-    return [data for _, data in streamed], [member.label for member, _ in streamed]
 
 
 def write(path: Path, **variables: object) -> Path:

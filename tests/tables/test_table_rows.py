@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from imagestore.archive.label_text import NoLabels
-from imagestore.archive.members import SourceLabels
 from imagestore.archive.protocol import DamagedArchive
 from imagestore.console import UserError
 from imagestore.sources.open_archive import open_archive
 from tests.helpers.mended_stores import heuristic
+from tests.helpers.read_archives import read_all
 from tests.helpers.small_stores import picture
 from tests.helpers.stored_images import stored_images, stored_labels
 
@@ -59,15 +59,6 @@ def write_table(
     with h5py.File(path, "a") as file:
         file.create_dataset(name, data=table.reshape(shape), dtype=table.dtype, chunks=(2, 1)[: len(shape)])
     return path
-
-
-def read_all(path: Path, key: str | None = None) -> tuple[list[bytes], list[str | None]]:
-    """All images and labels; each image is read once more, from the last to the first."""
-    with open_archive(path, labels=SourceLabels(key)) as archive:
-        streamed = list(archive.stream())
-        again = [archive.read(member) for member in reversed(archive.members())]
-    assert again[::-1] == [data for _, data in streamed]
-    return [data for _, data in streamed], [member.label for member, _ in streamed]
 
 
 @pytest.mark.parametrize("kind", [*AS_BYTES, *AS_BASE64])
